@@ -1,0 +1,225 @@
+"""The model file: a TFLite network that says by itself how it wants to be used.
+
+Takes in a path, hands on a `Model` (path, description, identity). The description is one JSON
+document, `edgeface.json`, in a zip archive appended to the flatbuffer: the place the TFLite
+Metadata convention gives to associated files, so `unzip -p model.tflite edgeface.json` shows it
+and every TFLite runtime ignores it. This module never runs a network and never guesses: a file
+without a description, or one whose bytes are not those described, is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import mmap
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from edgeface.errors import ModelError
+
+DESCRIPTION_NAME = "edgeface.json"
+DESCRIPTION_FORMAT = 1
+_TFLITE_MAGIC = b"TFL3"  # flatbuffer file identifier, bytes 4..8
+
+
+class FarPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of the score-to-FAR table: at `score` and above, `far` of impostor pairs pass."""
+
+    far: float
+    score: float
+    supported: bool = True
+    """False where fewer than 10 impostor pairs lie above the score: read it as a guess."""
+
+
+class ScoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the score-to-FAR points were measured, and the points, FAR falling."""
+
+    points: tuple[FarPoint, ...]
+    impostor_pairs: int
+    genuine_pairs: int
+    measured_on: str
+
+
+class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the network takes: a square picture of `size` x `size` pixels."""
+
+    size: int
+    colour: Literal["bgr", "rgb"]
+    normalization: Literal["per-image", "fixed"]
+    """per-image: (x - mean) / max(std, 1/sqrt(N)) over all N values of the picture (the
+    standardization FaceNet was trained with); fixed: (x - offset) / scale."""
+    offset: float = 0.0
+    scale: float = 1.0
+
+
+class AlignmentSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the landmarks go, as fractions of the picture's side: (x, y) each."""
+
+    right_eye: tuple[float, float]
+    left_eye: tuple[float, float]
+    mouth: tuple[float, float]
+
+
+class EmbeddingSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What comes out: `size` numbers, scaled to unit length by the runtime.
+
+    Where `centre` is given it is the mean unit embedding of a population: it is subtracted after
+    the first scaling to unit length, and the rest is scaled to unit length again.
+    """
+
+    size: int
+    centre: tuple[float, ...] | None = None
+
+
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the model was converted from."""
+
+    name: str
+    sha256: str
+
+
+class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that the runtime must know to use a network rightly."""
+
+    format: int
+    name: str
+    precision: str
+    network_bytes: int
+    network_sha256: str
+    input: InputSpec
+    alignment: AlignmentSpec
+    embedding: EmbeddingSpec
+    scores: ScoreTable | None
+    source: Source
+    tool: str
+    minimum_runtime: str
+
+    @property
+    def identity(self) -> str:
+        """Hex SHA-256 of everything that shapes an embedding: network, input, alignment, centre.
+
+        Two models with the same identity give comparable embeddings; the name, the score table
+        and the tool's version do not enter.
+        """
+        shaping = (self.network_sha256, self.input, self.alignment, self.embedding)
+        return hashlib.sha256(msgspec.json.encode(shaping)).hexdigest()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model file whose bytes were found to be those described."""
+
+    path: Path
+    description: Description
+    identity: str
+
+
+def models_folder() -> Path:
+    """The shipped models: inside an installed package, or beside it in a checkout."""
+    here = Path(__file__).resolve().parent
+    installed = here / "models"
+    return installed if installed.is_dir() else here.parent / "models"
+
+
+def default_model_path() -> Path:
+    """The network used when no `--model` is given."""
+    return models_folder() / "facenet-int8.tflite"
+
+
+def load_model(path: str | Path | None = None) -> Model:
+    """Read a model's description and check its network against it.
+
+    Raises ModelError if the file is missing, cut short, changed, or not described.
+    """
+    path = Path(path) if path is not None else default_model_path()
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            description = read_description(data, path)
+            digest = hashlib.sha256(memoryview(data)[: description.network_bytes]).hexdigest()
+    except FileNotFoundError:
+        raise ModelError(f"there is no model file {path}; check --model") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(f"cannot read the model file {path}: {error}") from None
+    if digest != description.network_sha256:
+        raise ModelError(f"the model file {path} is damaged (its network changed); copy it again")
+    return Model(path, description, description.identity)
+
+
+def read_description(data: bytes | mmap.mmap, path: Path) -> Description:
+    """The description inside a model file's bytes; ModelError when it has none or a wrong one."""
+    if data[4:8] != _TFLITE_MAGIC:
+        raise ModelError(f"{path} is not a TFLite model; give --model a .tflite file")
+    try:
+        with zipfile.ZipFile(_Window(data)) as archive:
+            text = archive.read(DESCRIPTION_NAME)
+    except (zipfile.BadZipFile, KeyError):
+        raise ModelError(
+            f"the model file {path} is cut short or carries no description; copy it again, "
+            "or add one with: convert-model describe"
+        ) from None
+    try:
+        description = msgspec.json.decode(text, type=Description)
+    except msgspec.DecodeError as error:
+        raise ModelError(
+            f"the description in the model file {path} cannot be used ({error}); "
+            "convert the model again with this version's convert-model"
+        ) from None
+    if description.format != DESCRIPTION_FORMAT:
+        raise ModelError(
+            f"the model file {path} has description format {description.format}, this version "
+            f"reads {DESCRIPTION_FORMAT}; convert the model again"
+        )
+    return description
+
+
+class _Window(io.RawIOBase):
+    """A seekable view of mapped bytes, so that zipfile reads only the archive at the end."""
+
+    def __init__(self, data: bytes | mmap.mmap) -> None:
+        self._data, self._at = data, 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._data)}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        end = len(self._data) if size is None or size < 0 else self._at + size
+        chunk = self._data[self._at : end]
+        self._at += len(chunk)
+        return chunk
+
+
+def describe(network: bytes, description: Description) -> bytes:
+    """A model file's bytes: `network` (a bare flatbuffer) with `description` appended.
+
+    The description's `network_bytes` and `network_sha256` are filled in here. Equal arguments give
+    equal bytes.
+    """
+    description = msgspec.structs.replace(
+        description,
+        network_bytes=len(network),
+        network_sha256=hashlib.sha256(network).hexdigest(),
+    )
+    buffer = io.BytesIO()
+    buffer.write(network)
+    entry = zipfile.ZipInfo(DESCRIPTION_NAME, date_time=(1980, 1, 1, 0, 0, 0))
+    entry.external_attr = 0o644 << 16
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_STORED) as archive:
+        archive.writestr(entry, msgspec.json.format(msgspec.json.encode(description), indent=1))
+    return buffer.getvalue()
