@@ -15,7 +15,7 @@ import mmap
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import msgspec
 
@@ -137,26 +137,24 @@ def load_model(path: str | Path | None = None) -> Model:
     """
     path = Path(path) if path is not None else default_model_path()
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            description = read_description(data, path)
-            digest = hashlib.sha256(memoryview(data)[: description.network_bytes]).hexdigest()
+        with path.open("rb") as file:
+            description = read_description(file, path)
+            digest = _digest_of_head(file, description.network_bytes)
     except FileNotFoundError:
         raise ModelError(f"there is no model file {path}; check --model") from None
-    except (OSError, ValueError) as error:
-        if isinstance(error, ModelError):
-            raise
-        raise ModelError(f"cannot read the model file {path}: {error}") from None
+    except OSError as error:
+        raise ModelError(f"cannot read the model file {path}: {error.strerror}") from None
     if digest != description.network_sha256:
         raise ModelError(f"the model file {path} is damaged (its network changed); copy it again")
     return Model(path, description, description.identity)
 
 
-def read_description(data: bytes | mmap.mmap, path: Path) -> Description:
-    """The description inside a model file's bytes; ModelError when it has none or a wrong one."""
-    if data[4:8] != _TFLITE_MAGIC:
+def read_description(file: BinaryIO, path: Path) -> Description:
+    """The description inside an open model file; ModelError when it has none or a wrong one."""
+    if file.read(8)[4:] != _TFLITE_MAGIC:
         raise ModelError(f"{path} is not a TFLite model; give --model a .tflite file")
     try:
-        with zipfile.ZipFile(_Window(data)) as archive:
+        with zipfile.ZipFile(file) as archive:
             text = archive.read(DESCRIPTION_NAME)
     except (zipfile.BadZipFile, KeyError):
         raise ModelError(
@@ -178,31 +176,10 @@ def read_description(data: bytes | mmap.mmap, path: Path) -> Description:
     return description
 
 
-class _Window(io.RawIOBase):
-    """A seekable view of mapped bytes, so that zipfile reads only the archive at the end."""
-
-    def __init__(self, data: bytes | mmap.mmap) -> None:
-        self._data, self._at = data, 0
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._data)}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def read(self, size: int | None = -1) -> bytes:
-        end = len(self._data) if size is None or size < 0 else self._at + size
-        chunk = self._data[self._at : end]
-        self._at += len(chunk)
-        return chunk
+def _digest_of_head(file: BinaryIO, size: int) -> str:
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data, memoryview(data) as view:
+        with view[:size] as head:
+            return hashlib.sha256(head).hexdigest()
 
 
 def describe(network: bytes, description: Description) -> bytes:
