@@ -1,0 +1,49 @@
+"""`edgeface enroll NAME IMAGE...`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgeface.cli import options, print_json
+from edgeface.verifier import FaceVerifier
+
+
+@click.command("enroll")
+@click.argument("name")
+@click.argument("images", nargs=-1, required=True, type=options.IMAGE)
+@options.force
+@options.gallery
+@options.model
+@options.as_json
+def command(
+    name: str,
+    images: tuple[Path, ...],
+    force: bool,
+    gallery: Path | None,
+    model: Path | None,
+    as_json: bool,
+) -> None:
+    """Add a person, or more pictures of one, to the gallery.
+
+    Each IMAGE shows one face: NAME's. Two to five pictures on different days work best.
+    """
+    done = FaceVerifier(gallery, model).enroll(name, images, force=force)
+    rejected = [
+        {"image": str(images[refused.position]), "reason": refused.reason}
+        for refused in done.rejected
+    ]
+    if as_json:
+        print_json(
+            {
+                "name": done.name,
+                "templates": done.templates,
+                "added": done.added,
+                "rejected": rejected,
+            }
+        )
+        return
+    for refusal in rejected:
+        click.echo(f"left out {refusal['image']}: {refusal['reason']}", err=True)
+    click.echo(f"enrolled {done.name}: {done.added} added, {done.templates} templates in all")

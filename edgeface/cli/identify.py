@@ -1,0 +1,45 @@
+"""`edgeface identify IMAGE`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgeface.cli import NO, YES, options, print_json
+from edgeface.verifier import FaceVerifier
+
+
+@click.command("identify")
+@click.argument("image", type=options.IMAGE)
+@options.fpir
+@options.gallery
+@options.model
+@options.as_json
+def command(
+    image: Path, fpir: float, gallery: Path | None, model: Path | None, as_json: bool
+) -> int:
+    """Who is in IMAGE, face by face? Exit 0 if anyone was recognized, 1 if nobody."""
+    found = FaceVerifier(gallery, model).identify(image, fpir=fpir)
+    if as_json:
+        faces = [
+            {
+                "box": [round(edge, 1) for edge in one.face.box],
+                "name": one.decision.name,
+                "score": one.decision.score,
+                "threshold": one.decision.threshold,
+            }
+            for one in found
+        ]
+        print_json({"faces": faces})
+    else:
+        for one in found:
+            box = one.face.box
+            click.echo(
+                f"{one.decision.name or 'unknown'}: score {one.decision.score:.3f}, threshold "
+                f"{one.decision.threshold:.3f}, face {box.width:.0f} px at "
+                f"{box.x:.0f},{box.y:.0f}"
+            )
+        if not found:
+            click.echo("no face found")
+    return YES if any(one.decision.match for one in found) else NO

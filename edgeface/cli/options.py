@@ -1,0 +1,40 @@
+"""Options that several commands share, each defined once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgeface.decide import DEFAULT_FAR, DEFAULT_FPIR
+
+IMAGE = click.Path(path_type=Path)
+
+gallery = click.option(
+    "--gallery",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Gallery file (default: $EDGEFACE_GALLERY, else your data folder).",
+)
+model = click.option(
+    "--model",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Model file made by convert-model (default: the shipped one).",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+force = click.option(
+    "--force", is_flag=True, help="Enroll in spite of quality, duplicate or lookalike warnings."
+)
+far = click.option(
+    "--far",
+    type=float,
+    default=DEFAULT_FAR,
+    show_default=True,
+    help="Share of impostor attempts that may pass.",
+)
+fpir = click.option(
+    "--fpir",
+    type=float,
+    default=DEFAULT_FPIR,
+    show_default=True,
+    help="Share of strangers that may be taken for anyone, whatever the gallery's size.",
+)

@@ -1,0 +1,43 @@
+"""`edgeface verify NAME IMAGE`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgeface.cli import NO, YES, options, print_json
+from edgeface.line import Timings
+from edgeface.verifier import FaceVerifier
+
+
+@click.command("verify")
+@click.argument("name")
+@click.argument("image", type=options.IMAGE)
+@options.far
+@options.gallery
+@options.model
+@options.as_json
+def command(
+    name: str, image: Path, far: float, gallery: Path | None, model: Path | None, as_json: bool
+) -> int:
+    """Is the main face of IMAGE the enrolled person NAME? Exit 0 if so, 1 if not."""
+    timings = Timings()
+    decision = FaceVerifier(gallery, model).verify(name, image, far=far, timings=timings)
+    if as_json:
+        print_json(
+            {
+                "match": decision.match,
+                "score": decision.score,
+                "threshold": decision.threshold,
+                "name": decision.name,
+                "latency_ms": timings.as_dict(),
+            }
+        )
+    else:
+        answer, sign = ("yes", ">=") if decision.match else ("no", "<")
+        click.echo(
+            f"{answer}: {image} against {decision.name}, "
+            f"score {decision.score:.3f} {sign} {decision.threshold:.3f}"
+        )
+    return YES if decision.match else NO

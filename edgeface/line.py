@@ -1,0 +1,104 @@
+"""The line: detect, align and encode in their order, and how long each took.
+
+Takes in a frame, hands on `Subject`s (face, embedding, quality) with `Timings`. The command line,
+the Python surface, the service and the benchmarks all drive this same line. It holds no gallery.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeface.align import Aligner
+from edgeface.detect import Detector, Face, Picture
+from edgeface.encode import Embedding, Encoder
+from edgeface.errors import FaceError
+from edgeface.model import Model, load_model
+from edgeface.quality import Quality, assess
+
+SMALLEST_FACE = 40
+"""Width in pixels down to which a still picture is searched for faces."""
+
+
+@dataclass
+class Timings:
+    """Milliseconds spent in each station."""
+
+    detect: float = 0.0
+    align: float = 0.0
+    encode: float = 0.0
+    match: float = 0.0
+
+    def as_dict(self) -> dict[str, float]:
+        """The stations and their total, rounded to the microsecond."""
+        parts = {name: round(value, 3) for name, value in vars(self).items()}
+        return {**parts, "total": round(sum(parts.values()), 3)}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One face of a frame, encoded."""
+
+    face: Face
+    embedding: Embedding
+    quality: Quality
+
+
+class FaceLine:
+    """The stations opened for one model. One thread at a time."""
+
+    def __init__(self, model: str | Path | Model | None = None, threads: int | None = None) -> None:
+        self.model = model if isinstance(model, Model) else load_model(model)
+        self._encoder = Encoder(self.model, threads)
+        self._detector = Detector(threads)
+        spec = self.model.description
+        self._aligner = Aligner(spec.alignment, spec.input.size)
+
+    @property
+    def runtime(self) -> str:
+        """Name of the TFLite runtime at work."""
+        return self._encoder.runtime
+
+    def detect(self, frame: Picture, timings: Timings | None = None) -> list[Face]:
+        """All faces of a still picture from 40 pixels in width, the largest first."""
+        started = time.perf_counter()
+        faces = self._detector.detect(frame, SMALLEST_FACE)
+        if timings:
+            timings.detect += _since(started)
+        return faces
+
+    def crop(self, frame: Picture, face: Face) -> Picture:
+        """The aligned crop of one face; valid until the next call on this line."""
+        return self._aligner.align(frame, face)
+
+    def encode(self, frame: Picture, face: Face, timings: Timings | None = None) -> Subject:
+        """Align and encode one face of the frame."""
+        started = time.perf_counter()
+        crop = self._aligner.align(frame, face)
+        aligned = time.perf_counter()
+        embedding = self._encoder.encode(crop)
+        if timings:
+            timings.align += 1e3 * (aligned - started)
+            timings.encode += _since(aligned)
+        return Subject(face, embedding, assess(face, crop))
+
+    def main_face(self, frame: Picture, timings: Timings | None = None) -> Face:
+        """The face that the picture is of: large and near the centre. FaceError if none."""
+        faces = self.detect(frame, timings)
+        if not faces:
+            raise FaceError("no face found; use a picture with the face upright and in full view")
+        return max(faces, key=lambda face: _prominence(face, frame))
+
+
+def _prominence(face: Face, frame: Picture) -> float:
+    """Width of the face, halved by the time it stands in a corner of the frame."""
+    height, width = frame.shape[:2]
+    centre = face.box.centre
+    away = math.hypot(centre.x - width / 2, centre.y - height / 2) / math.hypot(width, height)
+    return face.box.width * (1 - away)
+
+
+def _since(started: float) -> float:
+    return 1e3 * (time.perf_counter() - started)

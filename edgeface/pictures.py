@@ -1,0 +1,130 @@
+"""Pictures: the one place that turns a file or a caller's array into a frame.
+
+Takes in a path or an array, hands on a frame: uint8 BGR, shape (H, W, 3), upright. Grey, alpha and
+16-bit pictures become that; a file that is cut short is refused, since a half-grey face is not the
+face. It finds no faces and keeps nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from os import PathLike
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeface.detect import Picture
+from edgeface.errors import PictureError
+
+ImageInput = str | PathLike[str] | NDArray[np.uint8]
+
+MOST_MEGAPIXELS = 100
+_KINDS = "JPEG, PNG, WebP, BMP and TIFF"
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_OTHERS = (b"BM", b"II*\x00", b"MM\x00*")
+_JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF markers: hold the size
+_JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")  # all but stuffing, fill and bare ones
+
+
+def as_frame(image: ImageInput) -> Picture:
+    """A frame from a path or an array; PictureError says what is wrong with either."""
+    if isinstance(image, np.ndarray):
+        return check_array(image)
+    return read_picture(Path(image))
+
+
+def check_array(array: NDArray[np.uint8]) -> Picture:
+    """The array itself if it is uint8 of shape (H, W, 3), else PictureError."""
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
+        raise PictureError(
+            f"an image must be uint8 with shape (height, width, 3) in BGR order as OpenCV gives "
+            f"it, not {array.dtype} with shape {array.shape}"
+        )
+    return np.ascontiguousarray(array)
+
+
+def read_picture(path: Path) -> Picture:
+    """Read a picture file: turned upright by its EXIF orientation, alpha dropped, 16 bits scaled.
+
+    Raises PictureError when the file is missing, empty, no picture, cut short or over
+    100 megapixels.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise PictureError(f"there is no picture {path}; check the path") from None
+    except OSError as error:
+        raise PictureError(f"cannot read the picture {path}: {error.strerror}") from None
+    if not data:
+        raise PictureError(f"the picture {path} is empty (0 bytes); take or copy it again")
+    _check_kind(data, path)
+    size = _declared_size(data, path)
+    if size is not None and size[0] * size[1] > MOST_MEGAPIXELS * 1_000_000:
+        raise PictureError(
+            f"the picture {path} has {size[0]}x{size[1]} pixels, more than {MOST_MEGAPIXELS} "
+            "megapixels; make it smaller first"
+        )
+    try:
+        frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        frame = None
+    if frame is None:
+        raise PictureError(f"the picture {path} is damaged and cannot be read; use another copy")
+    return frame  # type: ignore[return-value]
+
+
+def _check_kind(data: bytes, path: Path) -> None:
+    webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+    if webp or data.startswith((_JPEG, _PNG, *_OTHERS)):
+        return
+    if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
+        raise PictureError(f"the picture {path} is HEIC, which cannot be read; save it as JPEG")
+    raise PictureError(f"{path} is not a picture; {_KINDS} files can be read")
+
+
+def _declared_size(data: bytes, path: Path) -> tuple[int, int] | None:
+    """Width and height from the header, where we know it; PictureError when the end is missing.
+
+    The decoder would fill what is missing with grey and say nothing.
+    """
+    try:
+        if data.startswith(_JPEG):
+            return _walk_jpeg(data)
+        if data.startswith(_PNG):
+            return _walk_png(data)
+    except (struct.error, IndexError):
+        raise PictureError(f"the picture {path} is cut short; copy or take it again") from None
+    return None
+
+
+def _walk_jpeg(data: bytes) -> tuple[int, int]:
+    """Follow the segments to the scan and the scans to the end marker (ITU T.81, annex B)."""
+    size, at = None, 2
+    while True:
+        found = _JPEG_MARKER.search(data, at)
+        if found is None:
+            raise IndexError
+        marker, at = data[found.end() - 1], found.end()
+        if marker == 0xD9:
+            if size is None:
+                raise IndexError
+            return size
+        (length,) = struct.unpack_from(">H", data, at)
+        if marker in _JPEG_FRAMES:
+            height, width = struct.unpack_from(">HH", data, at + 3)
+            size = (width, height)
+        at += length
+
+
+def _walk_png(data: bytes) -> tuple[int, int]:
+    """Follow the chunks to IEND (PNG specification, section 5)."""
+    width, height = struct.unpack_from(">II", data, 16)
+    at = 8
+    while True:
+        (length,) = struct.unpack_from(">I", data, at)
+        if data[at + 4 : at + 8] == b"IEND":
+            return width, height
+        at += 12 + length

@@ -1,0 +1,117 @@
+"""The one place that opens TFLite interpreters, whichever runtime is installed.
+
+Takes in a model file's path, hands on a `Network` that is ready to run. LiteRT is preferred,
+tflite-runtime is used where it is what is installed; EDGEFACE_RUNTIME=litert|tflite-runtime
+insists on one. Nothing else in the package imports either, and nothing here knows about faces.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeface.errors import ConfigError, ModelError, RuntimeMissing
+
+RUNTIMES = {"litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output of a network; `scale` is 0 for a float tensor."""
+
+    index: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scale: float
+    zero_point: int
+
+
+class Network:
+    """An open network: fill `input_view()`, call `run()`, read `output_view(i)`.
+
+    Views point into the interpreter's own memory, so nothing is copied; they must be let go
+    before the next `run()`.
+    """
+
+    def __init__(self, interpreter: Any, runtime: str) -> None:
+        self._interpreter = interpreter
+        self.runtime = runtime
+        self.inputs = [_tensor(d) for d in interpreter.get_input_details()]
+        self.outputs = [_tensor(d) for d in interpreter.get_output_details()]
+        self._input_view: Callable[[], NDArray[Any]] = interpreter.tensor(self.inputs[0].index)
+        self._output_views: list[Callable[[], NDArray[Any]]] = [
+            interpreter.tensor(t.index) for t in self.outputs
+        ]
+
+    def input_view(self) -> NDArray[Any]:
+        """The first input's memory, writable, in its own shape and dtype."""
+        return self._input_view()
+
+    def run(self) -> None:
+        """Compute the outputs from what the input holds now."""
+        self._interpreter.invoke()
+
+    def output_view(self, position: int) -> NDArray[Any]:
+        """The memory of the output at `position`, in its own shape and dtype."""
+        return self._output_views[position]()
+
+
+def _tensor(details: dict[str, Any]) -> Tensor:
+    scale, zero_point = details["quantization"]
+    shape = tuple(int(n) for n in details["shape"])
+    return Tensor(details["index"], shape, np.dtype(details["dtype"]), scale, zero_point)
+
+
+def installed_runtimes() -> list[str]:
+    """Names of the runtimes that can be imported here, the preferred one first."""
+    return [name for name, package in RUNTIMES.items() if find_spec(package) is not None]
+
+
+def choose_runtime() -> str:
+    """The runtime to use: EDGEFACE_RUNTIME if set, else the first one installed.
+
+    Raises ConfigError for an unknown name and RuntimeMissing when it is not installed.
+    """
+    wanted = os.environ.get("EDGEFACE_RUNTIME")
+    if wanted and wanted not in RUNTIMES:
+        raise ConfigError(
+            f"EDGEFACE_RUNTIME={wanted} is not a runtime; use one of: {', '.join(RUNTIMES)}"
+        )
+    for name in [wanted] if wanted else RUNTIMES:
+        if find_spec(RUNTIMES[name]) is not None:
+            return name
+    raise RuntimeMissing(
+        f"{wanted or 'no TFLite interpreter'} is not installed; run: pip install "
+        + ("tflite-runtime" if wanted == "tflite-runtime" else "ai-edge-litert")
+    )
+
+
+def default_threads() -> int:
+    """Threads for one inference: the cores this process may use, at most four."""
+    return min(4, len(os.sched_getaffinity(0)))
+
+
+def open_network(path: Path, threads: int | None = None) -> Network:
+    """Open a .tflite file (mapped, not read) and allocate its tensors.
+
+    Raises ModelError when the file is not a network that the installed runtime can run.
+    """
+    runtime = choose_runtime()
+    interpreter_module = import_module(RUNTIMES[runtime] + ".interpreter")
+    try:
+        interpreter = interpreter_module.Interpreter(
+            model_path=str(path), num_threads=threads or default_threads()
+        )
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"{runtime} cannot run the model file {path}: {reason}") from None
+    return Network(interpreter, runtime)

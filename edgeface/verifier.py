@@ -1,0 +1,176 @@
+"""The Python surface: enroll, verify and identify in one object.
+
+    from edgeface import FaceVerifier
+    verifier = FaceVerifier()
+    verifier.enroll("ada", ["ada1.jpg", "ada2.jpg"])
+    print(verifier.verify("ada", "door.jpg").match)
+
+Networks are opened and the gallery is read when first needed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from edgeface.decide import (
+    DEFAULT_FAR,
+    DEFAULT_FPIR,
+    Decision,
+    decide,
+    far_per_comparison,
+    threshold_for_far,
+)
+from edgeface.detect import Face
+from edgeface.encode import Embedding
+from edgeface.errors import FaceError
+from edgeface.gallery import Gallery, clean_name, default_gallery_path
+from edgeface.line import FaceLine, Subject, Timings
+from edgeface.pictures import ImageInput, as_frame
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A picture that was not enrolled, by its position in the call, and why."""
+
+    position: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Enrollment:
+    """What `enroll` did: how many templates the person has now, and what was refused."""
+
+    name: str
+    templates: int
+    added: int
+    rejected: tuple[Rejection, ...]
+
+
+@dataclass(frozen=True)
+class Identification:
+    """One face of a picture and whom it was recognized as."""
+
+    face: Face
+    decision: Decision
+
+
+class FaceVerifier:
+    """Verification (1:1) and recognition (1:K) against one gallery file.
+
+    `gallery` is the file's path (default: EDGEFACE_GALLERY, else the user's data folder), `model` a
+    .tflite file (default: the shipped one). Images are paths or uint8 BGR arrays of shape
+    (H, W, 3). All methods raise EdgeFaceError with one sentence for bad input. One thread at a
+    time.
+    """
+
+    def __init__(self, gallery: str | Path | None = None, model: str | Path | None = None) -> None:
+        self._gallery_path = Path(gallery) if gallery is not None else default_gallery_path()
+        self._model_path = model
+
+    @cached_property
+    def line(self) -> FaceLine:
+        """The stations, opened when first asked for."""
+        return FaceLine(self._model_path)
+
+    @cached_property
+    def gallery(self) -> Gallery:
+        """The gallery, read when first asked for."""
+        return Gallery.open(self._gallery_path, self.line.model)
+
+    def encode(self, image: ImageInput) -> Embedding:
+        """The embedding of the main face: float32, shape (n,), unit length.
+
+        Raises PictureError or FaceError.
+        """
+        return self.subject(image).embedding
+
+    def subject(self, image: ImageInput, timings: Timings | None = None) -> Subject:
+        """The main face of an image, encoded, with its box and quality."""
+        frame = as_frame(image)
+        return self.line.encode(frame, self.line.main_face(frame, timings), timings)
+
+    def enroll(
+        self, name: str, images: Sequence[ImageInput], *, force: bool = False
+    ) -> Enrollment:
+        """Add the faces of `images` to a person and save the gallery.
+
+        Each image must hold exactly one face. One that is unfit is left out and reported, unless
+        `force`. Raises FaceError when no image is left, with the gallery unchanged; a file that is
+        no picture raises PictureError before anything is enrolled.
+        """
+        name = clean_name(name)
+        gallery = self.gallery
+        frames = [as_frame(image) for image in images]
+        embeddings: list[Embedding] = []
+        rejected: list[Rejection] = []
+        for position, frame in enumerate(frames):
+            faces = self.line.detect(frame)
+            if len(faces) != 1:
+                rejected.append(Rejection(position, _count_reason(len(faces))))
+                continue
+            subject = self.line.encode(frame, faces[0])
+            if subject.quality.reasons and not force:
+                rejected.append(Rejection(position, "; ".join(subject.quality.reasons)))
+                continue
+            embeddings.append(subject.embedding)
+        if not embeddings:
+            reasons = "; ".join(dict.fromkeys(r.reason for r in rejected)) or "no picture was given"
+            raise FaceError(f"{name} was not enrolled: {reasons}")
+        gallery.add(name, embeddings)
+        gallery.save()
+        templates = dict(gallery.people)[name]
+        return Enrollment(name, templates, len(embeddings), tuple(rejected))
+
+    def verify(
+        self,
+        name: str,
+        image: ImageInput,
+        *,
+        far: float = DEFAULT_FAR,
+        timings: Timings | None = None,
+    ) -> Decision:
+        """Is the main face of `image` the enrolled `name`? At a FAR of `far` for an impostor.
+
+        Raises UnknownPerson, PictureError or FaceError.
+        """
+        name = clean_name(name)
+        gallery = self.gallery
+        gallery.require(name)
+        threshold = threshold_for_far(self.line.model, far)
+        subject = self.subject(image, timings)
+        started = time.perf_counter()
+        decision = decide(name, gallery.compare(name, subject.embedding).score, threshold)
+        if timings:
+            timings.match += 1e3 * (time.perf_counter() - started)
+        return decision
+
+    def identify(self, image: ImageInput, *, fpir: float = DEFAULT_FPIR) -> list[Identification]:
+        """Who is in `image`, face by face, the largest first; a stranger's name is None.
+
+        `fpir` is the chance that a stranger is taken for anyone, whatever the gallery's size.
+        """
+        frame = as_frame(image)
+        return [
+            Identification(face, self.recognize(self.line.encode(frame, face), fpir=fpir))
+            for face in self.line.detect(frame)
+        ]
+
+    def recognize(self, subject: Subject, *, fpir: float = DEFAULT_FPIR) -> Decision:
+        """Whom an encoded face is, if anyone."""
+        people = len(self.gallery)
+        threshold = threshold_for_far(self.line.model, far_per_comparison(fpir, people))
+        best = self.gallery.search(subject.embedding)
+        if not best:
+            return Decision(None, -1.0, threshold, False)
+        decision = decide(best[0].name, best[0].score, threshold)
+        return decision if decision.match else decide(None, decision.score, threshold)
+
+
+def _count_reason(faces: int) -> str:
+    if faces == 0:
+        return "no face found; use a picture with the face upright and in full view"
+    return f"{faces} faces found; use a picture of this person alone"
