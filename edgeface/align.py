@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.detect import Face, Picture
+from edgeface.detect import Face
 from edgeface.geometry import similarity
 from edgeface.model import AlignmentSpec
+from edgeface.pictures import Picture
 
 
 class Aligner:

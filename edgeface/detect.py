@@ -7,33 +7,36 @@ Network: BlazeFace short range (Bazarevsky et al. 2019, "BlazeFace: Sub-millisec
 Detection on Mobile GPUs"): 128 x 128 RGB in [-1, 1]; 896 anchors, each with a score and 16 numbers
 relative to the anchor's centre in units of the input: box centre, box size and six landmarks. It
 sees faces from about an eighth of its input upwards, so a large frame is looked at first as a
-whole and then in ever smaller overlapping squares.
+whole and then in ever smaller overlapping squares. What it is unsure of is shown to the face mesh
+network, which tells a face from a folded sleeve.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.errors import ModelError
 from edgeface.geometry import Box, Point, overlap
-from edgeface.model import models_folder
+from edgeface.mesh import FaceMesh
+from edgeface.model import shipped_network
+from edgeface.pictures import Picture
 from edgeface.runtime import open_network
-
-Picture = NDArray[np.uint8]
 
 NETWORK_FILE = "blazeface-short-range.tflite"
 NETWORK_SHA256 = "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633"
 
 _INPUT = 128
 _LAYERS = ((16, 2), (8, 6))  # cells a side, anchors a cell
+_POSSIBLE, _SURE = 0.5, 0.8  # scores: below the first nothing, from the second on surely a face
+_CONFIRMED = 0.1  # presence by the mesh that turns a possible face into one; sleeves give 0.04
 _SAME_FACE = 0.3  # overlap above which two candidates are one face (MediaPipe's value)
+_ROUGH = 0.3  # of a square's side: landmarks of smaller faces are rough, so look again closer
+_CLOSER = 2.2  # side of the closer look over the width of the face (which fills 0.45 of it)
 _SMALLEST_SHARE = 1 / 8  # of a square's side: the smallest face the network finds in it
 _TILE_OVERLAP = 1 / 3  # neighbouring squares share this, so that no findable face is cut by both
 
@@ -63,37 +66,66 @@ class _Square:
 class Detector:
     """An open BlazeFace network with its buffers. One thread at a time."""
 
-    def __init__(self, threads: int | None = None, minimum_score: float = 0.5) -> None:
-        path = models_folder() / NETWORK_FILE
-        _check_file(path)
-        self._network = open_network(path, threads)
+    def __init__(self, threads: int | None = None) -> None:
+        self._threads = threads
+        self._network = open_network(shipped_network(NETWORK_FILE, NETWORK_SHA256), threads)
         shapes = [output.shape[-1] for output in self._network.outputs]
         self._boxes_at, self._scores_at = shapes.index(16), shapes.index(1)
         self._anchors = _anchor_centres()
         self._look: Picture = np.empty((_INPUT, _INPUT, 3), np.uint8)
-        self._minimum_logit = float(np.log(minimum_score / (1 - minimum_score)))
+        self._least_logit = float(np.log(_POSSIBLE / (1 - _POSSIBLE)))
 
-    def detect(self, frame: Picture, smallest: int | None = None) -> list[Face]:
+    @cached_property
+    def _mesh(self) -> FaceMesh:
+        return FaceMesh(self._threads)
+
+    def detect(
+        self, frame: Picture, smallest: float | None = None, *, first_found: bool = False
+    ) -> list[Face]:
         """Faces in `frame` (uint8 BGR, shape (H, W, 3)), the largest first.
 
         `smallest` is the width in pixels down to which small faces are searched for; the default
         is to look at the whole frame once, which finds faces from an eighth of its longer side.
+        With `first_found` the search ends as soon as a size of square has shown a face.
         """
-        found: list[Face] = []
-        for square in _squares(frame.shape[1], frame.shape[0], smallest):
-            found += self._faces_in(frame, square)
-        found.sort(key=lambda face: face.score, reverse=True)
         kept: list[Face] = []
-        for face in found:
-            if all(overlap(face.box, other.box) < _SAME_FACE for other in kept):
-                kept.append(face)
-        return sorted(kept, key=lambda face: face.box.width * face.box.height, reverse=True)
+        for squares in _levels(frame.shape[1], frame.shape[0], smallest):
+            found = [face for square in squares for face in self._closer(frame, square)]
+            found.sort(key=lambda face: face.score, reverse=True)
+            for face in found:
+                if all(overlap(face.box, other.box) < _SAME_FACE for other in kept) and (
+                    face.score >= _SURE or self._confirmed(frame, face)
+                ):
+                    kept.append(face)
+            if kept and first_found:
+                break
+        return sorted(kept, key=lambda face: face.box.width, reverse=True)
+
+    def _closer(self, frame: Picture, square: _Square) -> Iterator[Face]:
+        """The faces in a square, those that are small in it seen again from nearby."""
+        for face in self._faces_in(frame, square):
+            if face.box.width >= _ROUGH * square.side:
+                yield face
+                continue
+            side = round(_CLOSER * face.box.width)
+            centre = face.box.centre
+            near = _Square(round(centre.x - side / 2), round(centre.y - side / 2), side)
+            again = [
+                other
+                for other in self._faces_in(frame, near)
+                if overlap(other.box, face.box) >= _SAME_FACE
+            ]
+            yield max(again, key=lambda other: other.score, default=face)
+
+    def _confirmed(self, frame: Picture, face: Face) -> bool:
+        mesh = self._mesh.fit(frame, face.box, face.right_eye, face.left_eye)
+        return mesh.presence >= _CONFIRMED
 
     def _faces_in(self, frame: Picture, square: _Square) -> list[Face]:
         self._load(frame, square)
         self._network.run()
         logits = self._network.output_view(self._scores_at)[0, :, 0]
-        likely = np.flatnonzero(logits > self._minimum_logit)
+        likely = np.flatnonzero(logits > self._least_logit)
         if not likely.size:
             return []
         scores = 1 / (1 + np.exp(-logits[likely].astype(np.float64)))
@@ -129,15 +161,6 @@ class Detector:
         np.subtract(view, np.float32(1), out=view)
 
 
-def _check_file(path: Path) -> None:
-    try:
-        intact = hashlib.sha256(path.read_bytes()).hexdigest() == NETWORK_SHA256
-    except OSError:
-        intact = False
-    if not intact:
-        raise ModelError(f"the detector {path} is missing or damaged; install edgeface again")
-
-
 def _anchor_centres() -> NDArray[np.float32]:
     centres = []
     for cells, anchors in _LAYERS:
@@ -147,19 +170,17 @@ def _anchor_centres() -> NDArray[np.float32]:
     return np.concatenate(centres)
 
 
-def _squares(width: int, height: int, smallest: int | None) -> Iterator[_Square]:
-    """The whole frame as one square, then smaller squares until `smallest` can be found."""
+def _levels(width: int, height: int, smallest: float | None) -> Iterator[list[_Square]]:
+    """The whole frame as one square, then ever smaller squares until `smallest` can be found."""
     side = max(width, height)
-    yield _Square((width - side) // 2, (height - side) // 2, side)
+    yield [_Square((width - side) // 2, (height - side) // 2, side)]
     if smallest is None:
         return
     short = min(width, height)
     while side * _SMALLEST_SHARE > smallest:
         # The first level of squares is as high as the frame, each next half as large.
         side = short if side > short else side // 2
-        for y in _starts(height, side):
-            for x in _starts(width, side):
-                yield _Square(x, y, side)
+        yield [_Square(x, y, side) for y in _starts(height, side) for x in _starts(width, side)]
 
 
 def _starts(length: int, side: int) -> list[int]:
@@ -196,8 +217,7 @@ def _merge(
 
 
 def _cut_by_square(box: Box, square: _Square, frame: tuple[int, int]) -> bool:
-    """Whether a box reaches a side of its square where the frame goes on: a neighbour sees it
-    whole."""
+    """Whether a box ends at its square's side though the frame goes on: a neighbour has it whole."""
     margin = box.width * 0.05
     width, height = frame
     return (

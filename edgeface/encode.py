@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.detect import Picture
 from edgeface.errors import FaceError, ModelError
 from edgeface.model import InputSpec, Model
+from edgeface.pictures import Picture
 from edgeface.runtime import Network, Tensor, open_network
 
 Embedding = NDArray[np.float32]

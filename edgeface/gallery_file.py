@@ -19,12 +19,12 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, deserialize, serialize
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from edgeface.errors import GalleryError
 from edgeface.storage import write_atomically
@@ -53,15 +53,14 @@ def read_contents(path: Path) -> Contents:
     if hashlib.sha256(data[:-_DIGEST_BYTES]).digest() != data[-_DIGEST_BYTES:]:
         raise _damaged(path)
     try:
-        tensors = dict(deserialize(data))
+        tensors = load(data)
         metadata = _metadata(data)
-        names = msgspec.json.decode(bytes(tensors["names"]["data"]), type=list[str])
         contents = Contents(
             metadata["model"],
-            names,
-            _array(tensors["owners"], np.int32),
-            _array(tensors["embeddings"], np.int8),
-            _array(tensors["scales"], np.float32),
+            msgspec.json.decode(tensors["names"].tobytes(), type=list[str]),
+            tensors["owners"],
+            tensors["embeddings"],
+            tensors["scales"],
         )
     except (SafetensorError, msgspec.DecodeError, KeyError, ValueError):
         raise _damaged(path) from None
@@ -92,27 +91,19 @@ def to_bytes(contents: Contents) -> bytes:
     """The file's bytes; equal contents give equal bytes."""
     names = json.dumps(contents.names, ensure_ascii=False, separators=(",", ":")).encode()
     tensors = {
-        "embeddings": _tensor("int8", contents.embeddings),
-        "scales": _tensor("float32", contents.scales),
-        "owners": _tensor("int32", contents.owners),
-        "names": {"dtype": "uint8", "shape": [len(names)], "data": names},
-        "sha256": {"dtype": "uint8", "shape": [_DIGEST_BYTES], "data": bytes(_DIGEST_BYTES)},
+        "embeddings": contents.embeddings,
+        "scales": contents.scales,
+        "owners": contents.owners,
+        "names": np.frombuffer(names, np.uint8),
+        "sha256": np.zeros(_DIGEST_BYTES, np.uint8),
     }
-    data = serialize(tensors, {"format": FORMAT, "model": contents.model_identity})
+    data = save(tensors, {"format": FORMAT, "model": contents.model_identity})
     body = data[:-_DIGEST_BYTES]
     return body + hashlib.sha256(body).digest()
 
 
-def _tensor(dtype: str, array: NDArray[Any]) -> dict[str, Any]:
-    return {"dtype": dtype, "shape": list(array.shape), "data": array.tobytes()}
-
-
-def _array(tensor: dict[str, Any], dtype: Any) -> NDArray[Any]:
-    return np.frombuffer(tensor["data"], dtype).reshape(tensor["shape"])
-
-
 def _metadata(data: bytes) -> dict[str, str]:
-    """The header's `__metadata__` (deserialize leaves it out)."""
+    """The header's `__metadata__` (`load` leaves it out)."""
     size = int.from_bytes(data[:8], "little")
     header = msgspec.json.decode(data[8 : 8 + size])
     metadata = header["__metadata__"]
@@ -123,7 +114,9 @@ def _consistent(contents: Contents) -> bool:
     count = len(contents.embeddings)
     owners = contents.owners
     return (
-        contents.embeddings.ndim == 2
+        (contents.embeddings.dtype, contents.scales.dtype, owners.dtype)
+        == (np.dtype(np.int8), np.dtype(np.float32), np.dtype(np.int32))
+        and contents.embeddings.ndim == 2
         and contents.scales.shape == owners.shape == (count,)
         and bool(np.isfinite(contents.scales).all())
         and len(set(contents.names)) == len(contents.names)

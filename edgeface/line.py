@@ -16,10 +16,11 @@ from edgeface.detect import Detector, Face, Picture
 from edgeface.encode import Embedding, Encoder
 from edgeface.errors import FaceError
 from edgeface.model import Model, load_model
+from edgeface.pictures import Picture
 from edgeface.quality import Quality, assess
 
-SMALLEST_FACE = 40
-"""Width in pixels down to which a still picture is searched for faces."""
+_SMALLEST_FACE = 40  # pixels: narrower ones hold too little to be judged
+_SMALLEST_SHARE = 1 / 32  # of the longer side: narrower ones are not what the picture is of
 
 
 @dataclass
@@ -61,10 +62,17 @@ class FaceLine:
         """Name of the TFLite runtime at work."""
         return self._encoder.runtime
 
-    def detect(self, frame: Picture, timings: Timings | None = None) -> list[Face]:
-        """All faces of a still picture from 40 pixels in width, the largest first."""
+    def detect(
+        self, frame: Picture, timings: Timings | None = None, *, first_found: bool = False
+    ) -> list[Face]:
+        """The faces of a still picture, the largest first.
+
+        Searches down to 40 pixels or 1/32 of the longer side, whichever is more. `first_found`
+        ends the search at the first scale that shows a face.
+        """
         started = time.perf_counter()
-        faces = self._detector.detect(frame, SMALLEST_FACE)
+        smallest = max(_SMALLEST_FACE, _SMALLEST_SHARE * max(frame.shape))
+        faces = self._detector.detect(frame, smallest, first_found=first_found)
         if timings:
             timings.detect += _since(started)
         return faces
@@ -86,7 +94,7 @@ class FaceLine:
 
     def main_face(self, frame: Picture, timings: Timings | None = None) -> Face:
         """The face that the picture is of: large and near the centre. FaceError if none."""
-        faces = self.detect(frame, timings)
+        faces = self.detect(frame, timings, first_found=True)
         if not faces:
             raise FaceError("no face found; use a picture with the face upright and in full view")
         return max(faces, key=lambda face: _prominence(face, frame))

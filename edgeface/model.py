@@ -130,6 +130,18 @@ def default_model_path() -> Path:
     return models_folder() / "facenet-int8.tflite"
 
 
+def shipped_network(file: str, sha256: str) -> Path:
+    """The path of a network that belongs to this version; ModelError unless its bytes are right."""
+    path = models_folder() / file
+    try:
+        intact = hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    except OSError:
+        intact = False
+    if not intact:
+        raise ModelError(f"the model file {path} is missing or damaged; install edgeface again")
+    return path
+
+
 def load_model(path: str | Path | None = None) -> Model:
     """Read a model's description and check its network against it.
 

@@ -16,8 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.detect import Picture
 from edgeface.errors import PictureError
+
+Picture = NDArray[np.uint8]
+"""A frame: uint8, shape (H, W, 3), channels blue, green, red."""
 
 ImageInput = str | PathLike[str] | NDArray[np.uint8]
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edgeface.detect import Face, Picture
+from edgeface.detect import Face
+from edgeface.pictures import Picture
 
 SMALLEST_FACE = 64  # pixels between the box's sides; smaller ones lose detail in the network
 MOST_ROLL = 45.0  # degrees; the detector's landmarks drift beyond

@@ -108,7 +108,7 @@ class FaceVerifier:
         embeddings: list[Embedding] = []
         rejected: list[Rejection] = []
         for position, frame in enumerate(frames):
-            faces = self.line.detect(frame)
+            faces = _in_the_foreground(self.line.detect(frame))
             if len(faces) != 1:
                 rejected.append(Rejection(position, _count_reason(len(faces))))
                 continue
@@ -168,6 +168,11 @@ class FaceVerifier:
             return Decision(None, -1.0, threshold, False)
         decision = decide(best[0].name, best[0].score, threshold)
         return decision if decision.match else decide(None, decision.score, threshold)
+
+
+def _in_the_foreground(faces: list[Face]) -> list[Face]:
+    """Without the passers-by behind: those less than 0.4 times as wide as the largest face."""
+    return [face for face in faces if face.box.width >= 0.4 * faces[0].box.width]
 
 
 def _count_reason(faces: int) -> str:

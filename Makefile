@@ -1,0 +1,44 @@
+# make demo   the runtime in .venv, then faces accepted and refused
+# make test   lint, types and all tests, on LiteRT and on tflite-runtime
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PIP_QUIET = --quiet --disable-pip-version-check
+
+.PHONY: demo test lint types test-litert test-tflite models clean
+
+demo: .venv/.ready
+	.venv/bin/edgeface demo
+
+test: lint types test-litert test-tflite
+
+lint: .venv-tools/.ready
+	.venv-tools/bin/ruff check .
+	.venv-tools/bin/ruff format --check .
+
+types: .venv-tools/.ready
+	.venv-tools/bin/mypy
+
+test-litert: .venv-tools/.ready .venv/.ready
+	.venv-tools/bin/pytest
+
+# The second back end: the last tflite-runtime, with the NumPy it was built for.
+test-tflite: .venv-tflite/.ready
+	EDGEFACE_RUNTIME=tflite-runtime .venv-tflite/bin/pytest --ignore=tests/tools
+
+.venv/.ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install $(PIP_QUIET) --editable .
+	touch $@
+
+.venv-tools/.ready: pyproject.toml
+	$(PYTHON) -m venv .venv-tools
+	.venv-tools/bin/pip install $(PIP_QUIET) --editable '.[convert,dev]'
+	touch $@
+
+.venv-tflite/.ready: pyproject.toml requirements-tflite.txt
+	$(PYTHON) -m venv .venv-tflite
+	.venv-tflite/bin/pip install $(PIP_QUIET) --requirement requirements-tflite.txt
+	.venv-tflite/bin/pip install $(PIP_QUIET) --no-deps --editable .
+	touch $@
+
+clean:
+	rm -rf .venv .venv-tools .venv-tflite .cache build dist *.egg-info
