@@ -117,12 +117,12 @@ def evaluate(
     """Score every pair and sum up; `threshold` fixes the operating point (chosen elsewhere)."""
     scores = np.array([_score(embeddings[p.first], embeddings[p.second]) for p in pairs])
     same = np.array([p.same for p in pairs])
-    accuracies, thresholds = _over_folds(scores, same, threshold)
+    right, accuracies, thresholds = _over_folds(scores, same, threshold)
     genuine, impostor = np.sort(scores[same]), np.sort(scores[~same])
     return Evaluation(
         pairs=len(pairs),
         failures=sum(embedding is None for embedding in embeddings.values()),
-        accuracy=float(accuracies.mean()),
+        accuracy=float(right.mean()),
         accuracy_std=float(accuracies.std(ddof=1)),
         eer=_equal_error_rate(genuine, impostor),
         tar={f"{far:g}": _tar_at_far(genuine, impostor, far) for far in FARS},
@@ -137,24 +137,27 @@ def _score(first: Embedding | None, second: Embedding | None) -> float:
 
 def _over_folds(
     scores: NDArray[np.float64], same: NDArray[np.bool_], threshold: float | None
-) -> tuple[NDArray[np.float64], list[float]]:
-    """Accuracy and threshold of each fold; folds take equal shares of both kinds in file order.
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], list[float]]:
+    """Which pairs are judged rightly, and each fold's accuracy and threshold.
 
+    Folds take equal shares of both kinds in file order.
     For LFW's View 2 (ten blocks of 300 same and 300 different) these are its own folds.
     """
     fold = np.empty(len(scores), np.int64)
     for kind in (True, False):
         members = np.flatnonzero(same == kind)
         fold[members] = np.arange(len(members)) * _FOLDS // len(members)
+    right = np.zeros(len(scores), bool)
     accuracies, thresholds = [], []
     for number in range(_FOLDS):
         held = fold == number
         if not held.any():
             continue
         chosen = best_threshold(scores[~held], same[~held]) if threshold is None else threshold
-        accuracies.append(float(((scores[held] >= chosen) == same[held]).mean()))
+        right[held] = (scores[held] >= chosen) == same[held]
+        accuracies.append(float(right[held].mean()))
         thresholds.append(chosen)
-    return np.array(accuracies), thresholds
+    return right, np.array(accuracies), thresholds
 
 
 def best_threshold(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> float:

@@ -1,4 +1,4 @@
-"""What the tests share: the shipped portraits, galleries in a temporary folder, the command line."""
+"""What the tests share: shipped portraits, galleries in a temporary folder, the command line."""
 
 from __future__ import annotations
 

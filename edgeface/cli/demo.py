@@ -50,7 +50,5 @@ def command(model: Path | None, as_json: bool) -> int:
         print_json({"decisions": decisions})
     else:
         wrong = sum(not one.right for one in shown)
-        click.echo(
-            f"{len(shown)} decisions, {wrong} wrong, {time.perf_counter() - started:.1f} s"
-        )
+        click.echo(f"{len(shown)} decisions, {wrong} wrong, {time.perf_counter() - started:.1f} s")
     return YES if all(one.right for one in shown) else ERROR
