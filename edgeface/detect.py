@@ -146,8 +146,10 @@ class Detector:
         right, bottom = min(width, square.x + square.side), min(height, square.y + square.side)
         left, top = max(0, square.x), max(0, square.y)
         scale = _INPUT / square.side
-        x0, x1 = round((left - square.x) * scale), round((right - square.x) * scale)
-        y0, y1 = round((top - square.y) * scale), round((bottom - square.y) * scale)
+        x0 = min(_INPUT - 1, round((left - square.x) * scale))
+        y0 = min(_INPUT - 1, round((top - square.y) * scale))
+        x1 = max(x0 + 1, round((right - square.x) * scale))
+        y1 = max(y0 + 1, round((bottom - square.y) * scale))
         self._look.fill(0)
         cv2.resize(
             frame[top:bottom, left:right],
