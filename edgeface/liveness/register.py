@@ -20,20 +20,24 @@ from numpy.typing import NDArray
 
 from edgeface.liveness.sample import HEIGHT, WIDTH, Sample
 
-# Points of the mesh at least five pixels of the crop apart, by region.
-_RIGID = np.array(
-    [2, 4, 5, 6, 9, 36, 44, 47, 48, 50, 52, 53, 55, 65, 68, 69, 75, 101, 104, 107, 108, 117, 118]
-    + [124, 128, 135, 151, 168, 187, 192, 193, 196, 203, 205, 206, 207, 209, 210, 214, 216, 220]
-    + [228, 236, 266, 274, 280, 282, 283, 285, 295, 298, 299, 305, 329, 330, 331, 333, 336, 337]
-    + [343, 346, 347, 353, 364, 411, 417, 419, 423, 425, 426, 427, 429, 430, 434, 436, 440, 448]
-    + [456, 465]
+# Points of the mesh at least five pixels of the crop apart, by region. Those near the eyes help to
+# find the sheet's motion but do not count as parallax: real eyes may look through a sheet's holes.
+_SOLID = np.array(
+    [2, 4, 5, 9, 36, 44, 48, 50, 68, 69, 75, 101, 104, 107, 108, 135, 151, 187]
+    + [192, 203, 205, 206, 207, 209, 210, 214, 216, 220, 236, 266, 274, 280, 298, 299, 305, 330]
+    + [331, 333, 336, 337, 364, 411, 423, 425, 426, 427, 429, 430, 434, 436, 440, 456]
+)
+_NEAR_EYES = np.array(
+    [6, 47, 52, 53, 55, 65, 117, 118, 124, 128, 168, 193, 196, 228, 282, 283, 285, 295]
+    + [329, 343, 346, 347, 353, 417, 419, 448, 465]
 )
 _MOUTH_AND_JAW = np.array(
     [0, 17, 39, 57, 83, 91, 164, 167, 181, 186, 204, 267, 273, 312, 315, 322, 393, 405, 410]
     + [140, 169, 171, 175, 194, 200, 201, 211, 365, 369, 394, 396, 418, 421, 431]
 )
+_RIGID = np.concatenate((_SOLID, _NEAR_EYES))
 _FOLLOWED = np.concatenate((_RIGID, _MOUTH_AND_JAW))
-_N = len(_RIGID)
+_S, _N = len(_SOLID), len(_RIGID)
 
 _GRID = 8  # pixels between the places where the sheet's motion is worked out
 _FIRST = {"winSize": (15, 15), "maxLevel": 1, "criteria": (3, 10, 0.03), "minEigThreshold": 1e-4}
@@ -50,7 +54,8 @@ class Comparison:
     time: of the later look; lag: seconds between them; followed: share of rigid points found
     again, 0 to 1; noise: pixels of the crop, deviation of rigid points from the sheet; agreement
     and expected: sums of (expected x seen) and expected squared parallax, square pixels, where
-    expected is what the mesh's turn would cause in a solid head; mouth, eyes, nose, brow, cheeks:
+    expected is what the mesh's turn would cause in a solid head; apart_...: the same without the
+    points near the eyes; mouth, eyes, nose, brow, cheeks:
     mean change of normalized grey beyond two pixels of shift; opening: change of the gap between
     the lips in units of the eyes' distance; turn: degrees of the head by the mesh.
     """
@@ -61,6 +66,8 @@ class Comparison:
     noise: float
     agreement: float
     expected: float
+    apart_agreement: float
+    apart_expected: float
     mouth: float
     eyes: float
     nose: float
@@ -86,7 +93,6 @@ class Anchor:
         self._trust = np.sqrt(np.sqrt(strength).clip(0.1, 2.0))
         level = _normalized(soft)
         self._high, self._low = cv2.dilate(level, _SLACK), cv2.erode(level, _SLACK)
-        self._pyramid = _pyramid(sample.crop, (15, 15))
         at = sample.points
         self._regions = {
             "mouth": [_window((at[13] + at[14]) / 2, 20, 15)],
@@ -104,7 +110,7 @@ class Anchor:
         start = later.points[_FOLLOWED].reshape(-1, 1, 2)
         places, basis = self._places, self._basis
         found, status, _ = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]
-            self._pyramid,
+            self.sample.crop,
             later.crop,
             places,
             start.copy(),
@@ -118,7 +124,7 @@ class Anchor:
         sheet, _, _ = _fit(basis, flow, trust)
         undone = _undo(later.crop, sheet)
         found, status, _ = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]
-            self._pyramid,
+            self.sample.crop,
             undone,
             places[:_N],
             places[:_N].copy(),
@@ -131,7 +137,8 @@ class Anchor:
             return None
         _, noise, weights = _fit(basis[:_N], left, self._trust[:_N] * kept)
         rotation = _rotation(self.sample, later)
-        agreement, expected = self._parallax(left, weights, rotation)
+        agreement, expected = self._parallax(left, weights, rotation, _N)
+        apart_agreement, apart_expected = self._parallax(left, weights, rotation, _S)
         change = self._change(undone)
         gap = [float(np.linalg.norm(s.points[13] - s.points[14])) for s in (self.sample, later)]
         return Comparison(
@@ -141,6 +148,8 @@ class Anchor:
             noise=noise,
             agreement=agreement,
             expected=expected,
+            apart_agreement=apart_agreement,
+            apart_expected=apart_expected,
             opening=(gap[1] - gap[0]) / 66.0,
             turn=float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1)))),
             **change,
@@ -151,13 +160,15 @@ class Anchor:
         left: NDArray[np.float64],
         weights: NDArray[np.float64],
         rotation: NDArray[np.float64],
+        count: int,
     ) -> tuple[float, float]:
-        """Sums over the points of expected times seen and of expected squared, sheet removed."""
+        """Sums over the first `count` points of expected times seen and of expected squared, sheet removed."""
         solid = np.column_stack((self.sample.points[_RIGID], self.sample.depth[_RIGID]))
-        solid = (solid - solid.mean(axis=0)).astype(np.float64)
-        expected = (solid @ rotation.T - solid)[:, :2] * weights[:, None]
-        seen = left * weights[:, None]
-        sheets, _ = np.linalg.qr(self._basis[:_N] * weights[:, None])
+        solid = (solid - solid.mean(axis=0))[:count].astype(np.float64)
+        weights = weights[:count, None]
+        expected = (solid @ rotation.T - solid)[:, :2] * weights
+        seen = left[:count] * weights
+        sheets, _ = np.linalg.qr(self._basis[:count] * weights)
         expected -= sheets @ (sheets.T @ expected)
         seen -= sheets @ (sheets.T @ seen)
         return float((expected * seen).sum()), float((expected**2).sum())
@@ -171,10 +182,6 @@ class Anchor:
         }
         # A lid or a lip that moves is enough; both cheeks must have changed to count as changed.
         return {n: min(m) if n == "cheeks" else max(m) for n, m in means.items()}
-
-
-def _pyramid(crop: NDArray[np.uint8], window: tuple[int, int]) -> NDArray[np.uint8]:
-    return crop
 
 
 def _window(middle: NDArray[np.float32], half_width: int, half_height: int) -> tuple[slice, slice]:

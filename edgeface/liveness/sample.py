@@ -40,6 +40,10 @@ _PLACES = np.array(
 )
 
 
+_PRESENT = 0.5  # presence below which the mesh has nothing to hold on to
+_OUTSIDE = 0.02  # of the face's height: a face reaching further over the frame's edge is cut off
+
+
 @dataclass(frozen=True)
 class Sample:
     """One look at a face.
@@ -70,7 +74,7 @@ class Sampler:
     def sample(self, time: float, frame: Picture, face: Face) -> Sample | None:
         """Look at `face` in `frame` (uint8 BGR); None where the mesh sees no face."""
         mesh = self._mesh.fit(frame, face.box, face.right_eye, face.left_eye)
-        if mesh.presence < 0.5:
+        if mesh.presence < _PRESENT or _cut_off(mesh.points, frame):
             return None
         matrix = similarity(mesh.points[_ANCHORS] - 0.5, _PLACES * UNIT + _MIDDLE)
         scale = float(np.hypot(matrix[0, 0], matrix[0, 1]))
@@ -84,6 +88,14 @@ class Sampler:
             _surround(frame, mesh.points, face),
             _grain(frame, mesh.points[4]),
         )
+
+
+def _cut_off(points: NDArray[np.float64], frame: Picture) -> bool:
+    """Whether part of the face lies outside the frame, where nothing can be compared."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    slack = _OUTSIDE * float(high[1] - low[1])
+    height, width = frame.shape[:2]
+    return bool((low < -slack).any() or (high > np.array((width, height)) + slack).any())
 
 
 def _crop(frame: Picture, matrix: NDArray[np.float64], scale: float) -> NDArray[np.uint8]:
