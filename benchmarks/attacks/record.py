@@ -31,7 +31,7 @@ from edgeface.mesh import FaceMesh
 from edgeface.pictures import Picture
 
 RATE = 10.0
-_FIELDS = ("time", "points", "depth", "presence", "crop", "scale", "surround", "grain")
+_FIELDS = ("time", "points", "depth", "presence", "crop", "scale", "place", "surround", "grain")
 
 
 def save(path: Path, samples: list[Sample]) -> None:
@@ -44,8 +44,8 @@ def load(path: Path) -> list[Sample]:
     with np.load(path) as kept:
         columns = [kept[name] for name in _FIELDS]
     return [
-        Sample(float(t), p, d, float(c), crop, float(s), around, grain)
-        for t, p, d, c, crop, s, around, grain in zip(*columns, strict=True)
+        Sample(float(t), p, d, float(c), crop, float(s), (float(at[0]), float(at[1])), around, grain)
+        for t, p, d, c, crop, s, at, around, grain in zip(*columns, strict=True)
     ]
 
 

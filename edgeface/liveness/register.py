@@ -136,7 +136,7 @@ class Anchor:
         if np.count_nonzero(kept) < _FEWEST:
             return None
         _, noise, weights = _fit(basis[:_N], left, self._trust[:_N] * kept)
-        rotation = _rotation(self.sample, later)
+        rotation = turn_between(self.sample, later)
         agreement, expected = self._parallax(left, weights, rotation, _N)
         apart_agreement, apart_expected = self._parallax(left, weights, rotation, _S)
         change = self._change(undone)
@@ -243,7 +243,7 @@ def _normalized(crop: cv2.typing.MatLike) -> NDArray[np.float32]:
     return np.asarray(level / (contrast + 6), np.float32)
 
 
-def _rotation(one: Sample, other: Sample) -> NDArray[np.float64]:
+def turn_between(one: Sample, other: Sample) -> NDArray[np.float64]:
     """The turn of the head between two looks by their meshes, shape (3, 3) (Kabsch 1976)."""
     first, second = (
         np.column_stack((s.points[_RIGID], s.depth[_RIGID])).astype(np.float64)

@@ -50,7 +50,8 @@ class Sample:
 
     time: seconds; points: float32, shape (468, 2), in pixels of `crop`; depth: float32, shape
     (468,), same unit, smaller is nearer; presence: 0 to 1; crop: uint8, shape (144, 128), the face
-    in grey, its eyes at fixed places; scale: crop pixels per frame pixel; surround: uint8, shape
+    in grey, its eyes at fixed places; scale: crop pixels per frame pixel; place: the
+    face's middle in frame pixels; surround: uint8, shape
     (96, 96), grey, 2.4 face widths of the frame around it; grain: uint8, shape (96, 96), the middle
     of the face in the frame's own pixels.
     """
@@ -61,6 +62,7 @@ class Sample:
     presence: float
     crop: NDArray[np.uint8]
     scale: float
+    place: tuple[float, float]
     surround: NDArray[np.uint8]
     grain: NDArray[np.uint8]
 
@@ -85,6 +87,7 @@ class Sampler:
             mesh.presence,
             _crop(frame, matrix, scale),
             scale,
+            (float(mesh.points[:, 0].mean()), float(mesh.points[:, 1].mean())),
             _surround(frame, mesh.points, face),
             _grain(frame, mesh.points[4]),
         )
