@@ -81,4 +81,5 @@ def standardize(crop: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32]
         scale = max(deviation, crop.size**-0.5)
     else:
         offset, scale = spec.offset, spec.scale
-    return ((values[None].astype(np.float64) - offset) / scale).astype(np.float32)
+    standardized: NDArray[np.float32] = ((values[None] - offset) / scale).astype(np.float32)
+    return standardized

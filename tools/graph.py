@@ -8,8 +8,9 @@ expressed, so nothing from a file can smuggle one in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import singledispatch
 from typing import Literal
 
 import numpy as np
@@ -150,67 +151,87 @@ class Network:
         return replace(self, nodes=tuple(nodes), output_name=output)
 
 
-def convolutions(network: Network) -> Iterator[tuple[Node, Convolution]]:
-    """Every convolution, in order."""
-    for node in network.nodes:
-        if isinstance(node.operation, Convolution):
-            yield node, node.operation
+def in_order(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """The nodes sorted so that each comes after its inputs, otherwise as they are."""
+    waiting = {node.name: node for node in nodes}
+    ordered: list[Node] = []
+    while waiting:
+        ready = [n for n in waiting.values() if not any(name in waiting for name in n.inputs)]
+        if not ready:
+            raise ModelError(f"the network's layer {next(iter(waiting))!r} feeds itself")
+        ordered += ready
+        for node in ready:
+            del waiting[node.name]
+    return tuple(ordered)
 
 
 def _output_shape(node: Node, inputs: list[Shape]) -> Shape:
-    operation, first = node.operation, inputs[0]
-    wrong = ModelError(
-        f"the layer {node.name!r} ({type(operation).__name__}) cannot take an input of shape "
-        f"{' and '.join(str(shape) for shape in inputs)}"
-    )
-    if isinstance(operation, Concatenate):
-        if len({shape[:-1] for shape in inputs}) != 1:
-            raise wrong
-        return (*first[:-1], sum(shape[-1] for shape in inputs))
-    if isinstance(operation, Add):
-        if len(inputs) != 2 or inputs[0] != inputs[1]:
-            raise wrong
-        return first
-    if len(inputs) != 1:
-        raise wrong
-    if isinstance(operation, Relu | Identity):
-        return first
-    if isinstance(operation, BatchNorm):
-        vectors = (operation.gamma, operation.beta, operation.mean, operation.variance)
-        if any(vector.shape != first[-1:] for vector in vectors):
-            raise wrong
-        return first
-    if isinstance(operation, Dense):
-        if operation.kernel.shape[:1] != first or operation.kernel.ndim != 2:
-            raise wrong
-        if operation.bias.shape != operation.kernel.shape[1:]:
-            raise wrong
-        return operation.bias.shape
-    if len(first) != 3:
-        raise wrong
-    if isinstance(operation, GlobalAverage):
-        return first[-1:]
-    if isinstance(operation, Pool):
-        sides = _windows(first[:2], operation.size, operation.strides, operation.padding)
-        channels = first[2]
-    else:
-        kernel = operation.kernel
-        if kernel.ndim != 4 or kernel.shape[2] != first[2]:
-            raise wrong
-        if operation.bias.shape != kernel.shape[3:]:
-            raise wrong
-        size = (kernel.shape[0], kernel.shape[1])
-        sides = _windows(first[:2], size, operation.strides, operation.padding)
-        channels = kernel.shape[3]
-    if min(sides) < 1:
-        raise wrong
+    try:
+        shape = _shape_after(node.operation, *inputs)
+    except (ValueError, TypeError):  # a shape that does not unpack, or another number of inputs
+        shape = None
+    if shape is None or min(shape) < 1:
+        raise ModelError(
+            f"the layer {node.name!r} ({type(node.operation).__name__}) cannot take an input of "
+            f"shape {' and '.join(map(str, inputs))}"
+        )
+    return shape
+
+
+@singledispatch
+def _shape_after(operation: Operation, value: Shape) -> Shape | None:
+    """The shape that an operation makes of its inputs' shapes; None when they do not fit."""
+    return value
+
+
+@_shape_after.register
+def _(operation: Concatenate, *values: Shape) -> Shape | None:
+    if len({shape[:-1] for shape in values}) != 1:
+        return None
+    return (*values[0][:-1], sum(shape[-1] for shape in values))
+
+
+@_shape_after.register
+def _(operation: Add, first: Shape, second: Shape) -> Shape | None:
+    return first if first == second else None
+
+
+@_shape_after.register
+def _(operation: BatchNorm, value: Shape) -> Shape | None:
+    vectors = (operation.gamma, operation.beta, operation.mean, operation.variance)
+    return value if all(vector.shape == value[-1:] for vector in vectors) else None
+
+
+@_shape_after.register
+def _(operation: Dense, value: Shape) -> Shape | None:
+    inputs, outputs = operation.kernel.shape
+    return (outputs,) if value == (inputs,) and operation.bias.shape == (outputs,) else None
+
+
+@_shape_after.register
+def _(operation: Convolution, value: Shape) -> Shape | None:
+    height, width, channels = value
+    kernel_height, kernel_width, inputs, outputs = operation.kernel.shape
+    if inputs != channels or operation.bias.shape != (outputs,):
+        return None
+    size, padding = (kernel_height, kernel_width), operation.padding
+    return (*_windows((height, width), size, operation.strides, padding), outputs)
+
+
+@_shape_after.register
+def _(operation: Pool, value: Shape) -> Shape | None:
+    height, width, channels = value
+    sides = _windows((height, width), operation.size, operation.strides, operation.padding)
     return (*sides, channels)
 
 
-def _windows(sides: Shape, size: Pair, strides: Pair, padding: Padding) -> Shape:
+@_shape_after.register
+def _(operation: GlobalAverage, value: Shape) -> Shape | None:
+    _, _, channels = value
+    return (channels,)
+
+
+def _windows(sides: Pair, size: Pair, strides: Pair, padding: Padding) -> Pair:
     if padding == "same":
-        return tuple(-(-side // stride) for side, stride in zip(sides, strides, strict=True))
-    return tuple(
-        (side - window) // stride + 1
-        for side, window, stride in zip(sides, size, strides, strict=True)
-    )
+        return (-(-sides[0] // strides[0]), -(-sides[1] // strides[1]))
+    return ((sides[0] - size[0]) // strides[0] + 1, (sides[1] - size[1]) // strides[1] + 1)

@@ -8,6 +8,7 @@ changes no network.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,12 +51,7 @@ def observe(
     progress: Callable[[], None] = lambda: None,
 ) -> Observations:
     """Run the float network over the crops."""
-    interpreter = Interpreter(
-        model_content=network,
-        num_threads=default_threads(),
-        experimental_preserve_all_tensors=True,
-    )
-    interpreter.allocate_tensors()
+    interpreter = _open_to_look_inside(network)
     index = {d["name"]: d["index"] for d in interpreter.get_tensor_details() if d["name"]}
     watched, weighted = _tensors_of(network)
     histograms = {name: _Histogram() for name in watched}
@@ -71,20 +67,24 @@ def observe(
                 mean = values.reshape(-1, values.shape[-1]).mean(axis=0, dtype=np.float64)
                 sums[name] = sums.get(name, 0.0) + mean
         progress()
-    ranges = {name: _rounded(histogram.best_range()) for name, histogram in histograms.items()}
-    means = {name: _rounded(total / len(crops)) for name, total in sums.items()}
+    ranges = {name: histogram.best_range() for name, histogram in histograms.items()}
     return Observations(
-        OBSERVATIONS_FORMAT, measured_on, len(crops), ranges, means  # type: ignore[arg-type]
+        format=OBSERVATIONS_FORMAT,
+        measured_on=measured_on,
+        pictures=len(crops),
+        ranges={name: (_rounded(low), _rounded(high)) for name, (low, high) in ranges.items()},
+        means={name: tuple(map(_rounded, sums[name] / len(crops))) for name in sums},
     )
 
 
-def save(observations: Observations, path: Path) -> None:
-    """Write as JSON, one tensor a line."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(observations), indent=0))
+def encoded(observations: Observations) -> bytes:
+    """As JSON, one tensor a line."""
+    text = msgspec.json.encode(observations)
+    return text.replace(b'],"', b'],\n"').replace(b'{"', b'{\n"') + b"\n"
 
 
 def load(path: Path) -> Observations:
-    """Read what `save` wrote; ModelError when it is something else."""
+    """Read what `encoded` made; ModelError when it is something else."""
     try:
         observations = msgspec.json.decode(path.read_bytes(), type=Observations)
     except OSError as error:
@@ -99,6 +99,18 @@ def load(path: Path) -> Observations:
             f"{OBSERVATIONS_FORMAT}; make it again with: convert-model observe"
         )
     return observations
+
+
+def _open_to_look_inside(network: bytes) -> Interpreter:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that keeping all tensors takes memory
+        interpreter = Interpreter(
+            model_content=network,
+            num_threads=default_threads(),
+            experimental_preserve_all_tensors=True,
+        )
+    interpreter.allocate_tensors()
+    return interpreter
 
 
 def _tensors_of(network: bytes) -> tuple[list[str], set[str]]:
@@ -160,5 +172,5 @@ class _Histogram:
         return best
 
 
-def _rounded(values: Any) -> tuple[float, ...]:
-    return tuple(float(f"{value:.{_DIGITS}g}") for value in values)
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")

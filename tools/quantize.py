@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from ai_edge_quantizer import quantizer, recipe
 from numpy.typing import NDArray
 
 from edgeface.errors import ModelError
@@ -109,11 +110,9 @@ def _set_bias(model: Any, operator: Operator, values: NDArray[np.float32]) -> No
 def _quantize(network: bytes, observations: Observations) -> bytes:
     # It logs and draws progress bars for what takes a fifth of a second.
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        from ai_edge_quantizer import quantizer, recipe
-
         engine = quantizer.Quantizer(network, recipe.static_wi8_ai8())
         statistics = {
-            name: {"min": np.float32([[low]]), "max": np.float32([[high]])}
+            name: {"min": np.array([[low]], np.float32), "max": np.array([[high]], np.float32)}
             for name, (low, high) in observations.ranges.items()
         }
         result = engine.quantize(
