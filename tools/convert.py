@@ -62,7 +62,7 @@ def load_source(source: str) -> Loaded:
         raise ConfigError(f"there is no file {path}; give a Keras .h5 file, or: {FACENET}")
     network = swap_colours(simplify(read_legacy_h5(path)))
     return Loaded(
-        name=path.stem,
+        name=FACENET if fetched else path.stem,
         source=Source(path.name, sha256_of(path)),
         network=network,
         pictures=fetched.pictures if fetched else None,

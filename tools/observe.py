@@ -28,7 +28,8 @@ from edgeface_tools.operators import WEIGHTED
 OBSERVATIONS_FORMAT = 1
 _BINS = 1 << 14
 _LEVELS = 255
-_DIGITS = 6  # significant ones kept of each number: the same with and without the file
+# Significant digits kept, so that the numbers are the same with and without the file.
+_RANGE_DIGITS, _MEAN_DIGITS = 6, 4
 
 
 class Observations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,8 +73,14 @@ def observe(
         format=OBSERVATIONS_FORMAT,
         measured_on=measured_on,
         pictures=len(crops),
-        ranges={name: (_rounded(low), _rounded(high)) for name, (low, high) in ranges.items()},
-        means={name: tuple(map(_rounded, sums[name] / len(crops))) for name in sums},
+        ranges={
+            name: (_rounded(low, _RANGE_DIGITS), _rounded(high, _RANGE_DIGITS))
+            for name, (low, high) in ranges.items()
+        },
+        means={
+            name: tuple(_rounded(mean, _MEAN_DIGITS) for mean in total / len(crops))
+            for name, total in sums.items()
+        },
     )
 
 
@@ -172,5 +179,5 @@ class _Histogram:
         return best
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.{_DIGITS}g}")
+def _rounded(value: float, digits: int) -> float:
+    return float(f"{value:.{digits}g}")
