@@ -252,7 +252,7 @@ def _parse(data: memoryview, path: Path) -> Contents:
 def _metadata(header: memoryview, path: Path) -> dict[str, str]:
     try:
         return msgspec.json.decode(header, type=_Metadata).metadata
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise DamagedGallery(f"{path} is not a gallery") from None
 
 
