@@ -124,7 +124,7 @@ def read_contents(path: Path, key: bytes | None = None) -> Contents:
             f"the gallery {path} is not encrypted, though a key is given; encrypt it with: "
             "edgeface gallery encrypt (or leave out the key)"
         )
-    return _parse(data, path)
+    return _parse(body, path)
 
 
 def is_sealed_file(path: Path) -> bool:
@@ -216,7 +216,7 @@ class _Header(_Metadata):
 
 
 def _parse(data: memoryview, path: Path) -> Contents:
-    """The contents in a file's bytes, whose digest (if it has one) is known to be right."""
+    """The contents in a file's bytes before its digest, which is known to be right."""
     start = 8 + int.from_bytes(data[:8], "little")
     metadata = _metadata(data[8:start], path)
     if metadata.get("format") != FORMAT:
@@ -241,7 +241,11 @@ def _parse(data: memoryview, path: Path) -> Contents:
             tensor(header.embeddings),
             tensor(header.scales),
         )
-        sound = _header(contents) == bytes(data[:start]) and _consistent(contents)
+        sound = (
+            _header(contents) == bytes(data[:start])
+            and start + header.names.data_offsets[1] == len(data)
+            and _consistent(contents)
+        )
     except (msgspec.DecodeError, UnicodeError, KeyError, ValueError, IndexError, OverflowError):
         sound = False
     if not sound:
