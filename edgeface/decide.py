@@ -24,7 +24,7 @@ from edgeface.model import Model, ScoreTable
 
 DEFAULT_FAR = 1e-3
 DEFAULT_FPIR = 1e-2
-AMBIGUOUS = 0.02  # less between the best two is noise: docs/crowd.md
+AMBIGUOUS = 0.05  # less between the best two is noise, two deviations of it (docs/crowd.md)
 
 # Measured on View 1 train with one and more templates and 1 to 1,000 people (docs/crowd.md).
 _TEMPLATES_ALIKE = 0.4  # n templates of a person are n**0.4 chances

@@ -13,6 +13,7 @@ import logging
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -304,12 +305,48 @@ def _mutated(whole: bytes, chance: random.Random) -> bytes:
     return bytes(data) + hashlib.sha256(data).digest()
 
 
+def sizes(folder: Path, people: int, templates: int) -> str:
+    """Size, opening, search and memory of a gallery of 128 numbers, in a process of its own."""
+    path = folder / f"{people}.safetensors"
+    model = SimpleNamespace(**vars(MODEL))
+    model.description = SimpleNamespace(embedding=SimpleNamespace(size=128))
+    rows = np.random.default_rng(0).standard_normal((people, templates, 128), np.float32)
+    rows /= np.linalg.norm(rows, axis=2, keepdims=True)
+    with Gallery.changing(path, model) as gallery:  # type: ignore[arg-type]
+        gallery.add_people({f"person {i:07d}": rows[i] for i in range(people)})
+    script = (
+        "import sys, time; from types import SimpleNamespace as N; from pathlib import Path\n"
+        "import numpy as np; from edgeface.gallery import Gallery\n"
+        "model = N(identity='a' * 64, path=Path('m'), description=N(embedding=N(size=128)))\n"
+        "start = time.perf_counter(); gallery = Gallery.open(Path(sys.argv[1]), model)\n"
+        "opening = time.perf_counter() - start; times = []\n"
+        "probe = np.full(128, 128 ** -0.5, np.float32)\n"
+        "for _ in range(100):\n"
+        "    start = time.perf_counter(); gallery.search(probe, 2)\n"
+        "    times.append(time.perf_counter() - start)\n"
+        "status = Path('/proc/self/status').read_text()\n"
+        "peak = int(status.split('VmHWM:')[1].split()[0]) / 1024\n"
+        "search = 1e3 * np.median(times)\n"
+        "print(f'opened in {opening:.3f} s, searched in {search:.2f} ms, {peak:.0f} MiB at most')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True
+    )
+    size = path.stat().st_size
+    return (
+        f"{people:,} people, {people * templates:,} templates: {size / 1e6:.2f} MB, "
+        f"{size / people / templates:.0f} bytes a template with the names; {done.stdout.strip()}"
+    )
+
+
 def main() -> None:
     """All proofs at full size."""
     logging.disable(logging.CRITICAL)  # ten thousand restorations are announced otherwise
     with tempfile.TemporaryDirectory(prefix="edgeface-proofs-") as name:
         folder = Path(name).resolve()
         for label, proof in (
+            ("size", lambda: sizes(folder, 10_000, 3)),
+            ("size", lambda: sizes(folder, 333_334, 3)),
             ("SIGKILL at random moments", lambda: random_kills(folder, 1000)),
             ("every write, fsync, rename, link", lambda: every_failure(folder)),
             ("random bit flips", lambda: bit_flips(folder, 10_000)),
