@@ -20,7 +20,15 @@ from pathlib import Path
 
 from edgeface.errors import GalleryError
 from edgeface.gallery_file import Contents, DamagedGallery, read_contents, to_chunks
-from edgeface.storage import InUse, locked, sweep, sync_folder, write_atomically, write_beside
+from edgeface.storage import (
+    InUse,
+    locked,
+    sweep,
+    sync_folder,
+    unfinished,
+    write_atomically,
+    write_beside,
+)
 
 LOCK_TIMEOUT = 10.0  # seconds to wait for another process's change
 
@@ -122,7 +130,7 @@ def commit(path: Path, contents: Contents, key: bytes | None, *, forget: bool = 
 
 def _keep(path: Path, other: Path) -> None:
     """Give the file at `path` a second name, `other`, in one step and without copying it."""
-    link = path.with_name(f".{other.name}.link")
+    link = unfinished(path, "link")
     link.unlink(missing_ok=True)
     try:
         os.link(path, link)

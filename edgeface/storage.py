@@ -73,6 +73,11 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def unfinished(path: Path, what: str) -> Path:
+    """A name beside `path` for something that `sweep` deletes if it is left over."""
+    return path.with_name(f".{path.name}.{what}{_UNFINISHED}")
+
+
 def sweep(path: Path) -> None:
     """Delete what a killed writer of `path` left unfinished; the caller holds its lock."""
     for left in path.parent.glob(f".{path.name}.*{_UNFINISHED}"):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from crowd_experiment import Embeddings, embed
+from crowd_experiment import Embeddings, embed, named_in
 
 from edgeface.decide import far_per_comparison, threshold_for_far
 from edgeface.line import FaceLine
@@ -119,9 +119,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="keep the embeddings here (.npz)")
     options = parser.parse_args()
     line = FaceLine(options.model)
-    pairs = (options.view1 / "pairsDevTrain.txt").read_text().split("\n")[1:]
-    fields = [pair.split("\t") for pair in pairs]
-    train = {name for field in fields for name in field if name and not name.isdigit()}
+    train = named_in(options.view1 / "pairsDevTrain.txt")
     people = embed(options.view1 / "images", line, options.cache)
     people = {name: rows for name, rows in people.items() if name in train}
     print(joins(people, line.model), alike(people, line.model), sep="\n\n")

@@ -65,7 +65,15 @@ def embed(folder: Path, line: FaceLine, cache: Path | None) -> Embeddings:
     return people
 
 
-def measure(people: Embeddings, model: Model, crowd: int, draws: int) -> Crowd:
+def named_in(pairs: Path) -> set[str]:
+    """The people in a list of pairs in LFW's format."""
+    fields = [line.split("\t") for line in pairs.read_text().split("\n")[1:]]
+    return {name for field in fields for name in field if name and not name.isdigit()}
+
+
+def measure(
+    people: Embeddings, model: Model, crowd: int, draws: int, strangers_among: set[str]
+) -> Crowd:
     """FPIR and FNIR with `crowd` people enrolled, over `draws` choices of who that is."""
     strangers = fixed = false = missed = probes = ambiguous = 0
     threshold = 0.0
@@ -77,7 +85,7 @@ def measure(people: Embeddings, model: Model, crowd: int, draws: int) -> Crowd:
                 gallery.add_people(enrolled)
         threshold = identification_threshold(model, FPIR, gallery.template_counts)
         alone = identification_threshold(model, FPIR, gallery.template_counts[:1] * 0 + 1)
-        for name in unknown:
+        for name in [name for name in unknown if name in strangers_among][:STRANGERS]:
             best = gallery.search(people[name][0], most=2)
             strangers += 1
             false += decide_among(best, threshold).match
@@ -105,7 +113,7 @@ def _draw(people: Embeddings, crowd: int, chance: random.Random) -> tuple[Embedd
     }
     others = names[crowd:]
     chance.shuffle(others)
-    return enrolled, others[:STRANGERS]
+    return enrolled, others
 
 
 def report(crowds: list[Crowd]) -> str:
@@ -177,10 +185,12 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--cache", type=Path, help="keep the embeddings here (.npz)")
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--strangers", type=Path, help="take them from this list of pairs alone")
     options = parser.parse_args()
     line = FaceLine(options.model)
     people = embed(options.images, line, options.cache)
-    crowds = [measure(people, line.model, crowd, draws) for crowd, draws in CROWDS.items()]
+    among = named_in(options.strangers) if options.strangers else set(people)
+    crowds = [measure(people, line.model, crowd, draws, among) for crowd, draws in CROWDS.items()]
     print(report(crowds))
     if options.plot:
         plot(crowds, options.plot)
