@@ -52,7 +52,7 @@ def test_a_stranger_is_refused_by_every_gallery_size(
     people: int, templates: int, model: Any, tmp_path: Path
 ) -> None:
     taken = strangers = 0
-    for draw in range(max(1, 200 // people)):
+    for draw in range(max(1, 60 // people)):
         with Gallery.changing(tmp_path / f"{draw}", model) as gallery:
             centre = faces(people, 10 + draw).repeat(templates, axis=0)
             near = centre + 0.7 * faces(len(centre), 500 + draw)
