@@ -22,15 +22,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.errors import GalleryError, UnknownPerson
-from edgeface.gallery_file import LONGEST_NAME, Contents, empty_contents, is_sealed_file
-from edgeface.gallery_search import Searcher, quantize
+from edgeface.gallery_contents import (
+    LONGEST_NAME,
+    Contents,
+    empty_contents,
+    sums,
+    with_people,
+    with_templates,
+    without_person,
+)
+from edgeface.gallery_file import is_sealed_file
+from edgeface.gallery_search import Searcher
 from edgeface.gallery_store import Loaded, commit, exclusively, load, load_for_change
 from edgeface.model import Model
 
 if TYPE_CHECKING:
     from edgeface.encode import Embedding
-
-_PEOPLE_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -159,7 +166,7 @@ class Gallery:
 
     def templates(self, name: str) -> NDArray[np.float32]:
         """A person's templates as unit vectors, shape (m, n). Raises UnknownPerson."""
-        return self._unit_rows(self._rows(self._index(name)))
+        return self._contents.unit_templates(self._contents.rows_of(self._index(name)))
 
     def add(self, name: str, embeddings: Sequence[Embedding]) -> None:
         """Add templates (unit length, shape (n,)) to a person, who is new or known."""
@@ -170,63 +177,33 @@ class Gallery:
 
         Raises GalleryError for a name that cannot be one.
         """
-        old = self._contents
-        encoded = [clean_name(name).encode() for name in people]
-        known = [old.encoded_name(person) for person in range(len(self))]
-        names = sorted({*known, *encoded})
-        place = {name: number for number, name in enumerate(names)}
-        rows, scales = quantize(np.concatenate([*people.values(), self._unit_rows(slice(0, 0))]))
-        owners = np.concatenate(
-            (
-                np.repeat([place[name] for name in known], old.counts),
-                np.repeat([place[name] for name in encoded], [len(v) for v in people.values()]),
-            )
-        ).astype(np.int64)
-        order = np.argsort(owners, kind="stable")
-        self._replace(
-            b"".join(name + b"\n" for name in names),
-            np.bincount(owners, minlength=len(names)),
-            np.concatenate((old.templates, rows))[order],
-            np.concatenate((old.scales, scales))[order],
-        )
+        encoded = {clean_name(name).encode(): rows for name, rows in people.items()}
+        self._use(with_people(self._contents, encoded))
 
     def only(self, names: Sequence[str]) -> Contents:
         """The contents of a gallery of these people alone. Raises UnknownPerson."""
-        part = Gallery.__new__(Gallery)
-        part._use(empty_contents(self._contents.model_identity, self.numbers))
-        if names:
-            part.add_people({name: self.templates(name) for name in names})
-        return part._contents
+        nobody = empty_contents(self._contents.model_identity, self.numbers)
+        return with_people(nobody, {name.encode(): self.templates(name) for name in names})
 
     def remove(self, name: str) -> int:
         """Remove a person; returns how many templates went. Raises UnknownPerson."""
-        old, person = self._contents, self._index(name)
-        gone = self._rows(person)
-        encoded = old.encoded_name(person) + b"\n"
-        end = int(old.name_ends[person]) + 1
-        self._replace(
-            old.names[: end - len(encoded)] + old.names[end:],
-            np.delete(old.counts, person),
-            np.delete(old.templates, gone, axis=0),
-            np.delete(old.scales, gone),
-        )
+        person = self._index(name)
+        templates = int(self._contents.counts[person])
+        self._use(without_person(self._contents, person))
         self._removed = True
-        return int(gone.stop) - int(gone.start)
+        return templates
 
     def keep_templates(self, keep: NDArray[np.bool_]) -> None:
         """Drop the templates where `keep` (shape (templates,)) is False; one of each person must
         stay."""
-        old = self._contents
-        counts = np.add.reduceat(keep.astype(np.int64), old.starts[:-1])
-        if not counts.all():
-            raise GalleryError("every person must keep a template; remove the person instead")
-        self._replace(old.names, counts, old.templates[keep], old.scales[keep])
+        self._use(with_templates(self._contents, keep))
         self._removed = True
 
     def compare(self, name: str, probe: Embedding) -> Match:
         """The score of `probe` (unit length, shape (n,)) with one person. Raises UnknownPerson."""
         person = self._index(name)
-        rows, old = self._rows(person), self._contents
+        old = self._contents
+        rows = old.rows_of(person)
         scores = Searcher(old.templates[rows], old.scales[rows]).scores(probe)
         score = (scores.max() + np.add.reduce(scores) * old.closeness[person]) / 2
         return Match(name, float(score), len(scores))
@@ -252,34 +229,8 @@ class Gallery:
 
     def centres(self) -> NDArray[np.float32]:
         """The centre of each person's templates, of unit length, shape (people, n)."""
-        sums = np.concatenate([self._unit_rows(slice(0, 0)), *_sums(self._contents)])
-        return sums * self._contents.closeness[:, np.newaxis]
-
-    def _replace(
-        self,
-        names: bytes,
-        counts: NDArray[np.int64],
-        templates: NDArray[np.int8],
-        scales: NDArray[np.float32],
-    ) -> None:
-        changed = replace(
-            self._contents,
-            names=names,
-            counts=counts.astype(np.int32),
-            templates=templates,
-            scales=scales,
-        )
-        # Opposite templates sum to nothing; the centre then counts for nothing much.
-        lengths = [np.linalg.norm(sums, axis=1).clip(min=1) for sums in _sums(changed)]
-        closeness = 1 / np.concatenate([np.empty(0), *lengths])
-        self._use(replace(changed, closeness=closeness.astype(np.float32)))
-
-    def _rows(self, person: int) -> slice:
-        starts = self._contents.starts
-        return slice(int(starts[person]), int(starts[person + 1]))
-
-    def _unit_rows(self, rows: slice) -> NDArray[np.float32]:
-        return self._contents.unit_templates(rows)
+        nobody = self._contents.unit_templates(slice(0))
+        return np.concatenate([nobody, *sums(self._contents)]) * self._contents.closeness[:, None]
 
     def _name(self, person: int) -> str:
         return self._contents.encoded_name(person).decode()
@@ -312,12 +263,3 @@ def _signature(path: Path) -> tuple[int, ...] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _sums(contents: Contents) -> Iterator[NDArray[np.float32]]:
-    """The sum of each person's unit templates, shape (some people, n), some people at a time."""
-    starts = contents.starts
-    for first in range(0, len(contents.counts), _PEOPLE_AT_ONCE):
-        some = starts[first : first + _PEOPLE_AT_ONCE + 1]
-        unit = contents.unit_templates(slice(int(some[0]), int(some[-1])))
-        yield np.add.reduceat(unit, some[:-1] - some[0], axis=0)

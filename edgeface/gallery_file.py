@@ -20,10 +20,6 @@ from __future__ import annotations
 import hashlib
 import mmap
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise, starmap
-from operator import lt
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +28,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.errors import GalleryError
+from edgeface.gallery_contents import Contents, is_consistent
 from edgeface.gallery_seal import is_sealed, seal, unseal
-from edgeface.gallery_search import LARGEST_EMBEDDING, Templates
 
 FORMAT = "edgeface-gallery-1"
-LONGEST_NAME = 200  # characters
 _DIGEST_BYTES = 32
 _READ_WHOLE = 32 << 20  # bytes: smaller files are copied, so that nobody can cut them under us
-_NAMES_AT_ONCE = 1 << 16
 _DTYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "I32": np.dtype("<i4"),
@@ -50,53 +44,6 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 
 class DamagedGallery(GalleryError):
     """A gallery file whose bytes are not those that were written."""
-
-
-@dataclass(frozen=True)
-class Contents:
-    """Everything a gallery file holds; the arrays may lie in a mapped file.
-
-    names: UTF-8, each ended by a line feed, in byte order; counts: templates of each person (at
-    least 1); templates, scales: person after person; closeness: 1 / |sum of unit templates|.
-    `generation` counts the changes since the gallery was made.
-    """
-
-    model_identity: str
-    generation: int
-    names: bytes
-    counts: NDArray[np.int32]
-    closeness: NDArray[np.float32]
-    templates: Templates
-    scales: NDArray[np.float32]
-
-    @cached_property
-    def name_ends(self) -> NDArray[np.int32]:
-        """Where each name's line feed is in `names`, shape (people,)."""
-        return np.flatnonzero(np.frombuffer(self.names, np.uint8) == ord("\n")).astype(np.int32)
-
-    @cached_property
-    def starts(self) -> NDArray[np.int64]:
-        """Where each person's templates start, and the end of the last, shape (people + 1,)."""
-        starts = np.zeros(len(self.counts) + 1, np.int64)
-        np.cumsum(self.counts, out=starts[1:])
-        return starts
-
-    def encoded_name(self, person: int) -> bytes:
-        """A person's name in UTF-8."""
-        start = int(self.name_ends[person - 1]) + 1 if person else 0
-        return self.names[start : int(self.name_ends[person])]
-
-    def unit_templates(self, rows: slice) -> NDArray[np.float32]:
-        """Some templates as unit vectors, shape (m, n)."""
-        unit: NDArray[np.float32] = self.templates[rows] * self.scales[rows, np.newaxis]
-        return unit
-
-
-def empty_contents(model_identity: str, numbers: int) -> Contents:
-    """A gallery of nobody, for embeddings of `numbers` numbers."""
-    nothing = np.empty(0, np.float32)
-    templates = np.empty((0, numbers), np.int8)
-    return Contents(model_identity, 0, b"", np.empty(0, np.int32), nothing, templates, nothing)
 
 
 def read_contents(path: Path, key: bytes | None = None) -> Contents:
@@ -244,7 +191,7 @@ def _parse(data: memoryview, path: Path) -> Contents:
         sound = (
             _header(contents) == bytes(data[:start])
             and start + header.names.data_offsets[1] == len(data)
-            and _consistent(contents)
+            and is_consistent(contents)
         )
     except (msgspec.DecodeError, UnicodeError, KeyError, ValueError, IndexError, OverflowError):
         sound = False
@@ -258,45 +205,6 @@ def _metadata(header: memoryview, path: Path) -> dict[str, str]:
         return msgspec.json.decode(header, type=_Metadata).metadata
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise DamagedGallery(f"{path} is not a gallery") from None
-
-
-def _consistent(contents: Contents) -> bool:
-    templates, counts = contents.templates, contents.counts
-    return (
-        templates.ndim == 2
-        and 0 < templates.shape[1] <= LARGEST_EMBEDDING
-        and contents.generation >= 0
-        and contents.scales.shape == (len(templates),)
-        and counts.shape == contents.closeness.shape == contents.name_ends.shape
-        and bool((counts > 0).all())
-        and int(counts.sum(dtype=np.int64)) == len(templates)
-        and all(
-            bool((np.isfinite(values) & (values > 0) & (values <= 1.0001)).all())
-            for values in (contents.scales, contents.closeness)
-        )
-        and _names_in_order(contents)
-    )
-
-
-def _names_in_order(contents: Contents) -> bool:
-    """Whether the names are ones, each once, in byte order; looks at some at a time."""
-    names, ends = contents.names, contents.name_ends
-    if not len(ends):
-        return not names
-    longest = int(np.diff(ends, prepend=-1).max()) - 1
-    if ends[-1] != len(names) - 1 or longest > 4 * LONGEST_NAME:
-        return False
-    last, start = b"", 0
-    for first in range(0, len(ends), _NAMES_AT_ONCE):
-        end = int(ends[min(first + _NAMES_AT_ONCE, len(ends)) - 1])
-        part = names[start:end]
-        some = part.split(b"\n")
-        if not (last < some[0] and all(starmap(lt, pairwise(some)))):
-            return False
-        if not part.decode().replace("\n", " ").isprintable():
-            return False
-        last, start = some[-1], end + 1
-    return True
 
 
 def _bytes_of(path: Path) -> memoryview:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from edgeface.errors import GalleryError
 from edgeface.gallery import Gallery
-from edgeface.gallery_file import Contents, is_sealed_file, read_contents
+from edgeface.gallery_contents import Contents
+from edgeface.gallery_file import is_sealed_file, read_contents
 from edgeface.gallery_store import damaged_of, previous_of
 
 MOST_COMPARED = 20_000  # people: comparing all with all takes seconds beyond

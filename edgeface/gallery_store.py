@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeface.errors import GalleryError
-from edgeface.gallery_file import Contents, DamagedGallery, read_contents, to_chunks
+from edgeface.gallery_contents import Contents
+from edgeface.gallery_file import DamagedGallery, read_contents, to_chunks
 from edgeface.storage import (
     InUse,
     locked,
