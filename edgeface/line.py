@@ -90,7 +90,8 @@ class FaceLine:
         if timings:
             timings.align += 1e3 * (aligned - started)
             timings.encode += _since(aligned)
-        return Subject(face, embedding, assess(face, crop))
+        quality = assess(face, crop, self.model.description.alignment)
+        return Subject(face, embedding, quality)
 
     def main_face(self, frame: Picture, timings: Timings | None = None) -> Face:
         """The face that the picture is of: large and near the centre. FaceError if none."""
