@@ -98,16 +98,17 @@ def _puppets(faces: list[Look], number: int, trial: str | None) -> str:
     pair = [faces[(2 * number + i) % len(faces)] for i in (0, 1)]
     first, second = (Puppet(look.sample, random) for look in pair)
     challenge = Challenge(draw(Random(number)))
-    # The swap is at any time from the first prompt to the last answer: after one to three steps'
-    # share of an honest attempt (about nine seconds).
-    swap_at = float(random.uniform(0.6, 6.0))
+    # The swap comes before any of the answers is complete.
+    swap_step, swap_after = int(random.integers(3)), float(random.uniform(0, 0.9))
+    swapped = False
     prompt, since = "", 0.0
     status = challenge.status
     for look, time in enumerate(instants(_LONGEST)):
         if status.prompt != prompt:
             prompt, since = status.prompt, time
         gesture = next((g for g in Gesture if g.value == prompt), None)
-        swapped = trial == "swap" and time >= swap_at
+        if trial == "swap" and gesture and status.step == swap_step:
+            swapped |= time - since >= swap_after
         actor, who = (second, pair[1]) if swapped else (first, pair[0])
         if trial == "beside":
             gesture = None  # the photo does nothing; its helper, on another track, does

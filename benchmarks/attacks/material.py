@@ -1,7 +1,7 @@
 """Material: what attacks are made from and what live people look like.
 
-Takes in the folders of LFW's View 1 and of the live clips, hands on stills of distinct people, clips
-framed as a print would be, and the eyes that look through holes. Nothing here is shipped.
+Takes in the folders of LFW's View 1 and of the live clips, hands on stills of distinct people,
+clips framed as a print would be, and the eyes that look through holes. Nothing here is shipped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.detect import Detector, Face
-from edgeface.geometry import Point, similarity
+from edgeface.geometry import similarity
 from edgeface.mesh import FaceMesh
 from edgeface.pictures import Picture
 
@@ -22,7 +22,7 @@ _EYES_AT = np.array(((0.39, 0.46), (0.61, 0.46)))  # of the picture's side, as L
 _RIGHT_EYE, _LEFT_EYE = (33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380)
 
 
-def people(images: Path, least_side: int = 250) -> list[Path]:
+def people(images: Path) -> list[Path]:
     """One picture of each person of View 1, in the order of their names."""
     folders = sorted(path for path in images.iterdir() if path.is_dir())
     found = [min(folder.glob("*.jpg"), default=None) for folder in folders]
@@ -102,8 +102,3 @@ def eye_holes(still: Picture, face: Face, mesh: FaceMesh) -> NDArray[np.uint8]:
         wide = (hull - centre) * (1.25, 1.9) + centre  # scissors leave the lids to whoever looks
         cv2.fillPoly(holes, [np.round(wide).astype(np.int32)], 255)
     return np.asarray(cv2.GaussianBlur(holes, (0, 0), 0.8), np.uint8)
-
-
-def at(point: Point) -> tuple[int, int]:
-    """A point as whole pixels."""
-    return round(point.x), round(point.y)

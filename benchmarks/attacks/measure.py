@@ -40,18 +40,6 @@ def time_to_live(samples: list[Sample]) -> tuple[float | None, bool]:
     return None, spoof
 
 
-def cut(sample: Sample) -> bool:
-    """TEMP: cached before the sampler refused faces cut by the frame's edge."""
-    crop, (x0, y0), (x1, y1) = sample.crop, sample.points.min(axis=0), sample.points.max(axis=0)
-    y1, x1, x0 = int(min(y1, 142)), int(min(x1, 126)), int(max(x0, 1))
-    return bool(
-        (crop[y1] == crop[143]).all()
-        or (crop[:, x1] == crop[:, 127]).all()
-        or (crop[:, x0] == crop[:, 0]).all()
-        or (crop[int(max(y0, 1))] == crop[0]).all()
-    )
-
-
 def windows(samples: list[Sample]) -> list[list[Sample]]:
     """Windows of three seconds with a face in view, one beginning every second."""
     found = []
@@ -76,7 +64,7 @@ def main() -> None:
     for kind in options.kinds:
         rows: dict[str, list[tuple[float | None, bool]]] = defaultdict(list)
         for path in sorted(options.cache.glob(f"{kind}-*.npz")):
-            samples = [s for s in load(path) if not cut(s)]
+            samples = load(path)
             if len(samples) < 5:
                 continue
             if kind.startswith("live"):
@@ -96,8 +84,10 @@ def _row(kind: str, rows: dict[str, list[tuple[float | None, bool]]]) -> dict[st
     spoof = sum(s for seconds, s in every if seconds is None) / max(1, len(every))
     median = float(np.median(live)) if live else float("nan")
     use = "tuning" if kind in TUNING else "report" if kind in REPORT else "live"
-    print(f"{kind:20} {use:7} n {len(every):4}  live {100 * share:6.2f} %  spoof "
-          f"{100 * spoof:5.1f} %  median {median:4.2f} s")
+    print(
+        f"{kind:20} {use:7} n {len(every):4}  live {100 * share:6.2f} %  spoof "
+        f"{100 * spoof:5.1f} %  median {median:4.2f} s"
+    )
     if kind.startswith("live"):
         for name, outcomes in rows.items():
             times = [seconds for seconds, _ in outcomes]

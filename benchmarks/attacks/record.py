@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from attacks.camera import Camera, draw_faults
 from attacks.kinds import KINDS
-from attacks.material import Footage, eye_holes, frames, framed_still, people
+from attacks.material import Footage, eye_holes, framed_still, frames, people
 from attacks.stage import play
 from edgeface.detect import Detector, Face
 from edgeface.geometry import overlap
@@ -44,7 +44,9 @@ def load(path: Path) -> list[Sample]:
     with np.load(path) as kept:
         columns = [kept[name] for name in _FIELDS]
     return [
-        Sample(float(t), p, d, float(c), crop, float(s), (float(at[0]), float(at[1])), around, grain)
+        Sample(
+            float(t), p, d, float(c), crop, float(s), (float(at[0]), float(at[1])), around, grain
+        )
         for t, p, d, c, crop, s, at, around, grain in zip(*columns, strict=True)
     ]
 

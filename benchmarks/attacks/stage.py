@@ -163,7 +163,9 @@ class _Light:
         y, x = np.mgrid[0:height, 0:width].astype(np.float32)
         centre = random.uniform(0.2, 0.8) * width, random.uniform(0.1, 0.8) * height
         spread = random.uniform(0.05, 0.18) * width
-        away = ((x - centre[0]) ** 2 + ((y - centre[1]) * random.uniform(0.4, 1.6)) ** 2) / spread**2
+        away = (
+            (x - centre[0]) ** 2 + ((y - centre[1]) * random.uniform(0.4, 1.6)) ** 2
+        ) / spread**2
         self._spot = np.exp(-away)
         self._slope = random.normal() * 0.012
 

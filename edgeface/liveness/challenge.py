@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.liveness.gestures import Gesture, Motion, Rest
-from edgeface.liveness.sample import Sample
+from edgeface.liveness.sample import UNIT, Sample
 
 STEPS = 3
 _BEGIN, _STEP, _REST = 6.0, 4.0, 3.0  # seconds to begin, for a gesture, to come to rest again
 _REACTION = 0.2  # seconds before which nobody answers a prompt
-_STILL = 4  # looks at rest in a row before a prompt is given
+_STILL = 3  # looks at rest in a row before a prompt is given
 _HELD = 2  # looks in a row that must show a gesture (a blink needs one)
 _GAP = 0.5  # seconds without the face that end an attempt
 _JUMP = 0.45  # of a face's width between two looks, beyond which it is another face
@@ -173,7 +173,8 @@ class Challenge:
 
     def _wait(self, time: float, motion: Motion) -> None:
         self._count = self._count + 1 if motion.at_rest else 0
-        if self._count >= _STILL:
+        # Who rests must have been proven since the last answer: a swap must not slip through.
+        if self._count >= _STILL and self._proof_at >= self._since:
             if self._step == len(self.gestures):
                 self._finish()
                 return
@@ -230,6 +231,6 @@ class Challenge:
 def _frontal(sample: Sample) -> bool:
     """Whether a head faces the camera with its mouth closed, by the mesh alone."""
     points, depth = sample.points, sample.depth
-    cheeks = float(depth[234] - depth[454]) / 66.0
-    gap = float(np.linalg.norm(points[13] - points[14])) / 66.0
+    cheeks = float(depth[234] - depth[454]) / UNIT
+    gap = float(np.linalg.norm(points[13] - points[14])) / UNIT
     return abs(cheeks) < 0.45 and gap < 0.12

@@ -1,7 +1,7 @@
 """Cues: what several comparisons of one face say together.
 
-Takes in `Comparison`s, hands on `CueScores`: depth, eyes, mouth and lips in units of what is needed,
-and how flat what was seen is. It keeps only the last seconds and no picture.
+Takes in `Comparison`s, hands on `CueScores`: depth, eyes, mouth and lips in units of what is
+needed, and how flat what was seen is. It keeps only the last seconds and no picture.
 
 Every score rests on the second largest of its kind or on a sum, so no single frame decides. All
 thresholds were set on the tuning kinds of the attack bench and the live clips (docs/liveness.md).
@@ -67,13 +67,13 @@ class Evidence:
         if not usable:
             return CueScores()
         weights = np.array([1 / c.noise**2 for c in usable])
-        spread = _root(weights @ [c.expected for c in usable])
+        spread = _root(float(weights @ [c.expected for c in usable]))
         depth = float(weights @ [c.agreement for c in usable]) / spread
         apart = float(weights @ [c.apart_agreement for c in usable])
         steady = [c for c in usable if c.followed > _STEADY and max(c.nose, c.cheeks) < _CALM]
         return CueScores(
             depth=depth,
-            apart=apart / _root(weights @ [c.apart_expected for c in usable]),
+            apart=apart / _root(float(weights @ [c.apart_expected for c in usable])),
             flat=_SOLID_SHARE * spread - depth,
             eyes=_second([_beyond(c, c.eyes) / _EYES for c in steady if _eyes_only(c)]),
             mouth=_second(

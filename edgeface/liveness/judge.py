@@ -104,9 +104,7 @@ class LivenessJudge:
 
     def _jumped(self, face: Face | None) -> bool:
         return (
-            face is not None
-            and self._face is not None
-            and overlap(face.box, self._face.box) < 0.05
+            face is not None and self._face is not None and overlap(face.box, self._face.box) < 0.05
         )
 
     def _lay_over(self, sample: Sample) -> None:

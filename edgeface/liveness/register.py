@@ -18,23 +18,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.liveness.sample import HEIGHT, WIDTH, Sample
+from edgeface.liveness.sample import HEIGHT, UNIT, WIDTH, Sample
 
 # Points of the mesh at least five pixels of the crop apart, by region. Those near the eyes help to
 # find the sheet's motion but do not count as parallax: real eyes may look through a sheet's holes.
-_SOLID = np.array(
-    [2, 4, 5, 9, 36, 44, 48, 50, 68, 69, 75, 101, 104, 107, 108, 135, 151, 187]
-    + [192, 203, 205, 206, 207, 209, 210, 214, 216, 220, 236, 266, 274, 280, 298, 299, 305, 330]
-    + [331, 333, 336, 337, 364, 411, 423, 425, 426, 427, 429, 430, 434, 436, 440, 456]
-)
-_NEAR_EYES = np.array(
-    [6, 47, 52, 53, 55, 65, 117, 118, 124, 128, 168, 193, 196, 228, 282, 283, 285, 295]
-    + [329, 343, 346, 347, 353, 417, 419, 448, 465]
-)
-_MOUTH_AND_JAW = np.array(
-    [0, 17, 39, 57, 83, 91, 164, 167, 181, 186, 204, 267, 273, 312, 315, 322, 393, 405, 410]
-    + [140, 169, 171, 175, 194, 200, 201, 211, 365, 369, 394, 396, 418, 421, 431]
-)
+# fmt: off
+_SOLID = np.array((
+    2, 4, 5, 9, 36, 44, 48, 50, 68, 69, 75, 101, 104, 107, 108, 135, 151, 187, 192, 203, 205,
+    206, 207, 209, 210, 214, 216, 220, 236, 266, 274, 280, 298, 299, 305, 330, 331, 333, 336,
+    337, 364, 411, 423, 425, 426, 427, 429, 430, 434, 436, 440, 456,
+))
+_NEAR_EYES = np.array((
+    6, 47, 52, 53, 55, 65, 117, 118, 124, 128, 168, 193, 196, 228, 282, 283, 285, 295, 329, 343,
+    346, 347, 353, 417, 419, 448, 465,
+))
+_MOUTH_AND_JAW = np.array((
+    0, 17, 39, 57, 83, 91, 164, 167, 181, 186, 204, 267, 273, 312, 315, 322, 393, 405, 410, 140,
+    169, 171, 175, 194, 200, 201, 211, 365, 369, 394, 396, 418, 421, 431,
+))
+# fmt: on
 _RIGID = np.concatenate((_SOLID, _NEAR_EYES))
 _FOLLOWED = np.concatenate((_RIGID, _MOUTH_AND_JAW))
 _S, _N = len(_SOLID), len(_RIGID)
@@ -150,7 +152,7 @@ class Anchor:
             expected=expected,
             apart_agreement=apart_agreement,
             apart_expected=apart_expected,
-            opening=(gap[1] - gap[0]) / 66.0,
+            opening=(gap[1] - gap[0]) / UNIT,
             turn=float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1)))),
             **change,
         )
@@ -169,8 +171,8 @@ class Anchor:
         expected = (solid @ rotation.T - solid)[:, :2] * weights
         seen = left[:count] * weights
         sheets, _ = np.linalg.qr(self._basis[:count] * weights)
-        expected -= sheets @ (sheets.T @ expected)
-        seen -= sheets @ (sheets.T @ seen)
+        expected = expected - sheets @ (sheets.T @ expected)
+        seen = seen - sheets @ (sheets.T @ seen)
         return float((expected * seen).sum()), float((expected**2).sum())
 
     def _change(self, undone: NDArray[np.uint8]) -> dict[str, float]:
@@ -231,7 +233,8 @@ def _undo(crop: NDArray[np.uint8], sheet: NDArray[np.float64]) -> NDArray[np.uin
     look = np.stack((_ACROSS.ravel() + flow[:, 0], _DOWN.ravel() + flow[:, 1]), axis=1)
     coarse = look.reshape(*_ACROSS.shape, 2).astype(np.float32)
     fine = cv2.warpAffine(coarse, _ENLARGE, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
-    undone = cv2.remap(crop, fine, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    border = cv2.BORDER_REPLICATE
+    undone = cv2.remap(crop, fine, None, cv2.INTER_LINEAR, borderMode=border)  # type: ignore[call-overload]
     return np.asarray(undone, np.uint8)
 
 
