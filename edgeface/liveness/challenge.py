@@ -103,7 +103,7 @@ class Challenge:
         if not alone:
             self._fail("somebody else was in view")
         elif sample is None:
-            if time - (self._last or time) > _GAP:
+            if self._last is not None and time - self._last > _GAP:
                 self._fail("the face left the picture")
         else:
             self._look(time, sample, embedding)

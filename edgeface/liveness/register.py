@@ -164,7 +164,7 @@ class Anchor:
         rotation: NDArray[np.float64],
         count: int,
     ) -> tuple[float, float]:
-        """Sums over the first `count` points of expected times seen and of expected squared, sheet removed."""
+        """Sums, sheet removed, over the first `count` points: expected x seen, expected squared."""
         solid = np.column_stack((self.sample.points[_RIGID], self.sample.depth[_RIGID]))
         solid = (solid - solid.mean(axis=0))[:count].astype(np.float64)
         weights = weights[:count, None]
@@ -208,7 +208,7 @@ def _fit(
     """
     weights = trust.copy()
     noise = 0.0
-    coefficients = np.zeros((basis.shape[1], 2))
+    coefficients: NDArray[np.float64] = np.zeros((basis.shape[1], 2))
     for _ in range(3):
         weighted = basis * weights[:, None]
         normal = weighted.T @ weighted + 1e-3 * np.eye(basis.shape[1])
