@@ -1,9 +1,9 @@
 """Animate: lets a portrait speak and sway, or holds it before the camera as a print.
 
-Takes in a picture of a face, hands on frames at a time: `speaking` opens the mouth as a living face
-does, `held` swings the picture as a hand does. For the demo and the tests, since no film of a living
-person ships with the package. It stands in for one: whoever shows such an animation on a screen is
-a video replay, which the challenge is there to stop.
+Takes in a picture of a face, hands on frames at a time: `speaking` opens the mouth as a living
+face does, `held` swings the picture as a hand does. For the demo and the tests, since no film of a
+living person ships with the package. It stands in for one: whoever shows such an animation on a
+screen is a video replay, which the challenge is there to stop.
 """
 
 from __future__ import annotations

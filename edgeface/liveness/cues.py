@@ -34,10 +34,13 @@ _FLAT_NEEDED = 2.5  # deviations below that share
 
 @dataclass(frozen=True)
 class CueScores:
-    """depth: deviations of the measured parallax from a sheet's (0 is flat); apart:
-    the same without the points near the eyes; flat: deviations by
-    which it falls short of a head's; eyes, mouth, lips: change in units of what is needed (1 is
-    enough); seen: comparisons that counted."""
+    """What the cues say, each on a scale of its own.
+
+    depth: deviations of the measured parallax from a sheet's (0 is flat); apart: the same without
+    the points near the eyes; flat: deviations by which it falls short of a head's; eyes, mouth,
+    lips: change in units of what is needed (1 is enough); grid: how regular the surface's pattern
+    is (see surface); seen: comparisons that counted.
+    """
 
     depth: float = 0.0
     apart: float = 0.0
@@ -45,6 +48,7 @@ class CueScores:
     eyes: float = 0.0
     mouth: float = 0.0
     lips: float = 0.0
+    grid: float = 0.0
     seen: int = 0
 
 

@@ -11,13 +11,14 @@ towards APCER, a living person who is not counts towards BPCER.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edgeface.detect import Face
 from edgeface.geometry import overlap
 from edgeface.liveness.cues import CueScores, Evidence, alive, flat
 from edgeface.liveness.register import Anchor
 from edgeface.liveness.sample import Sample, Sampler
+from edgeface.liveness.surface import GRID_NEEDED, Surface
 from edgeface.pictures import Picture
 
 STEP = 0.09  # seconds: looks closer together tell little more
@@ -97,7 +98,7 @@ class LivenessJudge:
         return self._verdict(time)
 
     def _begin(self, time: float) -> None:
-        self._since, self._evidence = time, Evidence()
+        self._since, self._evidence, self._surface = time, Evidence(), Surface()
         self._anchor: Anchor | None = None
         self._proven = -1e9
         self._lost = 0
@@ -108,6 +109,7 @@ class LivenessJudge:
         )
 
     def _lay_over(self, sample: Sample) -> None:
+        self._surface.add(sample)
         anchor = self._anchor
         if anchor is None:
             self._anchor, self._lost = Anchor(sample), 0
@@ -124,7 +126,11 @@ class LivenessJudge:
             self._anchor = Anchor(sample)
 
     def _verdict(self, time: float) -> LivenessVerdict:
-        scores = self._evidence.scores()
+        scores = replace(self._evidence.scores(), grid=self._surface.grid)
+        if scores.grid >= GRID_NEEDED:
+            self._proven = -1e9
+            reason = "shows the pixel grid of a screen"
+            return LivenessVerdict(Liveness.SPOOF, time, self._since, reason, scores)
         if alive(scores):
             self._proven = time
         if time - self._proven <= _HOLD:

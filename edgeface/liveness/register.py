@@ -212,7 +212,8 @@ def _fit(
     for _ in range(3):
         weighted = basis * weights[:, None]
         normal = weighted.T @ weighted + 1e-3 * np.eye(basis.shape[1])
-        coefficients = np.linalg.solve(normal, weighted.T @ (flow * weights[:, None]))
+        solved = np.linalg.solve(normal, weighted.T @ (flow * weights[:, None]))
+        coefficients = solved.astype(np.float64)
         away = np.linalg.norm(flow - basis @ coefficients, axis=1)
         noise = 1.48 / 1.18 * float(np.median(away[trust > 0])) + 0.05
         weights = trust / np.maximum(1, away / (2 * noise))
