@@ -21,6 +21,7 @@ from edgeface.errors import EdgeFaceError
 YES, NO, ERROR = 0, 1, 2
 
 _COMMANDS = {
+    "bench": "Measure latency, memory, start-up and gallery search here.",
     "demo": "Show the whole line on pictures that ship with the package.",
     "encode": "Print the embeddings of the main faces of pictures.",
     "enroll": "Add a person, or more pictures of one, to the gallery.",
