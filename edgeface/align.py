@@ -32,7 +32,7 @@ class Aligner:
     def align(self, frame: Picture, face: Face) -> Picture:
         """The crop, shape (size, size, 3); outside of the frame is black."""
         height, width = self._crop.shape[:2]
-        crop: Picture = cv2.warpAffine(
+        crop: Picture = cv2.warpAffine(  # type: ignore[assignment]
             frame, self.matrix(face), (width, height), dst=self._crop, flags=cv2.INTER_LINEAR
         )
         return crop

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from edgeface.errors import ConfigError, ModelError
 from edgeface.model import Model, ScoreTable
@@ -65,9 +66,10 @@ def threshold_for_far(model: Model, far: float) -> float:
 
 def _interpolate(table: ScoreTable, log_far: float) -> float:
     points = [(math.log(point.far), point.score) for point in table.points]
-    for (high, score), (low, next_score) in zip(points, points[1:], strict=False):
-        if log_far >= low:
-            break
+    segments = list(pairwise(points))
+    (high, score), (low, next_score) = next(
+        (segment for segment in segments if log_far >= segment[1][0]), segments[-1]
+    )
     return score + (log_far - high) * (next_score - score) / (low - high)
 
 

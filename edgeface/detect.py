@@ -217,7 +217,7 @@ def _merge(
 
 
 def _cut_by_square(box: Box, square: _Square, frame: tuple[int, int]) -> bool:
-    """Whether a box ends at its square's side though the frame goes on: a neighbour has it whole."""
+    """Whether a box ends at its square's side where the frame goes on: a neighbour has it whole."""
     margin = box.width * 0.05
     width, height = frame
     return (
@@ -225,7 +225,6 @@ def _cut_by_square(box: Box, square: _Square, frame: tuple[int, int]) -> bool:
         or (square.y > 0 and box.y < square.y + margin)
         or (square.x + square.side < width and box.x + box.width > square.x + square.side - margin)
         or (
-            square.y + square.side < height
-            and box.y + box.height > square.y + square.side - margin
+            square.y + square.side < height and box.y + box.height > square.y + square.side - margin
         )
     )

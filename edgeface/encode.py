@@ -7,6 +7,8 @@ anything, and refuses to hand on numbers that are not finite.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +61,7 @@ class Encoder:
 
 def _input_table(
     crop: Picture, spec: InputSpec, tensor: Tensor, values: NDArray[np.float64]
-) -> NDArray[np.generic]:
+) -> NDArray[Any]:
     """What each of the 256 pixel values becomes in the network's input, in its dtype."""
     if spec.normalization == "per-image":
         means, deviations = cv2.meanStdDev(crop)
@@ -72,7 +74,8 @@ def _input_table(
     if tensor.scale:
         limits = np.iinfo(tensor.dtype)
         table = np.rint(table / tensor.scale + tensor.zero_point).clip(limits.min, limits.max)
-    return table.astype(tensor.dtype).reshape(1, 256)
+    entries: NDArray[Any] = table.astype(tensor.dtype).reshape(1, 256)
+    return entries
 
 
 def _unit(vector: Embedding) -> Embedding:

@@ -19,6 +19,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -90,7 +91,7 @@ def write_contents(path: Path, contents: Contents) -> None:
 def to_bytes(contents: Contents) -> bytes:
     """The file's bytes; equal contents give equal bytes."""
     names = json.dumps(contents.names, ensure_ascii=False, separators=(",", ":")).encode()
-    tensors = {
+    tensors: dict[str, NDArray[Any]] = {
         "embeddings": contents.embeddings,
         "scales": contents.scales,
         "owners": contents.owners,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeface.align import Aligner
-from edgeface.detect import Detector, Face, Picture
+from edgeface.detect import Detector, Face
 from edgeface.encode import Embedding, Encoder
 from edgeface.errors import FaceError
 from edgeface.model import Model, load_model

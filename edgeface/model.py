@@ -189,9 +189,12 @@ def read_description(file: BinaryIO, path: Path) -> Description:
 
 
 def _digest_of_head(file: BinaryIO, size: int) -> str:
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data, memoryview(data) as view:
-        with view[:size] as head:
-            return hashlib.sha256(head).hexdigest()
+    with (
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        memoryview(data) as view,
+        view[:size] as head,
+    ):
+        return hashlib.sha256(head).hexdigest()
 
 
 def describe(network: bytes, description: Description) -> bytes:

@@ -8,7 +8,9 @@ insists on one. Nothing else in the package imports either, and nothing here kno
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -99,6 +101,24 @@ def default_threads() -> int:
     return min(4, len(os.sched_getaffinity(0)))
 
 
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Keep the interpreter's "INFO: Created ... delegate" off stderr; it has no switch for it.
+
+    Its errors come as exceptions all the same.
+    """
+    sys.stderr.flush()
+    saved = os.dup(2)
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
 def open_network(path: Path, threads: int | None = None) -> Network:
     """Open a .tflite file (mapped, not read) and allocate its tensors.
 
@@ -107,10 +127,11 @@ def open_network(path: Path, threads: int | None = None) -> Network:
     runtime = choose_runtime()
     interpreter_module = import_module(RUNTIMES[runtime] + ".interpreter")
     try:
-        interpreter = interpreter_module.Interpreter(
-            model_path=str(path), num_threads=threads or default_threads()
-        )
-        interpreter.allocate_tensors()
+        with _without_chatter():
+            interpreter = interpreter_module.Interpreter(
+                model_path=str(path), num_threads=threads or default_threads()
+            )
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"{runtime} cannot run the model file {path}: {reason}") from None

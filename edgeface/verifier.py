@@ -93,9 +93,7 @@ class FaceVerifier:
         frame = as_frame(image)
         return self.line.encode(frame, self.line.main_face(frame, timings), timings)
 
-    def enroll(
-        self, name: str, images: Sequence[ImageInput], *, force: bool = False
-    ) -> Enrollment:
+    def enroll(self, name: str, images: Sequence[ImageInput], *, force: bool = False) -> Enrollment:
         """Add the faces of `images` to a person and save the gallery.
 
         Each image must hold exactly one face. One that is unfit is left out and reported, unless

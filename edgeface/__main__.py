@@ -1,0 +1,5 @@
+"""`python -m edgeface`: the same as the command `edgeface`."""
+
+from edgeface.cli import main
+
+main()
