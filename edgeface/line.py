@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgeface.align import Aligner
-from edgeface.detect import Detector, Face
+from edgeface.detect import Detector, Face, Square
 from edgeface.encode import Embedding, Encoder
 from edgeface.errors import FaceError
 from edgeface.model import Model, load_model
@@ -76,6 +77,10 @@ class FaceLine:
         if timings:
             timings.detect += _since(started)
         return faces
+
+    def look(self, frame: Picture, squares: Iterable[Square]) -> list[Face]:
+        """The faces in some squares of a video frame, the largest first."""
+        return self._detector.look(frame, squares)
 
     def crop(self, frame: Picture, face: Face) -> Picture:
         """The aligned crop of one face; valid until the next call on this line."""

@@ -27,6 +27,7 @@ _COMMANDS = {
     "eval": "Measure accuracy on a list of pairs in LFW's format.",
     "identify": "Who is in this picture? (1:K, every face)",
     "list": "Show who is enrolled.",
+    "run": "Watch a camera and report who is seen (the service).",
     "remove": "Remove a person from the gallery.",
     "verify": "Is this the person? (1:1)",
 }
