@@ -55,7 +55,7 @@ class Recognition(_Table, frozen=True, kw_only=True):
     smallest_face: int = 60
     agree: int = 3
     of: int = 5
-    least_quality: float = 0.15
+    least_quality: float = 0.1
     recheck: Seconds = Seconds(3)
     cooldown: Seconds = Seconds(30)
 

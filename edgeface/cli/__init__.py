@@ -21,6 +21,7 @@ from edgeface.errors import EdgeFaceError
 YES, NO, ERROR = 0, 1, 2
 
 _COMMANDS = {
+    "config": "Check the settings of the service.",
     "demo": "Show the whole line on pictures that ship with the package.",
     "encode": "Print the embeddings of the main faces of pictures.",
     "enroll": "Add a person, or more pictures of one, to the gallery.",
@@ -29,6 +30,7 @@ _COMMANDS = {
     "list": "Show who is enrolled.",
     "run": "Watch a camera and report who is seen (the service).",
     "remove": "Remove a person from the gallery.",
+    "service": "Install, remove or look at the systemd service.",
     "verify": "Is this the person? (1:1)",
 }
 

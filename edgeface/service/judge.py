@@ -24,7 +24,7 @@ class Rules:
 
     agree: int = 3
     of: int = 5
-    least_quality: float = 0.15
+    least_quality: float = 0.1
     recheck: float = 3.0
 
 
