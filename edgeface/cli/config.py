@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import msgspec
 
 from edgeface.cli import options, print_json
 from edgeface.config import SYSTEM_CONFIG, load_config
@@ -22,12 +21,12 @@ def command() -> None:
 def check(file: Path, as_json: bool) -> None:
     """Check the settings in FILE (default: /etc/edgeface/edgeface.toml)."""
     config = load_config(file)
-    if as_json:
-        print_json({"file": str(file), "settings": msgspec.to_builtins(config)})
-        return
     sinks = [
         name
         for name in ("stdout", "mqtt", "webhook", "exec", "gpio", "snapshots")
         if getattr(config, name) is not None
     ]
+    if as_json:
+        print_json({"file": str(file), "source": config.source.spec, "sinks": sinks})
+        return
     click.echo(f"{file} is fine: watches {config.source.spec}, tells {', '.join(sinks)}")
