@@ -35,7 +35,7 @@ _LAYERS = ((16, 2), (8, 6))  # cells a side, anchors a cell
 _POSSIBLE, _SURE = 0.5, 0.8  # scores: below the first nothing, from the second on surely a face
 _CONFIRMED = 0.1  # presence by the mesh that turns a possible face into one; sleeves give 0.04
 _SAME_FACE = 0.3  # overlap above which two candidates are one face (MediaPipe's value)
-_ROUGH = 0.3  # of a square's side: landmarks of smaller faces are rough, so look again closer
+_ROUGH = 0.25  # of a square's side: landmarks of smaller faces are rough, so look again closer
 _CLOSER = 2.2  # side of the closer look over the width of the face (which fills 0.45 of it)
 _SMALLEST_SHARE = 1 / 8  # of a square's side: the smallest face the network finds in it
 _TILE_OVERLAP = 1 / 3  # neighbouring squares share this, so that no findable face is cut by both
@@ -157,8 +157,10 @@ class Detector:
         right, bottom = min(width, square.x + square.side), min(height, square.y + square.side)
         left, top = max(0, square.x), max(0, square.y)
         scale = _INPUT / square.side
-        x0, x1 = round((left - square.x) * scale), round((right - square.x) * scale)
-        y0, y1 = round((top - square.y) * scale), round((bottom - square.y) * scale)
+        x0 = min(_INPUT - 1, round((left - square.x) * scale))
+        y0 = min(_INPUT - 1, round((top - square.y) * scale))
+        x1 = max(x0 + 1, round((right - square.x) * scale))
+        y1 = max(y0 + 1, round((bottom - square.y) * scale))
         self._look.fill(0)
         cv2.resize(
             frame[top:bottom, left:right],

@@ -171,8 +171,11 @@ def best_threshold(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> floa
     refused_genuine = np.concatenate(([0], np.cumsum(kinds)))
     accepted_impostor = np.concatenate((np.cumsum(~kinds[::-1])[::-1], [0]))
     errors = refused_genuine + accepted_impostor
-    edges = np.concatenate(([FAILED], (ordered[1:] + ordered[:-1]) / 2, [1.0]))
-    best = np.flatnonzero(errors == errors.min())
+    edges = np.concatenate(
+        (ordered[:1], (ordered[1:] + ordered[:-1]) / 2, [np.nextafter(ordered[-1], np.inf)])
+    )
+    parted = np.concatenate(([True], ordered[1:] > ordered[:-1], [True]))  # equals stay together
+    best = np.flatnonzero(parted & (errors == errors[parted].min()))
     return float(edges[best[len(best) // 2]])
 
 

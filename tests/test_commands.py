@@ -1,0 +1,246 @@
+"""The command contract: exit codes, JSON keys, one sentence for every error, nothing lost."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from conftest import PORTRAITS, CommandLine
+from edgeface.model import default_model_path, describe, load_model
+
+OBAMA, OBAMA2, OBAMA3, BIDEN, COLLINS = (
+    PORTRAITS / f"{name}.jpg" for name in ("obama", "obama2", "obama3", "biden", "collins")
+)
+
+
+@pytest.fixture
+def enrolled(edgeface: CommandLine) -> CommandLine:
+    assert edgeface("enroll", "obama", OBAMA, OBAMA3).status == 0
+    return edgeface
+
+
+def test_enroll_adds_templates_and_list_shows_them(edgeface: CommandLine) -> None:
+    first = edgeface("enroll", "Ada Lovelace", COLLINS, "--json")
+    assert first.status == 0
+    assert (first.json["name"], first.json["templates"]) == ("Ada Lovelace", 1)
+    assert first.json["rejected"] == []
+    people = edgeface("list", "--json").json["people"]
+    assert [(person["name"], person["templates"]) for person in people] == [("Ada Lovelace", 1)]
+    assert edgeface.gallery.stat().st_mode & 0o777 == 0o600
+
+
+def test_verify_accepts_the_person_and_refuses_another(enrolled: CommandLine) -> None:
+    genuine = enrolled("verify", "obama", OBAMA2, "--json")
+    assert genuine.status == 0
+    assert genuine.json["match"] is True
+    assert genuine.json["score"] >= genuine.json["threshold"]
+    assert set(genuine.json["latency_ms"]) == {"detect", "align", "encode", "match", "total"}
+    impostor = enrolled("verify", "obama", BIDEN, "--json")
+    assert impostor.status == 1
+    assert impostor.json["match"] is False
+    assert impostor.json["score"] < impostor.json["threshold"]
+    assert impostor.json["name"] == "obama"
+
+
+def test_a_smaller_far_asks_for_more(enrolled: CommandLine) -> None:
+    strict = enrolled("verify", "obama", OBAMA2, "--far", "1e-5", "--json").json["threshold"]
+    lax = enrolled("verify", "obama", OBAMA2, "--far", "0.01", "--json").json["threshold"]
+    assert strict > lax
+
+
+def test_identify_names_the_enrolled_and_nobody_else(enrolled: CommandLine, tmp_path: Path) -> None:
+    pictures = [cv2.resize(cv2.imread(str(p)), (480, 600)) for p in (OBAMA2, COLLINS)]
+    both = tmp_path / "both.png"
+    cv2.imwrite(str(both), np.hstack(pictures))
+    found = enrolled("identify", both, "--json")
+    assert found.status == 0
+    faces = found.json["faces"]
+    assert sorted(face["name"] or "" for face in faces) == ["", "obama"]
+    for face in faces:
+        assert (face["box"][0] < 480) == (face["name"] == "obama")
+        assert (face["score"] >= face["threshold"]) == (face["name"] is not None)
+    assert enrolled("identify", BIDEN).status == 1
+
+
+def test_with_an_empty_gallery_everybody_is_unknown(edgeface: CommandLine) -> None:
+    found = edgeface("identify", OBAMA, "--json")
+    assert found.status == 1
+    assert [face["name"] for face in found.json["faces"]] == [None]
+
+
+def test_remove_forgets_a_person(enrolled: CommandLine) -> None:
+    enrolled("enroll", "collins", COLLINS)
+    assert enrolled("remove", "obama").status == 0
+    assert [p["name"] for p in enrolled("list", "--json").json["people"]] == ["collins"]
+    assert enrolled("verify", "obama", OBAMA2).status == 2
+    assert enrolled("verify", "collins", COLLINS).status == 0
+
+
+def test_encode_prints_embeddings(edgeface: CommandLine) -> None:
+    out = edgeface("encode", OBAMA, BIDEN, "--json").json["embeddings"]
+    assert [one["image"] for one in out] == [str(OBAMA), str(BIDEN)]
+    for one in out:
+        assert len(one["box"]) == 4
+        assert np.linalg.norm(one["embedding"]) == pytest.approx(1, abs=1e-5)
+        assert len(one["embedding"]) == 128
+        assert 0 < one["quality"] <= 1
+
+
+def test_demo_accepts_refuses_and_knows_a_stranger(edgeface: CommandLine) -> None:
+    demo = edgeface("demo", "--json")
+    assert demo.status == 0
+    decisions = demo.json["decisions"]
+    assert {"image", "claimed", "name", "score", "threshold", "match"} == set(decisions[0])
+    answers = {(d["image"], d["claimed"]): d for d in decisions}
+    assert answers["obama2.jpg", "obama"]["match"] is True
+    assert answers["biden.jpg", "obama"]["match"] is False
+    assert answers["biden.jpg", None]["name"] is None
+    assert sum("frame" in d["image"] and d["name"] == "obama" for d in decisions) == 4
+    assert not edgeface.gallery.exists()
+
+
+def a_file(content: bytes) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        path = folder / "bad.jpg"
+        path.write_bytes(content)
+        return path
+
+    return make
+
+
+def a_picture(pixels: np.ndarray) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        path = folder / "bad.png"
+        cv2.imwrite(str(path), pixels)
+        return path
+
+    return make
+
+
+BAD_PICTURES = {
+    "an empty file": (a_file(b""), "is empty"),
+    "a truncated JPEG": (a_file(COLLINS.read_bytes()[:20_000]), "cut short"),
+    "a text file named .jpg": (a_file(b"not a picture\n" * 40), "not a picture"),
+    "a 1x1 picture": (a_picture(np.full((1, 1, 3), 90, np.uint8)), "no face"),
+    "no face": (a_picture(np.full((300, 400, 3), 90, np.uint8)), "no face"),
+    "no such file": (lambda folder: folder / "missing.jpg", "there is no picture"),
+    "a folder": (lambda folder: folder, "cannot read the picture"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_PICTURES)
+def test_a_bad_picture_is_one_sentence_and_changes_nothing(
+    enrolled: CommandLine, tmp_path: Path, case: str
+) -> None:
+    make, words = BAD_PICTURES[case]
+    picture = make(tmp_path)
+    before = enrolled.gallery.read_bytes()
+    for arguments in (
+        ("enroll", "eve", picture),
+        ("enroll", "obama", OBAMA2, picture) if "face" not in words else ("encode", picture),
+        ("verify", "obama", picture),
+        ("encode", picture),
+    ):
+        outcome = enrolled(*arguments)
+        assert outcome.status == 2, outcome
+        assert words in outcome.stderr
+        assert outcome.stderr.startswith("edgeface: ")
+        assert outcome.stderr.count("\n") == 1
+        assert outcome.stdout == ""
+    assert enrolled.gallery.read_bytes() == before
+
+
+def test_two_faces_are_not_enrolled(enrolled: CommandLine, tmp_path: Path) -> None:
+    both = tmp_path / "both.png"
+    pictures = [cv2.resize(cv2.imread(str(p)), (480, 600)) for p in (OBAMA2, COLLINS)]
+    cv2.imwrite(str(both), np.hstack(pictures))
+    before = enrolled.gallery.read_bytes()
+    outcome = enrolled("enroll", "both", both)
+    assert outcome.status == 2
+    assert "2 faces" in outcome.stderr
+    assert enrolled.gallery.read_bytes() == before
+
+
+def test_an_unknown_name_is_an_error_not_a_refusal(enrolled: CommandLine) -> None:
+    outcome = enrolled("verify", "nobody", OBAMA)
+    assert outcome.status == 2
+    assert "nobody is not enrolled" in outcome.stderr
+    assert enrolled("remove", "nobody").status == 2
+
+
+def test_an_error_is_one_json_object_too(enrolled: CommandLine) -> None:
+    outcome = enrolled("verify", "nobody", OBAMA, "--json")
+    assert outcome.status == 2
+    assert "not enrolled" in outcome.json["error"]
+
+
+def another_model(folder: Path) -> Path:
+    """The shipped network with another centre: its embeddings mean something else."""
+    model = load_model()
+    network = model.path.read_bytes()[: model.description.network_bytes]
+    import msgspec
+
+    spec = msgspec.structs.replace(model.description.embedding, centre=tuple([0.01] * 128))
+    path = folder / "other.tflite"
+    path.write_bytes(describe(network, msgspec.structs.replace(model.description, embedding=spec)))
+    return path
+
+
+def test_a_gallery_of_another_model_is_refused(enrolled: CommandLine, tmp_path: Path) -> None:
+    other = another_model(tmp_path)
+    before = enrolled.gallery.read_bytes()
+    for arguments in (
+        ("verify", "obama", OBAMA2),
+        ("identify", OBAMA2),
+        ("enroll", "collins", COLLINS),
+        ("list",),
+    ):
+        outcome = enrolled(*arguments, "--model", other)
+        assert outcome.status == 2
+        assert "another model" in outcome.stderr
+    assert enrolled.gallery.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["cut in half", "one bit flipped", "not a model", "missing"])
+def test_a_damaged_model_is_refused(enrolled: CommandLine, tmp_path: Path, damage: str) -> None:
+    data = bytearray(default_model_path().read_bytes())
+    if damage == "cut in half":
+        data = data[: len(data) // 2]
+    elif damage == "one bit flipped":
+        data[len(data) // 3] ^= 4
+    elif damage == "not a model":
+        data = bytearray(b"x" * 5000)
+    path = tmp_path / "bad.tflite"
+    if damage != "missing":
+        path.write_bytes(data)
+    outcome = enrolled("verify", "obama", OBAMA2, "--model", path)
+    assert outcome.status == 2
+    assert "model" in outcome.stderr
+    assert outcome.stderr.count("\n") == 1
+
+
+def test_a_probability_must_be_one(enrolled: CommandLine) -> None:
+    for far in ("0", "1", "-3", "nan"):
+        assert enrolled("verify", "obama", OBAMA2, "--far", far).status == 2
+    assert enrolled("identify", OBAMA2, "--fpir", "2").status == 2
+
+
+@pytest.mark.parametrize("arguments", [("frobnicate",), ("verify",), ("enroll", "x"), ("--bogus",)])
+def test_a_wrong_call_is_exit_2(edgeface: CommandLine, arguments: tuple[str, ...]) -> None:
+    assert edgeface(*arguments).status == 2
+
+
+def test_help_and_version_are_quick_and_import_nothing_heavy() -> None:
+    code = (
+        "import sys, edgeface, edgeface.cli\n"
+        "heavy = {'cv2', 'numpy', 'ai_edge_litert', 'tensorflow'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "edgeface.FaceVerifier()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
