@@ -29,8 +29,10 @@ _COMMANDS = {
     "identify": "Who is in this picture? (1:K, every face)",
     "list": "Show who is enrolled.",
     "run": "Watch a camera and report who is seen (the service).",
+    "reload": "Have the running service read its settings anew.",
     "remove": "Remove a person from the gallery.",
     "service": "Install, remove or look at the systemd service.",
+    "status": "Show what the running service does.",
     "verify": "Is this the person? (1:1)",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ import msgspec
 
 from edgeface.cli import options
 from edgeface.config import SYSTEM_CONFIG, Config, load_config
+from edgeface.service.control import ControlServer
 from edgeface.service.loop import Service
 from edgeface.service.notify import Notifier
 
@@ -21,7 +23,7 @@ from edgeface.service.notify import Notifier
     "--config",
     "config_path",
     type=click.Path(path_type=Path, dir_okay=False),
-    help=f"Settings file (default: {SYSTEM_CONFIG} if it is there).",
+    help=f"Settings file; the service's is {SYSTEM_CONFIG}.",
 )
 @click.option(
     "--source", help="picamera2, a camera's number, a picture, folder or video, or a URL."
@@ -40,14 +42,17 @@ def command(
 ) -> None:
     """Watch a camera and print one event a line: who was recognized, who is unknown."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
-    if config_path is None and SYSTEM_CONFIG.exists():
-        config_path = SYSTEM_CONFIG
 
     def load() -> Config:
         config = load_config(config_path) if config_path else Config()
         return with_options(config, source, gallery, model)
 
-    with Service(load(), Notifier(), load if config_path else None) as service:
+    config = load()
+    with ExitStack() as stack:
+        service = stack.enter_context(Service(config, Notifier(), load if config_path else None))
+        if config.control is not None:
+            where, group = Path(config.control.socket), config.control.group
+            stack.enter_context(ControlServer(where, group, service.desk.submit))
         signal.signal(signal.SIGTERM, lambda *_: service.stop())
         signal.signal(signal.SIGINT, lambda *_: service.stop())
         signal.signal(signal.SIGHUP, lambda *_: service.reload())

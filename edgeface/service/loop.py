@@ -86,12 +86,12 @@ class Service:
             if frame is not None:
                 self._work_on(frame)
                 self._pace(begun)
+        self._notifier.stopping()
         self._emit(self._watch.finish(self._feed.name))
+        self.desk.close()
 
     def close(self) -> None:
         """End everything: the camera off, what waits delivered or given up, outputs off."""
-        self._notifier.stopping()
-        self.desk.close()
         self._feed.close()
         self._outlets.close()
 

@@ -94,8 +94,8 @@ class Mqtt:
             raise SinkError(f"no connection to {settings.host}:{settings.port} ({error})") from None
         deadline = time.monotonic() + _ANSWER
         while not reasons:
-            self._turn(0.1)
-            if time.monotonic() > deadline:
+            broken = self._client.loop(0.1) != self._paho.MQTT_ERR_SUCCESS
+            if not reasons and (broken or time.monotonic() > deadline):
                 self._drop()
                 raise SinkError(f"{settings.host}:{settings.port} does not answer")
         if reasons[0].is_failure:
