@@ -23,6 +23,7 @@ YES, NO, ERROR = 0, 1, 2
 _COMMANDS = {
     "config": "Check the settings of the service.",
     "demo": "Show the whole line on pictures that ship with the package.",
+    "doctor": "Look at everything the service needs, and say what to do.",
     "encode": "Print the embeddings of the main faces of pictures.",
     "enroll": "Add a person, or more pictures of one, to the gallery.",
     "eval": "Measure accuracy on a list of pairs in LFW's format.",

@@ -21,7 +21,7 @@ Answer = dict[str, Any]
 
 _TURNED = 0.12  # of the eyes' distance: nose this far off their middle is a turned head
 _TURNED_TOO_FAR = 0.45
-_STEP = 8.0  # seconds after which a pose that does not come is left out
+_STEP = 4.0  # seconds after which a picture in any pose is taken instead
 _BETWEEN = 0.4  # seconds between pictures, so that they differ
 
 
@@ -144,9 +144,12 @@ class Enrollment:
         self._hint = self.POSES[self._pose]
         if not _fits(self._pose, look.subject.face) or look.time - self._taken < _BETWEEN:
             return
+        self._take(look)
+        self._next_pose()
+
+    def _take(self, look: Look) -> None:
         self._taken = look.time
         self._pictures.append(look.picture)
-        self._next_pose()
 
     def _next_pose(self) -> None:
         self._pose, self._pose_since = self._pose + 1, None
@@ -164,6 +167,8 @@ class Enrollment:
         if self._last is not None and self._pose < len(self.POSES):
             self._pose_since = self._pose_since or now
             if now - self._pose_since > _STEP:
+                if not self._last.subject.quality.reasons:
+                    self._take(self._last)
                 self._next_pose()
         if self._pose < len(self.POSES) and now < self._until:
             return None

@@ -211,21 +211,23 @@ def _listen(path: Path, group: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        if path.is_socket():
-            if _answers(path):
-                raise ConfigError(
-                    f"another edgeface service listens at {path}; stop it first, or choose another "
-                    "[control] socket"
-                )
-            path.unlink()
+        if path.is_socket() and _answers(path):
+            raise ConfigError(
+                f"another edgeface service listens at {path}; stop it first, or choose another "
+                "[control] socket"
+            )
+        # Under another name until it is ready: whoever sees it can use it.
+        fresh = path.with_name(f".{path.name}.new")
+        fresh.unlink(missing_ok=True)
         before = os.umask(0o177)
         try:
-            listener.bind(str(path))
+            listener.bind(str(fresh))
         finally:
             os.umask(before)
-        _give_to(path, group)
-        path.chmod(0o660)
+        _give_to(fresh, group)
+        fresh.chmod(0o660)
         listener.listen(_MOST_CLIENTS)
+        fresh.replace(path)
     except OSError as error:
         listener.close()
         if isinstance(error, ConfigError):

@@ -6,8 +6,10 @@ never retries: the feed does. A URL's password never reaches a log.
 
 from __future__ import annotations
 
+import os
 import re
 import time
+from pathlib import Path
 
 import cv2
 
@@ -30,7 +32,10 @@ class V4l2:
             cv2.CAP_PROP_FRAME_HEIGHT: settings.height,
             cv2.CAP_PROP_FPS: settings.fps,
         }
-        self._capture = open_capture(target, cv2.CAP_V4L2, options)
+        try:
+            self._capture = open_capture(target, cv2.CAP_V4L2, options)
+        except SourceLost:
+            raise SourceLost(_advice(settings.spec)) from None
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
 
     def read(self) -> Frame:
@@ -53,13 +58,25 @@ class Stream:
         try:
             self._capture = open_capture(settings.spec, cv2.CAP_FFMPEG, options)
         except SourceLost:
-            raise SourceLost(f"cannot open {self.name}") from None
+            raise SourceLost(
+                f"the stream {self.name} does not open; check the address and that its server runs"
+            ) from None
 
     def read(self) -> Frame:
         return _read(self._capture, self.name, self._settings)
 
     def close(self) -> None:
         self._capture.release()
+
+
+def _advice(spec: str) -> str:
+    """What is wrong with a V4L2 device that does not open, and what to do."""
+    path = Path(f"/dev/video{spec}" if spec.isdecimal() else spec)
+    if not path.exists():
+        return f"there is no camera {path}; plug it in, or choose one from: ls /dev/v4l/by-id/"
+    if not os.access(path, os.R_OK | os.W_OK):
+        return f"you may not use {path}; run: sudo usermod -aG video $USER, then log in again"
+    return f"the camera {path} does not open; see who holds it with: sudo fuser -v {path}"
 
 
 def without_password(url: str) -> str:
