@@ -27,7 +27,7 @@ from edgeface.doctor import examine
 def command(
     path: Path | None, source: str | None, gallery: Path | None, model: Path | None, as_json: bool
 ) -> int:
-    """Look at camera, runtime, model, gallery, service and heat. Exit 0 if all is well, 1 if not."""
+    """Look at camera, runtime, model, gallery, service and heat. Exit 0 if all is well."""
     if path is None and os.access(SYSTEM_CONFIG, os.R_OK):
         path = SYSTEM_CONFIG
     config = load_config(path) if path else Config()

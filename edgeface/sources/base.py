@@ -97,6 +97,7 @@ def upright(picture: Any, settings: Settings) -> Picture:
 
 def open_capture(target: str | int, api: int, options: Mapping[int, float]) -> cv2.VideoCapture:
     """An open cv2.VideoCapture, or SourceLost; OpenCV's own chatter goes nowhere."""
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     capture = cv2.VideoCapture()
     try:
         opened = capture.open(target, api, [round(n) for pair in options.items() for n in pair])
