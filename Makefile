@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_QUIET = --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types test-litert test-tflite models clean
+.PHONY: demo test lint types test-litert test-tflite models clean soak systemd-trial
 
 demo: .venv/.ready
 	.venv/bin/edgeface demo
@@ -42,3 +42,7 @@ test-tflite: .venv-tflite/.ready
 
 clean:
 	rm -rf .venv .venv-tools .venv-tflite .cache build dist *.egg-info
+
+# Ten to thirty minutes: memory, threads, descriptors and the watchdog over 200,000 frames.
+soak: .venv-tools/.ready
+	EDGEFACE_SOAK_FRAMES=200000 .venv-tools/bin/pytest -s tests/service/test_soak.py

@@ -77,15 +77,10 @@ class Service:
         _log.info("watching %s, %d people enrolled", self._feed.name, len(self._people))
         while not self._stopping and (most_frames is None or self.frames < most_frames):
             self._notifier.alive()
-            begun = time.monotonic()
             try:
-                frame = self._feed.next(_TICK)
+                self._turn()
             except SourceEnded:
                 break
-            self._look_after_everything_else()
-            if frame is not None:
-                self._work_on(frame)
-                self._pace(begun)
         self._notifier.stopping()
         self._emit(self._watch.finish(self._feed.name))
         self.desk.close()
@@ -94,6 +89,15 @@ class Service:
         """End everything: the camera off, what waits delivered or given up, outputs off."""
         self._feed.close()
         self._outlets.close()
+
+    def _turn(self) -> None:
+        """One frame, or none; it is let go of on return, so that the camera can be closed."""
+        begun = time.monotonic()
+        frame = self._feed.next(_TICK)
+        self._look_after_everything_else()
+        if frame is not None:
+            self._work_on(frame)
+            self._pace(begun)
 
     def _work_on(self, frame: Frame) -> None:
         sight = self._watch.step(frame, self._feed.name, eager=self.desk.busy)
