@@ -46,3 +46,7 @@ clean:
 # Ten to thirty minutes: memory, threads, descriptors and the watchdog over 200,000 frames.
 soak: .venv-tools/.ready
 	EDGEFACE_SOAK_FRAMES=200000 .venv-tools/bin/pytest -s tests/service/test_soak.py
+
+# The unit under a systemd of its own, as root: EDGEFACE_TRIAL_VIDEO names a video of a face.
+systemd-trial: .venv/.ready
+	tests/service/systemd_trial.sh .venv/bin/edgeface

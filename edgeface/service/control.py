@@ -96,6 +96,8 @@ class ControlServer:
 
     def close(self) -> None:
         """Send the last answers, then end; the socket's file goes."""
+        self._worker.stopping.set()
+        self._wake()
         if self._worker.close():
             for client in list(self._clients.values()):
                 with contextlib.suppress(OSError):

@@ -37,7 +37,10 @@ def install(root: Path) -> list[Path]:
     if not settings.exists():
         written.append(_put(settings, _template("edgeface.toml")))
     (root / _CREDENTIALS).mkdir(mode=0o700, parents=True, exist_ok=True)
-    written += _drop_in(root, "network.conf", _template("network.conf"), wants_network(settings))
+    config = load_config(settings)
+    written += _drop_in(root, "network.conf", _template("network.conf"), _wants_network(config))
+    text = _template("gpio.conf").replace("@EDGEFACE@", _program())
+    written += _drop_in(root, "gpio.conf", text, config.gpio is not None)
     homes = _paths_in_homes()
     text = _template("home.conf").replace("@PATHS@", " ".join(map(str, homes)))
     written += _drop_in(root, "home.conf", text, bool(homes))
@@ -66,9 +69,7 @@ def make_user() -> None:
     _run("systemd-sysusers", f"/{_SYSUSERS}")
 
 
-def wants_network(settings: Path) -> bool:
-    """Whether these settings use the network."""
-    config: Config = load_config(settings)
+def _wants_network(config: Config) -> bool:
     sinks = any(getattr(config, name) is not None for name in NETWORKED)
     return sinks or needs_network(config.source.spec)
 

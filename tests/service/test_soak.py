@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -81,7 +82,7 @@ def test_nothing_grows_and_the_watchdog_is_never_missed(tmp_path: Path) -> None:
             time.sleep(0.5)
         after = state(service.process.pid)
         assert service.stop() == 0
-    gaps = [later - sooner for sooner, later in zip(fed, fed[1:], strict=False)]
+    gaps = [later - sooner for sooner, later in pairwise(fed)]
     print(f"{done} frames, {len(service.events)} events, before {before}, after {after}, "
           f"peak {peak}, longest gap {max(gaps):.2f} s")  # fmt: skip
     assert after[0] - before[0] < 5

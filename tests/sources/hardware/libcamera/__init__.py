@@ -1,11 +1,12 @@
 """A stand-in for libcamera's Python binding: one camera of 1,920 x 1,080 without a lens.
 
-picamera2 itself, from PyPI, runs on it unchanged. Pictures count up in brightness. `PLUGGED`, `BUSY`
-and `SILENT` play a missing, a held and a dead camera.
+picamera2 itself, from PyPI, runs on it unchanged. Pictures count up in brightness. `PLUGGED`,
+`BUSY` and `SILENT` play a missing, a held and a dead camera.
 """
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import itertools
 import mmap
@@ -75,19 +76,19 @@ class ColorSpace:
         return self.primaries
 
     @classmethod
-    def Sycc(cls) -> ColorSpace:
+    def Sycc(cls) -> ColorSpace:  # noqa: N802 (libcamera's name)
         return cls(kind="sycc")
 
     @classmethod
-    def Smpte170m(cls) -> ColorSpace:
+    def Smpte170m(cls) -> ColorSpace:  # noqa: N802 (libcamera's name)
         return cls(kind="smpte170m")
 
     @classmethod
-    def Rec709(cls) -> ColorSpace:
+    def Rec709(cls) -> ColorSpace:  # noqa: N802 (libcamera's name)
         return cls(kind="rec709")
 
     @classmethod
-    def Raw(cls) -> ColorSpace:
+    def Raw(cls) -> ColorSpace:  # noqa: N802 (libcamera's name)
         return cls(kind="raw")
 
     def __hash__(self) -> int:
@@ -281,10 +282,8 @@ class CameraManager:
     def get_ready_requests(self) -> list[Request]:
         with self._lock:
             ready, self._ready = self._ready, []
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.event_fd)
-        except BlockingIOError:
-            pass
         return ready
 
 
