@@ -1,0 +1,85 @@
+"""Cuts faces out of ordinary photos with the runtime's own stations.
+
+Takes in a folder, hands on aligned crops, so that what a network is calibrated on is what it sees
+when deployed; says of every picture that gave none why. It never runs the embedding network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeface.align import Aligner
+from edgeface.detect import Detector
+from edgeface.errors import ConfigError, PictureError
+from edgeface.model import AlignmentSpec, InputSpec
+from edgeface.pictures import read_picture
+
+FEWEST_FACES = 20
+"""Fewer show too little of what the network's tensors hold."""
+
+_SMALLEST_FACE = 40  # pixels, as in the runtime's line
+_KINDS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+
+Crops = NDArray[np.uint8]
+"""Shape (n, size, size, 3), BGR."""
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """The largest face of each picture that has one."""
+
+    crops: Crops
+    used: tuple[Path, ...]
+    skipped: tuple[tuple[Path, str], ...]
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """All pictures below a folder, in the order of their names; ConfigError when there are none."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _KINDS)
+    if not found:
+        raise ConfigError(f"there are no pictures in {folder}; give a folder of JPEG or PNG files")
+    return found
+
+
+def cut_faces(
+    pictures: Iterable[Path],
+    alignment: AlignmentSpec,
+    size: int,
+    progress: Callable[[], None] = lambda: None,
+) -> Faces:
+    """Detect and align; pictures without a face, and files that are none, are skipped."""
+    detector, aligner = Detector(), Aligner(alignment, size)
+    crops, used, skipped = [], [], []
+    for path in pictures:
+        try:
+            frame = read_picture(path)
+            faces = detector.detect(frame, _SMALLEST_FACE, first_found=True)
+        except PictureError as error:
+            skipped.append((path, str(error)))
+        else:
+            if faces:
+                crops.append(aligner.align(frame, faces[0]).copy())
+                used.append(path)
+            else:
+                skipped.append((path, "no face found"))
+        progress()
+    stacked = np.stack(crops) if crops else np.empty((0, size, size, 3), np.uint8)
+    return Faces(stacked, tuple(used), tuple(skipped))
+
+
+def standardize(crop: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32]:
+    """A crop as the network's float input, shape (1, size, size, 3), as the runtime makes it."""
+    values = crop[..., ::-1] if spec.colour == "rgb" else crop
+    if spec.normalization == "per-image":
+        offset = float(crop.mean(dtype=np.float64))
+        deviation = float(crop.std(dtype=np.float64))
+        scale = max(deviation, crop.size**-0.5)
+    else:
+        offset, scale = spec.offset, spec.scale
+    standardized: NDArray[np.float32] = ((values[None] - offset) / scale).astype(np.float32)
+    return standardized

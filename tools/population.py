@@ -1,0 +1,154 @@
+"""What a model does to many people: the centre of their embeddings and the score-to-FAR table.
+
+Takes in a described model and labelled pictures, hands on a `Population`: a small file of numbers
+that is put into a model's description, so that a model can be rebuilt byte for byte without the
+pictures. Faces go through the runtime's own line; every cross pair is counted. It draws no
+conclusion that the pairs do not support, and says where that is.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeface.errors import ConfigError, ModelError
+from edgeface.evaluate import encode_all
+from edgeface.line import FaceLine
+from edgeface.model import Description, EmbeddingSpec, FarPoint, ScoreTable, describe
+
+POPULATION_FORMAT = 1
+FARS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+_FEWEST_ABOVE = 10  # impostor pairs above a score for its FAR to be more than a guess
+_BINS = 1 << 21  # of the cosine, -1 to 1
+_BLOCK = 1024
+_DIGITS = 6
+
+Embeddings = NDArray[np.float32]
+"""Shape (n, size), each row of unit length."""
+
+
+class Population(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Measured with the model of identity `measured_with` (the one that has no centre yet)."""
+
+    format: int
+    measured_with: str
+    centre: tuple[float, ...]
+    scores: ScoreTable
+
+
+def measure(
+    network: bytes,
+    description: Description,
+    folder: Path,
+    pictures: Iterable[Path],
+    measured_on: str,
+    progress: Callable[[], None] = lambda: None,
+) -> Population:
+    """Encode the main face of each picture (`folder`/PERSON/...) and count every cross pair."""
+    plain = without_population(description)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "model.tflite"
+        path.write_bytes(describe(network, plain))
+        line = FaceLine(path)
+        found = encode_all(line, folder, pictures, progress)
+    encoded = {picture: e for picture, e in found.items() if e is not None}
+    people = [picture.parts[0] for picture in encoded]
+    if len(set(people)) < 2 or len(people) == len(set(people)):
+        raise ConfigError(
+            f"{folder} gives no pairs to measure: it needs folders of at least two people, one of "
+            "them with two pictures that show a face"
+        )
+    embeddings = np.stack(list(encoded.values()))
+    centre = _rounded(embeddings.mean(axis=0, dtype=np.float64))
+    table = score_table(centred(embeddings, centre), people, measured_on)
+    return Population(POPULATION_FORMAT, line.model.identity, centre, table)
+
+
+def without_population(description: Description) -> Description:
+    """The description before anything was measured with it."""
+    plain = EmbeddingSpec(description.embedding.size)
+    return msgspec.structs.replace(description, embedding=plain, scores=None)
+
+
+def with_population(description: Description, population: Population) -> Description:
+    """The description that carries a population's numbers."""
+    embedding = EmbeddingSpec(description.embedding.size, population.centre)
+    return msgspec.structs.replace(description, embedding=embedding, scores=population.scores)
+
+
+def centred(embeddings: Embeddings, centre: Sequence[float]) -> Embeddings:
+    """Unit embeddings minus the centre, at unit length again, as the runtime does."""
+    moved = embeddings - np.array(centre, np.float32)
+    lengths = np.linalg.norm(moved, axis=1, keepdims=True)
+    result: Embeddings = moved / lengths
+    return result
+
+
+def score_table(embeddings: Embeddings, people: Sequence[str], measured_on: str) -> ScoreTable:
+    """The score at which each share of all impostor pairs passes."""
+    genuine, impostor = count_scores(embeddings, people)
+    pairs = int(impostor.sum())
+    above = impostor[::-1].cumsum()[::-1]  # pairs in this bin or a higher one
+    points = []
+    for far in FARS:
+        place = int(np.searchsorted(-above, -far * pairs))  # the first bin that few enough reach
+        score = float(f"{2 * place / _BINS - 1:.{_DIGITS}g}")
+        points.append(FarPoint(far, score, supported=far * pairs >= _FEWEST_ABOVE))
+    return ScoreTable(tuple(points), pairs, int(genuine.sum()), measured_on)
+
+
+def count_scores(
+    embeddings: Embeddings, people: Sequence[str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Histograms of the cosine over every genuine and every impostor pair, bins from -1 to 1."""
+    numbers = np.unique(np.array(people), return_inverse=True)[1]
+    counts = np.zeros((2, _BINS), np.int64)
+    for start in range(0, len(numbers), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        scores = embeddings[rows] @ embeddings[start:].T
+        bins = ((scores + 1) * (_BINS / 2)).astype(np.int32).clip(0, _BINS - 1)
+        later = np.arange(scores.shape[1]) > np.arange(scores.shape[0])[:, None]
+        same = numbers[rows, None] == numbers[None, start:]
+        counts[0] += np.bincount(bins[later & same], minlength=_BINS)
+        counts[1] += np.bincount(bins[later & ~same], minlength=_BINS)
+    return counts[0], counts[1]
+
+
+def encoded(population: Population) -> bytes:
+    """As JSON."""
+    return msgspec.json.format(msgspec.json.encode(population), indent=1) + b"\n"
+
+
+def load(path: Path) -> Population:
+    """Read what `encoded` made; ModelError when it is something else."""
+    try:
+        population = msgspec.json.decode(path.read_bytes(), type=Population)
+    except OSError as error:
+        raise ModelError(f"cannot read the population {path}: {error.strerror}") from None
+    except msgspec.DecodeError as error:
+        raise ModelError(
+            f"{path} holds no population ({error}); make it with: convert-model population"
+        ) from None
+    if population.format != POPULATION_FORMAT:
+        raise ModelError(
+            f"{path} has population format {population.format}, this version reads "
+            f"{POPULATION_FORMAT}; make it again with: convert-model population"
+        )
+    return population
+
+
+def check_same_model(population: Population, description: Description, path: Path) -> None:
+    """ModelError when the numbers were measured with another network, input or alignment."""
+    if population.measured_with != without_population(description).identity:
+        raise ModelError(
+            f"{path} was measured with another model; make it again with: convert-model population"
+        )
+
+
+def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(float(f"{value:.{_DIGITS}g}") for value in values)
