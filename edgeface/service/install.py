@@ -41,6 +41,8 @@ def install(root: Path) -> list[Path]:
     written += _drop_in(root, "network.conf", _template("network.conf"), _wants_network(config))
     text = _template("gpio.conf").replace("@EDGEFACE@", _program())
     written += _drop_in(root, "gpio.conf", text, config.gpio is not None)
+    key = (root / _CREDENTIALS / "gallery-key").exists()
+    written += _drop_in(root, "key.conf", _template("key.conf"), key)
     homes = _paths_in_homes()
     text = _template("home.conf").replace("@PATHS@", " ".join(map(str, homes)))
     written += _drop_in(root, "home.conf", text, bool(homes))
