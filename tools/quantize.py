@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from typing import Any
 
 import numpy as np
@@ -108,8 +109,12 @@ def _set_bias(model: Any, operator: Operator, values: NDArray[np.float32]) -> No
 
 
 def _quantize(network: bytes, observations: Observations) -> bytes:
-    # It logs and draws progress bars for what takes a fifth of a second.
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    # It has much to say about what takes a fifth of a second.
+    said = io.StringIO()
+    with contextlib.ExitStack() as quiet:
+        quiet.enter_context(contextlib.redirect_stdout(said))
+        quiet.enter_context(contextlib.redirect_stderr(said))
+        quiet.enter_context(warnings.catch_warnings(action="ignore"))
         engine = quantizer.Quantizer(network, recipe.static_wi8_ai8())
         statistics = {
             name: {"min": np.array([[low]], np.float32), "max": np.array([[high]], np.float32)}
