@@ -134,7 +134,7 @@ def test_a_second_service_does_not_take_the_socket_over(service: Running) -> Non
 
 
 def test_somebody_is_enrolled_verified_and_identified_live(service: Running) -> None:
-    lines = service.ask(command="enroll", name="barack", within=60)
+    lines = service.ask(command="enroll", name="barack", within=9)
     assert any("turn left" in line["progress"]["message"] for line in lines[:-1])
     assert lines[-1]["name"] == "barack"
     assert lines[-1]["templates"] >= 2

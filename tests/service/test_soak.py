@@ -21,7 +21,7 @@ WATCHDOG = 4.0  # seconds
 
 
 def small_video(path: Path) -> Path:
-    """A known and an unknown person, and nobody for half of the time, in 480 x 270."""
+    """A known and an unknown person, then nobody for a while, in 480 x 270."""
     large = cv2.VideoCapture(str(portrait_video(path.with_suffix(".big.avi"), "obama2", "biden")))
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 20, (480, 270))
     while True:
@@ -29,8 +29,9 @@ def small_video(path: Path) -> Path:
         if not found:
             break
         writer.write(cv2.resize(frame, (480, 270)))
-    for _ in range(40):
-        writer.write(frame := cv2.resize(cv2.imread(str(PORTRAITS / "obama.jpg")), (480, 270)) // 9)
+    nobody = cv2.resize(cv2.imread(str(PORTRAITS / "obama.jpg")), (480, 270)) // 9
+    for _ in range(100):
+        writer.write(nobody)
     writer.release()
     return path
 

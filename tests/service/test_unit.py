@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from edgeface.service.install import install, uninstall
+
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
 ANALYZE = shutil.which("systemd-analyze")
 needs_systemd = pytest.mark.skipif(
@@ -18,9 +20,8 @@ needs_systemd = pytest.mark.skipif(
 
 
 @pytest.fixture
-def installed(edgeface, tmp_path: Path) -> Path:  # type: ignore[no-untyped-def]
-    done = edgeface("service", "install", "--root", tmp_path)
-    assert done.status == 0, done.stderr
+def installed(tmp_path: Path) -> Path:
+    install(tmp_path)
     return tmp_path
 
 
@@ -64,43 +65,51 @@ def test_little_is_exposed(installed: Path, network: bool) -> None:
     assert float(score[1]) <= (1.5 if network else 1.0)
 
 
-def test_the_network_is_there_only_when_something_needs_it(edgeface, installed: Path) -> None:  # type: ignore[no-untyped-def]
+def test_the_network_is_there_only_when_something_needs_it(installed: Path) -> None:
     drop_in = installed / "etc/systemd/system/edgeface.service.d/network.conf"
     settings = installed / "etc/edgeface/edgeface.toml"
     assert not drop_in.exists()
     for text in ('[mqtt]\nhost = "x"', '[webhook]\nurl = "http://x"', '[source]\nspec="rtsp://x"'):
         settings.write_text(text)
-        assert edgeface("service", "install", "--root", installed).status == 0
+        install(installed)
         assert "PrivateNetwork=no" in drop_in.read_text()
         settings.write_text("")
-        assert edgeface("service", "install", "--root", installed).status == 0
+        install(installed)
         assert not drop_in.exists()
 
 
-def test_gpio_is_seen_and_switched_off_only_where_it_is_used(edgeface, installed: Path) -> None:  # type: ignore[no-untyped-def]
+def test_gpio_is_seen_and_switched_off_only_where_it_is_used(installed: Path) -> None:
     drop_in = installed / "etc/systemd/system/edgeface.service.d/gpio.conf"
     assert not drop_in.exists()
     (installed / "etc/edgeface/edgeface.toml").write_text("[gpio]\npin = 17\n")
-    assert edgeface("service", "install", "--root", installed).status == 0
+    install(installed)
     assert re.search(rf"ExecStopPost=-{sys.prefix}\S+ service outputs-off", drop_in.read_text())
 
 
-def test_a_gallery_key_is_handed_over_where_there_is_one(edgeface, installed: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_gallery_key_is_handed_over_where_there_is_one(installed: Path) -> None:
     drop_in = installed / "etc/systemd/system/edgeface.service.d/key.conf"
     assert not drop_in.exists()
     (installed / "etc/edgeface/credentials/gallery-key").write_text("00" * 32)
-    assert edgeface("service", "install", "--root", installed).status == 0
+    install(installed)
     assert "LoadCredential=edgeface-gallery-key:" in drop_in.read_text()
 
 
-def test_settings_survive_another_installation_and_the_removal(edgeface, installed: Path) -> None:  # type: ignore[no-untyped-def]
+def test_settings_survive_another_installation_and_the_removal(installed: Path) -> None:
     settings = installed / "etc/edgeface/edgeface.toml"
     settings.write_text('[source]\nspec = "0"\n')
-    assert edgeface("service", "install", "--root", installed).status == 0
+    install(installed)
     assert settings.read_text() == '[source]\nspec = "0"\n'
-    assert edgeface("service", "uninstall", "--root", installed).status == 0
+    uninstall(installed)
     assert not unit(installed).exists()
     assert settings.exists()
+
+
+def test_the_command_says_what_it_wrote_and_removed(edgeface, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    done = edgeface("service", "install", "--root", tmp_path)
+    assert done.status == 0
+    assert f"wrote {unit(tmp_path)}" in done.stdout
+    done = edgeface("service", "uninstall", "--root", tmp_path)
+    assert f"removed {unit(tmp_path)}" in done.stdout
 
 
 def test_every_hardening_line_says_what_it_protects() -> None:
