@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_QUIET = --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types test-litert test-tflite models clean soak systemd-trial
+.PHONY: demo test lint types test-litert test-tflite models clean soak systemd-trial prove-gallery crowd
 
 demo: .venv/.ready
 	.venv/bin/edgeface demo
@@ -23,6 +23,17 @@ test-litert: .venv-tools/.ready .venv/.ready
 # The second back end: the last tflite-runtime, with the NumPy it was built for.
 test-tflite: .venv-tflite/.ready
 	EDGEFACE_RUNTIME=tflite-runtime .venv-tflite/bin/pytest --ignore=tests/tools
+
+# The gallery's proofs at full size (minutes); the tests run them small.
+prove-gallery: .venv-tools/.ready
+	.venv-tools/bin/python tests/gallery_proofs.py
+
+# The tables of docs/crowd.md: make crowd LFW=folder with View 1's images and pairs
+crowd: .venv-tools/.ready
+	mkdir -p .cache
+	.venv-tools/bin/python tests/crowd_choices.py $(LFW) --cache .cache/view1.npz
+	.venv-tools/bin/python tests/crowd_experiment.py $(LFW)/images --cache .cache/view1.npz \
+		--plot docs/crowd.svg
 
 .venv/.ready: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from edgeface.decide import Decision
     from edgeface.detect import Face
+    from edgeface.enrollment import Enrollment
     from edgeface.errors import EdgeFaceError
-    from edgeface.verifier import Enrollment, FaceVerifier, Identification
+    from edgeface.verifier import FaceVerifier, Identification
 
 __version__ = "0.1.0"
 __all__ = [
@@ -33,7 +34,7 @@ __all__ = [
 _HOMES = {
     "Decision": "edgeface.decide",
     "EdgeFaceError": "edgeface.errors",
-    "Enrollment": "edgeface.verifier",
+    "Enrollment": "edgeface.enrollment",
     "Face": "edgeface.detect",
     "FaceVerifier": "edgeface.verifier",
     "Identification": "edgeface.verifier",

@@ -4,21 +4,31 @@ Takes in a score, the model's score-to-FAR table and the wanted error rate, hand
 It compares nothing itself and knows no pictures.
 
 Verification (1:1) is set by FAR, the share of impostor attempts that pass. Recognition (1:K) is set
-by FPIR, the share of strangers taken for anyone; K people are K chances to be wrong, so the
-threshold rises with K.
+by FPIR, the share of strangers taken for anyone; K people are about K chances to be wrong, so the
+threshold rises with K (docs/crowd.md has the measurements).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from edgeface.errors import ConfigError, ModelError
+from edgeface.gallery import Match
 from edgeface.model import Model, ScoreTable
 
 DEFAULT_FAR = 1e-3
 DEFAULT_FPIR = 1e-2
+AMBIGUOUS = 0.05  # less between the best two is noise, two deviations of it (docs/crowd.md)
+
+# Measured on View 1 train with one and more templates and 1 to 1,000 people (docs/crowd.md).
+_TEMPLATES_ALIKE = 0.4  # n templates of a person are n**0.4 chances
+_PEOPLE_ALIKE = 0.95  # and those of all people together are (their sum)**0.95
 
 
 @dataclass(frozen=True)
@@ -26,13 +36,15 @@ class Decision:
     """The answer for one face.
 
     `name` is the person it was compared with (1:1) or recognized as (1:K); None when nobody was
-    recognized. `score` is a cosine, -1 to 1; `match` is score >= threshold.
+    recognized. `score` is a cosine, -1 to 1; `match` is score >= threshold, and in recognition also
+    that no other person is as near; where one is, `note` says so.
     """
 
     name: str | None
     score: float
     threshold: float
     match: bool
+    note: str | None = None
 
 
 def decide(name: str | None, score: float, threshold: float) -> Decision:
@@ -40,12 +52,51 @@ def decide(name: str | None, score: float, threshold: float) -> Decision:
     return Decision(name, score, threshold, score >= threshold)
 
 
-def far_per_comparison(fpir: float, people: int) -> float:
-    """The FAR that each of `people` comparisons may have for a stranger to pass with `fpir`.
+def decide_among(best: Sequence[Match], threshold: float) -> Decision:
+    """Who it is, of the best two people found (the best first), or nobody.
+
+    Nobody if the score does not reach the threshold, and nobody if the second is as near as the
+    first within the noise between two pictures of a moment: better no name than the wrong one.
+    """
+    if not best:
+        return Decision(None, -1.0, threshold, False)
+    first = best[0]
+    if not first.score >= threshold:
+        return Decision(None, first.score, threshold, False)
+    if len(best) > 1 and first.score - best[1].score < AMBIGUOUS:
+        note = f"as near to {first.name} as to {best[1].name} ({best[1].score:.3f})"
+        return Decision(None, first.score, threshold, False, note)
+    return Decision(first.name, first.score, threshold, True)
+
+
+def verification_threshold(model: Model, far: float, templates: int) -> float:
+    """The score that a share `far` of impostors reaches with one person of so many templates."""
+    return threshold_for_far(model, far_per_comparison(far, chances([templates]), "--far"))
+
+
+def identification_threshold(model: Model, fpir: float, template_counts: ArrayLike) -> float:
+    """The score that a share `fpir` of strangers reaches with anyone of a gallery, whose people
+    have so many templates each (shape (people,))."""
+    return threshold_for_far(model, far_per_comparison(fpir, chances(template_counts)))
+
+
+def chances(template_counts: ArrayLike) -> float:
+    """How many independent comparisons with one template are as likely to let a stranger pass.
+
+    More templates of a person are more chances, though not as many, since they resemble each
+    other; so do people. At least 1, for a gallery of nobody too.
+    """
+    each = np.asarray(template_counts, np.float64) ** _TEMPLATES_ALIKE
+    together: float = float(each.sum()) ** _PEOPLE_ALIKE
+    return max(1.0, together)
+
+
+def far_per_comparison(fpir: float, comparisons: float, option: str = "--fpir") -> float:
+    """The FAR that each of so many comparisons may have for a stranger to pass with `fpir`.
 
     Independent comparisons: 1 - (1 - FAR)^K = FPIR (ISO/IEC 19795-1, identification by 1:1).
     """
-    return -math.expm1(math.log1p(-_probability("--fpir", fpir)) / max(1, people))
+    return -math.expm1(math.log1p(-_probability(option, fpir)) / comparisons)
 
 
 def threshold_for_far(model: Model, far: float) -> float:

@@ -86,6 +86,10 @@ class FaceLine:
         """The aligned crop of one face; valid until the next call on this line."""
         return self._aligner.align(frame, face)
 
+    def assess(self, frame: Picture, face: Face) -> Quality:
+        """How fit one face of the frame is to be judged, without encoding it."""
+        return assess(face, self._aligner.align(frame, face), self.model.description.alignment)
+
     def encode(self, frame: Picture, face: Face, timings: Timings | None = None) -> Subject:
         """Align and encode one face of the frame."""
         started = time.perf_counter()
@@ -95,7 +99,8 @@ class FaceLine:
         if timings:
             timings.align += 1e3 * (aligned - started)
             timings.encode += _since(aligned)
-        return Subject(face, embedding, assess(face, crop))
+        quality = assess(face, crop, self.model.description.alignment)
+        return Subject(face, embedding, quality)
 
     def main_face(self, frame: Picture, timings: Timings | None = None) -> Face:
         """The face that the picture is of: large and near the centre. FaceError if none."""

@@ -21,33 +21,17 @@ from edgeface.decide import (
     DEFAULT_FPIR,
     Decision,
     decide,
-    far_per_comparison,
-    threshold_for_far,
+    decide_among,
+    identification_threshold,
+    verification_threshold,
 )
 from edgeface.detect import Face
 from edgeface.encode import Embedding
-from edgeface.errors import FaceError
+from edgeface.enrollment import Candidate, Enrollment, Rejection, enroll_candidates
 from edgeface.gallery import Gallery, clean_name, default_gallery_path
+from edgeface.gallery_seal import find_key
 from edgeface.line import FaceLine, Subject, Timings
 from edgeface.pictures import ImageInput, as_frame
-
-
-@dataclass(frozen=True)
-class Rejection:
-    """A picture that was not enrolled, by its position in the call, and why."""
-
-    position: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class Enrollment:
-    """What `enroll` did: how many templates the person has now, and what was refused."""
-
-    name: str
-    templates: int
-    added: int
-    rejected: tuple[Rejection, ...]
 
 
 @dataclass(frozen=True)
@@ -62,24 +46,38 @@ class FaceVerifier:
     """Verification (1:1) and recognition (1:K) against one gallery file.
 
     `gallery` is the file's path (default: EDGEFACE_GALLERY, else the user's data folder), `model` a
-    .tflite file (default: the shipped one). Images are paths or uint8 BGR arrays of shape
-    (H, W, 3). All methods raise EdgeFaceError with one sentence for bad input. One thread at a
-    time.
+    .tflite file (default: the shipped one), `key_file` the key of an encrypted gallery. Images are
+    paths or uint8 BGR arrays of shape (H, W, 3). All methods raise EdgeFaceError with one sentence
+    for bad input. One thread at a time.
     """
 
-    def __init__(self, gallery: str | Path | None = None, model: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        gallery: str | Path | None = None,
+        model: str | Path | None = None,
+        *,
+        key_file: str | Path | None = None,
+    ) -> None:
         self._gallery_path = Path(gallery) if gallery is not None else default_gallery_path()
         self._model_path = model
+        self._key_file = Path(key_file) if key_file is not None else None
+        self._gallery: Gallery | None = None
 
     @cached_property
     def line(self) -> FaceLine:
         """The stations, opened when first asked for."""
         return FaceLine(self._model_path)
 
-    @cached_property
+    @property
     def gallery(self) -> Gallery:
-        """The gallery, read when first asked for."""
-        return Gallery.open(self._gallery_path, self.line.model)
+        """The gallery, read when first asked for and when another process has changed it."""
+        if self._gallery is None or self._gallery.outdated:
+            self._gallery = Gallery.open(self._gallery_path, self.line.model, self._key)
+        return self._gallery
+
+    @cached_property
+    def _key(self) -> bytes | None:
+        return find_key(self._key_file)
 
     def encode(self, image: ImageInput) -> Embedding:
         """The embedding of the main face: float32, shape (n,), unit length.
@@ -94,16 +92,17 @@ class FaceVerifier:
         return self.line.encode(frame, self.line.main_face(frame, timings), timings)
 
     def enroll(self, name: str, images: Sequence[ImageInput], *, force: bool = False) -> Enrollment:
-        """Add the faces of `images` to a person and save the gallery.
+        """Add the faces of `images` to a person; the gallery's file has them when this returns.
 
-        Each image must hold exactly one face. One that is unfit is left out and reported, unless
-        `force`. Raises FaceError when no image is left, with the gallery unchanged; a file that is
-        no picture raises PictureError before anything is enrolled.
+        Each image must hold exactly one face. One that is unfit, or does not look like the others,
+        is left out and reported, unless `force`. Raises FaceError when no image is left or when
+        the person is enrolled under another name, with the gallery unchanged; a file that is no
+        picture raises PictureError before anything is enrolled.
         """
         name = clean_name(name)
-        gallery = self.gallery
+        _ = self.gallery  # what is wrong with it is better known before the work
         frames = [as_frame(image) for image in images]
-        embeddings: list[Embedding] = []
+        candidates: list[Candidate] = []
         rejected: list[Rejection] = []
         for position, frame in enumerate(frames):
             faces = _in_the_foreground(self.line.detect(frame))
@@ -114,14 +113,12 @@ class FaceVerifier:
             if subject.quality.reasons and not force:
                 rejected.append(Rejection(position, "; ".join(subject.quality.reasons)))
                 continue
-            embeddings.append(subject.embedding)
-        if not embeddings:
-            reasons = "; ".join(dict.fromkeys(r.reason for r in rejected)) or "no picture was given"
-            raise FaceError(f"{name} was not enrolled: {reasons}")
-        gallery.add(name, embeddings)
-        gallery.save()
-        templates = dict(gallery.people)[name]
-        return Enrollment(name, templates, len(embeddings), tuple(rejected))
+            candidates.append(Candidate(position, subject.embedding))
+        model = self.line.model
+        with Gallery.changing(self._gallery_path, model, self._key) as gallery:
+            done = enroll_candidates(gallery, model, name, candidates, rejected, force=force)
+        self._gallery = gallery
+        return done
 
     def verify(
         self,
@@ -138,10 +135,11 @@ class FaceVerifier:
         name = clean_name(name)
         gallery = self.gallery
         gallery.require(name)
-        threshold = threshold_for_far(self.line.model, far)
         subject = self.subject(image, timings)
         started = time.perf_counter()
-        decision = decide(name, gallery.compare(name, subject.embedding).score, threshold)
+        match = gallery.compare(name, subject.embedding)
+        threshold = verification_threshold(self.line.model, far, match.templates)
+        decision = decide(name, match.score, threshold)
         if timings:
             timings.match += 1e3 * (time.perf_counter() - started)
         return decision
@@ -159,13 +157,9 @@ class FaceVerifier:
 
     def recognize(self, subject: Subject, *, fpir: float = DEFAULT_FPIR) -> Decision:
         """Whom an encoded face is, if anyone."""
-        people = len(self.gallery)
-        threshold = threshold_for_far(self.line.model, far_per_comparison(fpir, people))
-        best = self.gallery.search(subject.embedding)
-        if not best:
-            return Decision(None, -1.0, threshold, False)
-        decision = decide(best[0].name, best[0].score, threshold)
-        return decision if decision.match else decide(None, decision.score, threshold)
+        gallery = self.gallery
+        threshold = identification_threshold(self.line.model, fpir, gallery.template_counts)
+        return decide_among(gallery.search(subject.embedding, most=2), threshold)
 
 
 def _in_the_foreground(faces: list[Face]) -> list[Face]:

@@ -27,7 +27,10 @@ _COMMANDS = {
     "encode": "Print the embeddings of the main faces of pictures.",
     "enroll": "Add a person, or more pictures of one, to the gallery.",
     "eval": "Measure accuracy on a list of pairs in LFW's format.",
+    "export": "Write people to a file for another device.",
+    "gallery": "Check, compact or encrypt the gallery.",
     "identify": "Who is in this picture? (1:K, every face)",
+    "import": "Add the people of an exported file.",
     "list": "Show who is enrolled.",
     "run": "Watch a camera and report who is seen (the service).",
     "reload": "Have the running service read its settings anew.",
@@ -36,6 +39,7 @@ _COMMANDS = {
     "status": "Show what the running service does.",
     "verify": "Is this the person? (1:1)",
 }
+_MODULES = {"import": "import_"}  # where a command's name cannot be a module's
 
 
 class _Commands(click.Group):
@@ -47,7 +51,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(f"edgeface.cli.{cmd_name}").command
+        module = _MODULES.get(cmd_name, cmd_name)
+        command: click.Command = import_module(f"edgeface.cli.{module}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -15,6 +15,7 @@ from edgeface.verifier import FaceVerifier
 @click.argument("images", nargs=-1, required=True, type=options.IMAGE)
 @options.force
 @options.gallery
+@options.key_file
 @options.model
 @options.as_json
 def command(
@@ -22,6 +23,7 @@ def command(
     images: tuple[Path, ...],
     force: bool,
     gallery: Path | None,
+    key_file: Path | None,
     model: Path | None,
     as_json: bool,
 ) -> None:
@@ -29,7 +31,7 @@ def command(
 
     Each IMAGE shows one face: NAME's. Two to five pictures on different days work best.
     """
-    done = FaceVerifier(gallery, model).enroll(name, images, force=force)
+    done = FaceVerifier(gallery, model, key_file=key_file).enroll(name, images, force=force)
     rejected = [
         {"image": str(images[refused.position]), "reason": refused.reason}
         for refused in done.rejected
@@ -41,9 +43,12 @@ def command(
                 "templates": done.templates,
                 "added": done.added,
                 "rejected": rejected,
+                "warnings": done.warnings,
             }
         )
         return
     for refusal in rejected:
         click.echo(f"left out {refusal['image']}: {refusal['reason']}", err=True)
+    for warning in done.warnings:
+        click.echo(f"note: {warning}", err=True)
     click.echo(f"enrolled {done.name}: {done.added} added, {done.templates} templates in all")

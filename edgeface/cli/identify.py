@@ -14,13 +14,19 @@ from edgeface.verifier import FaceVerifier
 @click.argument("image", type=options.IMAGE)
 @options.fpir
 @options.gallery
+@options.key_file
 @options.model
 @options.as_json
 def command(
-    image: Path, fpir: float, gallery: Path | None, model: Path | None, as_json: bool
+    image: Path,
+    fpir: float,
+    gallery: Path | None,
+    key_file: Path | None,
+    model: Path | None,
+    as_json: bool,
 ) -> int:
     """Who is in IMAGE, face by face? Exit 0 if anyone was recognized, 1 if nobody."""
-    found = FaceVerifier(gallery, model).identify(image, fpir=fpir)
+    found = FaceVerifier(gallery, model, key_file=key_file).identify(image, fpir=fpir)
     if as_json:
         faces = [
             {
@@ -28,6 +34,7 @@ def command(
                 "name": one.decision.name,
                 "score": one.decision.score,
                 "threshold": one.decision.threshold,
+                "note": one.decision.note,
             }
             for one in found
         ]
@@ -39,6 +46,7 @@ def command(
                 f"{one.decision.name or 'unknown'}: score {one.decision.score:.3f}, threshold "
                 f"{one.decision.threshold:.3f}, face {box.width:.0f} px at "
                 f"{box.x:.0f},{box.y:.0f}"
+                + (f" ({one.decision.note})" if one.decision.note else "")
             )
         if not found:
             click.echo("no face found")

@@ -8,21 +8,33 @@ import click
 
 from edgeface.cli import options, print_json
 from edgeface.gallery import Gallery, default_gallery_path
+from edgeface.gallery_report import PersonReport, people_reports
+from edgeface.gallery_seal import find_key
 from edgeface.model import load_model
 
 
 @click.command("list")
 @options.gallery
+@options.key_file
 @options.model
 @options.as_json
-def command(gallery: Path | None, model: Path | None, as_json: bool) -> None:
-    """Show who is enrolled."""
-    opened = Gallery.open(gallery or default_gallery_path(), load_model(model))
+def command(gallery: Path | None, key_file: Path | None, model: Path | None, as_json: bool) -> None:
+    """Show who is enrolled, with how many templates, how alike those are, and who is nearest."""
+    opened = Gallery.open(gallery or default_gallery_path(), load_model(model), find_key(key_file))
+    reports = people_reports(opened)
     if as_json:
-        people = [{"name": name, "templates": templates} for name, templates in opened.people]
-        print_json({"people": people})
+        print_json({"people": [vars(report) for report in reports]})
         return
-    for name, templates in opened.people:
-        click.echo(f"{name}: {templates} template{'s' if templates > 1 else ''}")
-    if not opened.people:
+    for report in reports:
+        click.echo(_line(report))
+    if not reports:
         click.echo(f"nobody is enrolled in {opened.path}; add someone with: edgeface enroll")
+
+
+def _line(report: PersonReport) -> str:
+    line = f"{report.name}: {report.templates} template{'s' if report.templates > 1 else ''}"
+    if report.consistency is not None:
+        line += f", {report.consistency:.2f} alike"
+    if report.nearest is not None:
+        line += f", nearest {report.nearest} {report.nearest_score:.2f}"
+    return line

@@ -15,6 +15,12 @@ gallery = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Gallery file (default: $EDGEFACE_GALLERY, else your data folder).",
 )
+key_file = click.option(
+    "--key-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Key of an encrypted gallery (default: $EDGEFACE_GALLERY_KEY_FILE, "
+    "$EDGEFACE_GALLERY_KEY, else systemd's credential).",
+)
 model = click.option(
     "--model",
     type=click.Path(path_type=Path, dir_okay=False),

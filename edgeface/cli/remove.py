@@ -8,22 +8,28 @@ import click
 
 from edgeface.cli import options, print_json
 from edgeface.gallery import Gallery, clean_name, default_gallery_path
+from edgeface.gallery_seal import find_key
 from edgeface.model import load_model
 
 
 @click.command("remove")
 @click.argument("name")
 @options.gallery
+@options.key_file
 @options.model
 @options.as_json
-def command(name: str, gallery: Path | None, model: Path | None, as_json: bool) -> None:
+def command(
+    name: str, gallery: Path | None, key_file: Path | None, model: Path | None, as_json: bool
+) -> None:
     """Remove a person and all their templates from the gallery."""
-    opened = Gallery.open(gallery or default_gallery_path(), load_model(model))
+    path = gallery or default_gallery_path()
     name = clean_name(name)
-    removed = opened.remove(name)
-    opened.save()
+    opened = Gallery.open(path, load_model(model), find_key(key_file))
+    opened.require(name)  # before a lock or a folder is made
+    with Gallery.changing(path, load_model(model), find_key(key_file)) as changed:
+        removed = changed.remove(name)
     if as_json:
-        people = [{"name": other, "templates": count} for other, count in opened.people]
+        people = [{"name": other, "templates": count} for other, count in changed.people]
         print_json({"name": name, "templates": removed, "people": people})
         return
     click.echo(f"removed {name} and {removed} template{'s' if removed > 1 else ''}")

@@ -16,14 +16,23 @@ from edgeface.verifier import FaceVerifier
 @click.argument("image", type=options.IMAGE)
 @options.far
 @options.gallery
+@options.key_file
 @options.model
 @options.as_json
 def command(
-    name: str, image: Path, far: float, gallery: Path | None, model: Path | None, as_json: bool
+    name: str,
+    image: Path,
+    far: float,
+    gallery: Path | None,
+    key_file: Path | None,
+    model: Path | None,
+    as_json: bool,
 ) -> int:
     """Is the main face of IMAGE the enrolled person NAME? Exit 0 if so, 1 if not."""
     timings = Timings()
-    decision = FaceVerifier(gallery, model).verify(name, image, far=far, timings=timings)
+    decision = FaceVerifier(gallery, model, key_file=key_file).verify(
+        name, image, far=far, timings=timings
+    )
     if as_json:
         print_json(
             {

@@ -184,6 +184,7 @@ class Enrollment:
             "templates": done.templates,
             "added": done.added,
             "rejected": rejected,
+            "warnings": list(done.warnings),
         }
 
 

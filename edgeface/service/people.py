@@ -12,12 +12,21 @@ import time
 from pathlib import Path
 
 from edgeface.config import Recognition
-from edgeface.decide import DEFAULT_FAR, Decision, decide, threshold_for_far
+from edgeface.decide import (
+    DEFAULT_FAR,
+    Decision,
+    decide,
+    decide_among,
+    identification_threshold,
+    verification_threshold,
+)
+from edgeface.enrollment import Enrollment
 from edgeface.errors import EdgeFaceError
-from edgeface.gallery import default_gallery_path
+from edgeface.gallery import Gallery, default_gallery_path
+from edgeface.gallery_seal import find_key
 from edgeface.line import FaceLine, Subject
 from edgeface.pictures import Picture
-from edgeface.verifier import Enrollment, FaceVerifier
+from edgeface.verifier import FaceVerifier
 
 _log = logging.getLogger("edgeface.people")
 _PAUSE = 2.0  # seconds between looks at the gallery's file
@@ -28,69 +37,59 @@ class People:
 
     def __init__(self, settings: Recognition) -> None:
         self._looked = time.monotonic()
+        self._key = find_key()
         self.use(settings)
 
     def use(self, settings: Recognition) -> None:
         """Open the gallery and model of these settings; EdgeFaceError leaves the old in use."""
         path = Path(settings.gallery) if settings.gallery else default_gallery_path()
-        state = _state(path)
-        verifier = FaceVerifier(path, settings.model)
-        len(verifier.gallery)  # a gallery that cannot be used is told now, not at the door
-        self._path, self._file, self._verifier = path, state, verifier
-        self._fpir = settings.fpir
+        line = FaceLine(settings.model)
+        gallery = Gallery.open(path, line.model, self._key)
+        self._path, self._fpir, self._line, self._gallery = path, settings.fpir, line, gallery
 
     @property
     def line(self) -> FaceLine:
         """The stations."""
-        return self._verifier.line
+        return self._line
 
     def __len__(self) -> int:
-        return len(self._verifier.gallery)
+        return len(self._gallery)
 
     def refresh(self) -> bool:
         """Now and then, read the gallery anew if its file has changed; whether it was read."""
         now = time.monotonic()
         if now - self._looked < _PAUSE:
             return False
-        self._looked, state = now, _state(self._path)
-        if state == self._file:
+        self._looked = now
+        if not self._gallery.outdated:
             return False
-        self._file = state
         try:
-            fresh = FaceVerifier(self._path, self.line.model.path)
-            fresh.line = self.line
-            len(fresh.gallery)
+            self._gallery = Gallery.open(self._path, self._line.model, self._key)
         except EdgeFaceError as error:
             _log.error("the changed gallery is not used: %s", error)
             return False
-        self._verifier = fresh
         return True
 
     def recognize(self, subject: Subject) -> Decision:
         """Whom an encoded face is, if anyone (1:K)."""
-        return self._verifier.recognize(subject, fpir=self._fpir)
+        counts = self._gallery.template_counts
+        threshold = identification_threshold(self._line.model, self._fpir, counts)
+        return decide_among(self._gallery.search(subject.embedding, most=2), threshold)
 
     def require(self, name: str) -> None:
         """Raises UnknownPerson if nobody of this name is enrolled."""
-        self._verifier.gallery.require(name)
+        self._gallery.require(name)
 
     def compare(self, name: str, subject: Subject) -> Decision:
         """Whether an encoded face is this person (1:1)."""
-        threshold = threshold_for_far(self.line.model, DEFAULT_FAR)
-        return decide(
-            name, self._verifier.gallery.compare(name, subject.embedding).score, threshold
-        )
+        match = self._gallery.compare(name, subject.embedding)
+        threshold = verification_threshold(self._line.model, DEFAULT_FAR, match.templates)
+        return decide(name, match.score, threshold)
 
     def enroll(self, name: str, pictures: list[Picture]) -> Enrollment:
         """Add pictures of one person and save the gallery; EdgeFaceError says why not."""
-        done = self._verifier.enroll(name, pictures)
-        self._file = _state(self._path)
+        verifier = FaceVerifier(self._path)
+        verifier.line = self._line
+        done = verifier.enroll(name, pictures)
+        self._gallery = Gallery.open(self._path, self._line.model, self._key)
         return done
-
-
-def _state(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -14,7 +14,6 @@ from edgeface.detect import Face, around
 from edgeface.events import Event, face_event
 from edgeface.line import Subject
 from edgeface.pictures import Picture
-from edgeface.quality import assess
 from edgeface.service.judge import Judge, Rules, Verdict
 from edgeface.service.people import People
 from edgeface.service.search import Search
@@ -123,8 +122,7 @@ class Watch:
         self, track: Track, frame: Frame, source: str, sight: Sight, eager: bool
     ) -> None:
         number, now = track.number, frame.time
-        crop = self._people.line.crop(frame.picture, track.face)
-        quality = assess(track.face, crop).score
+        quality = self._people.line.assess(frame.picture, track.face).score
         if not eager and not self._judge.pays(number, quality, now):
             return
         look = self._look(number, track.face, frame)

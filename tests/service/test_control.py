@@ -48,7 +48,7 @@ def answer(connection: socket.socket) -> bytes:
 
 def malformed(count: int) -> Iterator[bytes]:
     """Wrong JSON, wrong types, huge, deep, binary: `count` of them, each another."""
-    dice = random.Random(5)  # noqa: S311
+    dice = random.Random(5)
     kinds = [
         lambda: b"{}\n",
         lambda: b'{"command": "reboot"}\n',

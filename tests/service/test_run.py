@@ -21,6 +21,7 @@ import pytest
 from helpers_service import PORTRAITS, Running, portrait_video
 
 from edgeface import events
+from edgeface.gallery import Gallery
 from edgeface.geometry import Box, overlap
 from edgeface.line import FaceLine
 from edgeface.verifier import FaceVerifier
@@ -128,12 +129,12 @@ def test_walkers_are_told_once_under_a_stable_track_and_nobody_by_another_s_name
 ) -> None:
     capture = cv2.VideoCapture(str(WALKERS))
     frames = [capture.read()[1] for _ in range(10)][::3]
-    verifier = FaceVerifier(tmp_path / "g.safetensors")
+    line = FaceLine()
     starts = {"red": Box(660, 561, 80, 80), "blue": Box(917, 647, 73, 73)}
-    for name, start in starts.items():
-        verifier.gallery.add(name, follow(verifier.line, frames, start))
-    verifier.gallery.save()
-    told = run(tmp_path / "g.safetensors", "--source", WALKERS)
+    with Gallery.changing(tmp_path / "g.gallery", line.model) as gallery:
+        for name, start in starts.items():
+            gallery.add(name, follow(line, frames, start))
+    told = run(tmp_path / "g.gallery", "--source", WALKERS)
     assert Counter(e["name"] for e in told if e["name"]) == {"red": 1, "blue": 1}
     assert len({e["track"] for e in told}) == len(told) >= 6
     # Both are where they were enrolled from, so nobody else bears their names.

@@ -1,0 +1,44 @@
+"""`edgeface export FILE [NAME...]`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgeface.cli import options, print_json
+from edgeface.gallery import Gallery, clean_name, default_gallery_path
+from edgeface.gallery_seal import find_key
+from edgeface.gallery_transfer import export_people
+from edgeface.model import load_model
+
+
+@click.command("export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("names", nargs=-1)
+@options.gallery
+@options.key_file
+@options.model
+@options.as_json
+def command(
+    file: Path,
+    names: tuple[str, ...],
+    gallery: Path | None,
+    key_file: Path | None,
+    model: Path | None,
+    as_json: bool,
+) -> None:
+    """Write the people NAME... (default: all) to FILE, for `edgeface import` on another device.
+
+    FILE is bound to the same model, and encrypted with the same key when the gallery is.
+    """
+    key = find_key(key_file)
+    opened = Gallery.open(gallery or default_gallery_path(), load_model(model), key)
+    people = export_people(opened, file, [clean_name(name) for name in names], key)
+    if as_json:
+        print_json({"file": str(file), "people": people})
+        return
+    click.echo(
+        f"exported {len(people)} to {file}: {', '.join(people[:10])}"
+        + (", ..." if len(people) > 10 else "")
+    )

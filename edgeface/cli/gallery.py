@@ -1,0 +1,123 @@
+"""`edgeface gallery verify|compact|encrypt|decrypt|rekey`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgeface.cli import NO, YES, options, print_json
+from edgeface.errors import GalleryError
+from edgeface.gallery import default_gallery_path
+from edgeface.gallery_file import is_sealed_file
+from edgeface.gallery_report import check
+from edgeface.gallery_seal import find_key, read_key
+from edgeface.gallery_transfer import change_key, compact
+from edgeface.model import load_model
+
+
+@click.group("gallery")
+def command() -> None:
+    """Look after the gallery's file."""
+
+
+@command.command("verify")
+@options.gallery
+@options.key_file
+@options.as_json
+def verify(gallery: Path | None, key_file: Path | None, as_json: bool) -> int:
+    """Check the gallery's files, changing nothing. Exit 0 if all is well, 1 if not."""
+    path = gallery or default_gallery_path()
+    health = check(path, find_key(key_file))
+    if as_json:
+        print_json({"ok": not health.problems, "file": str(path), **vars(health)})
+    else:
+        kept = "encrypted" if health.encrypted else "not encrypted"
+        click.echo(
+            f"{path}: {health.people} people, {health.templates} templates, generation "
+            f"{health.generation}, {health.bytes} bytes, {kept}"
+        )
+        for problem in health.problems:
+            click.echo(f"problem: {problem}")
+    return NO if health.problems else YES
+
+
+@command.command("compact")
+@options.gallery
+@options.key_file
+@options.model
+@options.as_json
+def compact_(
+    gallery: Path | None, key_file: Path | None, model: Path | None, as_json: bool
+) -> None:
+    """Drop needless templates, and what earlier generations still hold of removed people."""
+    path = gallery or default_gallery_path()
+    dropped = compact(path, load_model(model), find_key(key_file))
+    if as_json:
+        print_json({"dropped": dropped})
+        return
+    click.echo(f"dropped {dropped} template{'' if dropped == 1 else 's'} of {path}")
+
+
+@command.command("encrypt")
+@options.gallery
+@options.key_file
+@options.as_json
+def encrypt(gallery: Path | None, key_file: Path | None, as_json: bool) -> None:
+    """Encrypt the gallery with the key in --key-file (make one: openssl rand -hex 32)."""
+    path = gallery or default_gallery_path()
+    key = find_key(key_file)
+    if key is None:
+        raise GalleryError(
+            "no key was given; make one with: openssl rand -hex 32 > FILE, and "
+            "give it with --key-file FILE"
+        )
+    if is_sealed_file(path):
+        raise GalleryError(
+            f"the gallery {path} is encrypted already; to change its key: edgeface gallery rekey"
+        )
+    change_key(path, None, key)
+    _report(f"encrypted {path}; without the key nobody can open it, so keep a copy", path, as_json)
+
+
+@command.command("decrypt")
+@options.gallery
+@options.key_file
+@options.as_json
+def decrypt(gallery: Path | None, key_file: Path | None, as_json: bool) -> None:
+    """Keep the gallery in clear again."""
+    path = gallery or default_gallery_path()
+    change_key(path, _key_of(path, key_file), None)
+    _report(f"decrypted {path}; leave out the key from now on", path, as_json)
+
+
+@command.command("rekey")
+@click.option(
+    "--new-key-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The key from now on.",
+)
+@options.gallery
+@options.key_file
+@options.as_json
+def rekey(new_key_file: Path, gallery: Path | None, key_file: Path | None, as_json: bool) -> None:
+    """Encrypt the gallery with another key."""
+    path = gallery or default_gallery_path()
+    change_key(path, _key_of(path, key_file), read_key(new_key_file))
+    _report(f"{path} has the new key; the old one no longer opens it", path, as_json)
+
+
+def _key_of(path: Path, key_file: Path | None) -> bytes | None:
+    if path.exists() and not is_sealed_file(path):
+        raise GalleryError(
+            f"the gallery {path} is not encrypted; encrypt it with: edgeface gallery encrypt"
+        )
+    return find_key(key_file)
+
+
+def _report(sentence: str, path: Path, as_json: bool) -> None:
+    if as_json:
+        print_json({"file": str(path), "encrypted": is_sealed_file(path)})
+    else:
+        click.echo(sentence)

@@ -1,0 +1,45 @@
+"""`edgeface import FILE`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgeface.cli import options, print_json
+from edgeface.gallery import default_gallery_path
+from edgeface.gallery_seal import find_key, read_key
+from edgeface.gallery_transfer import import_people
+from edgeface.model import load_model
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--force", is_flag=True, help="Add to people who are enrolled already.")
+@click.option(
+    "--from-key-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Key of FILE, if it is not the gallery's.",
+)
+@options.gallery
+@options.key_file
+@options.model
+@options.as_json
+def command(
+    file: Path,
+    force: bool,
+    from_key_file: Path | None,
+    gallery: Path | None,
+    key_file: Path | None,
+    model: Path | None,
+    as_json: bool,
+) -> None:
+    """Add the people of an exported FILE to the gallery."""
+    key = find_key(key_file)
+    from_key = key if from_key_file is None else read_key(from_key_file)
+    path = gallery or default_gallery_path()
+    people = import_people(file, from_key, path, load_model(model), key, force=force)
+    if as_json:
+        print_json({"file": str(file), "people": people})
+        return
+    click.echo(f"imported {len(people)} from {file}")

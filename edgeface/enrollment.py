@@ -1,0 +1,148 @@
+"""Enrollment: which pictures of a person are worth keeping, and whether somebody is them already.
+
+Takes in what the line made of the pictures and a gallery open for a change, hands on an
+`Enrollment`. It reads no pictures and writes no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeface.decide import DEFAULT_FPIR, identification_threshold, threshold_for_far
+from edgeface.encode import Embedding
+from edgeface.errors import FaceError
+from edgeface.gallery import Gallery, Match
+from edgeface.model import Model
+
+_SAME_PERSON_FAR = 1e-2  # pictures of a person below this are of somebody else: 0.1 % are not
+_DUPLICATE_FAR = 1e-4  # two names above this are one person, unless somebody says otherwise
+_LOOKALIKE = 0.1  # below the duplicates' score by up to this much: worth a warning
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A picture that was not enrolled, by its position in the call, and why."""
+
+    position: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Enrollment:
+    """What `enroll` did: how many templates the person has now and how many are new, what was
+    refused, and what somebody should look at."""
+
+    name: str
+    templates: int
+    added: int
+    rejected: tuple[Rejection, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The embedding of a picture that passed the quality gates, by its position in the call."""
+
+    position: int
+    embedding: Embedding
+
+
+def enroll_candidates(
+    gallery: Gallery,
+    model: Model,
+    name: str,
+    candidates: Sequence[Candidate],
+    rejected: Sequence[Rejection],
+    *,
+    force: bool,
+) -> Enrollment:
+    """Add the candidates that are one person to `name`; the caller saves the gallery.
+
+    Raises FaceError, with the gallery unchanged, when nothing is left to add, when the pictures
+    are of different people, and when the person is enrolled under another name. `force` skips
+    these checks.
+    """
+    rejected = list(rejected)
+    if candidates and not force:
+        candidates, outliers = _without_outliers(gallery, model, name, candidates)
+        rejected += outliers
+    if not candidates:
+        reasons = "; ".join(dict.fromkeys(r.reason for r in rejected)) or "no picture was given"
+        raise FaceError(f"{name} was not enrolled: {reasons}")
+    embeddings = [candidate.embedding for candidate in candidates]
+    warnings = _resemblances(gallery, model, name, embeddings, force=force)
+    gallery.add(name, embeddings)
+    templates = gallery.compare(name, embeddings[0]).templates
+    in_order = tuple(sorted(rejected, key=lambda refused: refused.position))
+    return Enrollment(name, templates, len(embeddings), in_order, warnings)
+
+
+def _without_outliers(
+    gallery: Gallery, model: Model, name: str, candidates: Sequence[Candidate]
+) -> tuple[list[Candidate], list[Rejection]]:
+    """The candidates that look like one person, and the others with the reason.
+
+    Who that is: whoever is enrolled under the name; else whom most pictures show.
+    """
+    new = np.stack([candidate.embedding for candidate in candidates])
+    least = threshold_for_far(model, _SAME_PERSON_FAR)
+    if name in gallery:
+        fits = (new @ gallery.templates(name).T).max(axis=1) >= least
+        others = f"{name}, who is enrolled already"
+    else:
+        alike = new @ new.T >= least
+        np.fill_diagonal(alike, True)
+        fits = alike[alike.sum(axis=1).argmax()]
+        others = f"the other {_count_word(int(fits.sum()))}"
+        if len(new) > 1 and 2 * fits.sum() <= len(new):
+            raise FaceError(
+                f"{name} was not enrolled: {_listing(candidates)} do not look like one person; "
+                "use pictures of one person, or --force"
+            )
+    rejected = [
+        Rejection(
+            candidate.position, f"picture {candidate.position + 1} does not look like {others}"
+        )
+        for candidate, fit in zip(candidates, fits, strict=True)
+        if not fit
+    ]
+    return [one for one, fit in zip(candidates, fits, strict=True) if fit], rejected
+
+
+def _resemblances(
+    gallery: Gallery, model: Model, name: str, embeddings: list[Embedding], *, force: bool
+) -> tuple[str, ...]:
+    """A warning where the person looks like another; FaceError where they look the same."""
+    other = _nearest_other(gallery, name, np.mean(embeddings, axis=0))
+    if other is None:
+        return ()
+    duplicate = max(
+        threshold_for_far(model, _DUPLICATE_FAR),
+        identification_threshold(model, DEFAULT_FPIR, gallery.template_counts),
+    )
+    if other.score < duplicate - _LOOKALIKE:
+        return ()
+    looks = f"{name} looks like {other.name}, already enrolled, {other.score:.2f}"
+    if other.score >= duplicate and not force:
+        raise FaceError(
+            f"{name} was not enrolled: {looks}; if they are two people, repeat it with --force"
+        )
+    return (f"{looks}: try both at the place of use",)
+
+
+def _nearest_other(gallery: Gallery, name: str, mean: NDArray[np.float32]) -> Match | None:
+    best = gallery.search(mean / np.linalg.norm(mean), most=2)
+    return next((match for match in best if match.name != name), None)
+
+
+def _count_word(count: int) -> str:
+    return {1: "one", 2: "two", 3: "three", 4: "four"}.get(count, str(count))
+
+
+def _listing(candidates: Sequence[Candidate]) -> str:
+    numbers = [str(candidate.position + 1) for candidate in candidates]
+    return f"pictures {', '.join(numbers[:-1])} and {numbers[-1]}"
