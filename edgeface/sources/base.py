@@ -97,7 +97,7 @@ def upright(picture: Any, settings: Settings) -> Picture:
 
 def open_capture(target: str | int, api: int, options: Mapping[int, float]) -> cv2.VideoCapture:
     """An open cv2.VideoCapture, or SourceLost; OpenCV's own chatter goes nowhere."""
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    _silence(cv2)
     capture = cv2.VideoCapture()
     try:
         opened = capture.open(target, api, [round(n) for pair in options.items() for n in pair])
@@ -107,3 +107,11 @@ def open_capture(target: str | int, api: int, options: Mapping[int, float]) -> c
         capture.release()
         raise SourceLost(f"cannot open {target}")
     return capture
+
+
+def _silence(opencv: Any) -> None:
+    """Turn OpenCV's log off: OpenCV 4 has the switch at its top, OpenCV 5 in a module."""
+    if hasattr(opencv, "setLogLevel"):
+        opencv.setLogLevel(0)
+    else:
+        opencv.utils.logging.setLogLevel(opencv.utils.logging.LOG_LEVEL_SILENT)
