@@ -17,7 +17,7 @@ from helpers_service import PORTRAITS, Running, portrait_video
 
 FRAMES = int(os.environ.get("EDGEFACE_SOAK_FRAMES", "5000"))
 WARM_UP = min(5000, FRAMES // 4)
-WATCHDOG = 4.0  # seconds
+WATCHDOG = 30.0  # seconds, as in the unit
 
 
 def small_video(path: Path) -> Path:
@@ -68,6 +68,7 @@ def test_nothing_grows_and_the_watchdog_is_never_missed(tmp_path: Path) -> None:
         "NOTIFY_SOCKET": str(tmp_path / "notify"),
         "WATCHDOG_USEC": str(int(WATCHDOG * 1e6)),
     }
+    started = time.monotonic()
     with Running(tmp_path, settings, **environment).ready() as service:
         assert service.command("enroll", "barack", str(PORTRAITS / "obama.jpg")).returncode == 0
 
@@ -83,7 +84,7 @@ def test_nothing_grows_and_the_watchdog_is_never_missed(tmp_path: Path) -> None:
             time.sleep(0.5)
         after = state(service.process.pid)
         assert service.stop() == 0
-    gaps = [later - sooner for sooner, later in pairwise(fed)]
+    gaps = [later - sooner for sooner, later in pairwise([started, *fed])]
     print(f"{done} frames, {len(service.events)} events, before {before}, after {after}, "
           f"peak {peak}, longest gap {max(gaps):.2f} s")  # fmt: skip
     assert after[0] - before[0] < 5

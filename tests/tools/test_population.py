@@ -1,0 +1,92 @@
+"""The score-to-FAR table counts every pair and does not claim what pairs cannot show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgeface.errors import ModelError
+from edgeface_tools import population as populations
+from edgeface_tools.population import Embeddings, Population, centred, count_scores, score_table
+
+
+def people_like(count: int, each: int, seed: int = 0) -> tuple[Embeddings, list[str]]:
+    """Unit vectors gathered around one direction for each person."""
+    random = np.random.default_rng(seed)
+    centres = np.repeat(random.normal(size=(count, 16)), each, axis=0)
+    rows = centres + 0.4 * random.normal(size=centres.shape)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows.astype(np.float32), [f"person {i}" for i in range(count) for _ in range(each)]
+
+
+@settings(max_examples=30, deadline=None)
+@given(count=st.integers(2, 40), each=st.integers(2, 4), seed=st.integers(0, 99))
+def test_every_pair_is_counted_once(count: int, each: int, seed: int) -> None:
+    embeddings, people = people_like(count, each, seed)
+    genuine, impostor = count_scores(embeddings, people)
+    total = len(people) * (len(people) - 1) // 2
+    assert genuine.sum() == count * each * (each - 1) // 2
+    assert genuine.sum() + impostor.sum() == total
+
+
+def test_blocks_give_what_all_at_once_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    embeddings, people = people_like(60, 3)
+    whole = count_scores(embeddings, people)
+    monkeypatch.setattr(populations, "_BLOCK", 7)
+    np.testing.assert_array_equal(count_scores(embeddings, people), whole)
+
+
+def test_the_share_above_each_score_is_its_far() -> None:
+    embeddings, people = people_like(400, 3)
+    table = score_table(embeddings, people, "made up")
+    scores = embeddings.astype(float) @ embeddings.T.astype(float)
+    numbers = np.unique(people, return_inverse=True)[1]
+    upper = np.triu(np.ones_like(scores, bool), 1)
+    impostors = scores[upper & (numbers[:, None] != numbers[None])]
+    assert table.impostor_pairs == len(impostors)
+    for point in table.points:
+        above = (impostors >= point.score + 2e-6).mean()
+        assert above <= point.far
+        if point.supported:
+            assert (impostors >= point.score - 2e-6).mean() >= point.far * 0.99
+
+
+def test_scores_rise_as_the_far_falls() -> None:
+    table = score_table(*people_like(100, 3), "made up")
+    scores = [point.score for point in table.points]
+    assert scores == sorted(scores)
+    assert [point.far for point in table.points] == [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6]
+
+
+def test_a_far_that_the_pairs_cannot_show_is_marked() -> None:
+    embeddings, people = people_like(100, 3)  # 44,550 impostor pairs
+    supported = [point.supported for point in score_table(embeddings, people, "").points]
+    assert supported == [True, True, True, False, False, False]
+
+
+def test_centring_is_what_the_runtime_does() -> None:
+    embeddings, _ = people_like(10, 2)
+    moved = centred(embeddings, embeddings.mean(axis=0).tolist())
+    np.testing.assert_allclose(np.linalg.norm(moved, axis=1), 1, rtol=1e-6)
+    one = embeddings[3] - embeddings.mean(axis=0)
+    np.testing.assert_allclose(moved[3], one / np.linalg.norm(one), rtol=1e-5)
+
+
+def test_a_population_survives_its_file(tmp_path: Path) -> None:
+    table = score_table(*people_like(20, 2), "made up")
+    numbers = Population(1, "0" * 64, (0.1, -0.2), table)
+    path = tmp_path / "population.json"
+    path.write_bytes(populations.encoded(numbers))
+    assert populations.load(path) == numbers
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"nonsense"])
+def test_a_file_without_a_population_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "population.json"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="holds no population"):
+        populations.load(path)
