@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_QUIET = --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types test-litert test-tflite models clean prove-gallery crowd
+.PHONY: demo test lint types test-litert test-tflite models clean soak systemd-trial prove-gallery crowd
 
 demo: .venv/.ready
 	.venv/bin/edgeface demo
@@ -53,3 +53,11 @@ crowd: .venv-tools/.ready
 
 clean:
 	rm -rf .venv .venv-tools .venv-tflite .cache build dist *.egg-info
+
+# Ten to thirty minutes: memory, threads, descriptors and the watchdog over 200,000 frames.
+soak: .venv-tools/.ready
+	EDGEFACE_SOAK_FRAMES=200000 .venv-tools/bin/pytest -s tests/service/test_soak.py
+
+# The unit under a systemd of its own, as root: EDGEFACE_TRIAL_VIDEO names a video of a face.
+systemd-trial: .venv/.ready
+	tests/service/systemd_trial.sh .venv/bin/edgeface

@@ -13,7 +13,7 @@ network, which tells a face from a folded sleeve.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -55,7 +55,7 @@ class Face:
 
 
 @dataclass(frozen=True)
-class _Square:
+class Square:
     """A square of the frame to look at; it may reach beyond the frame (seen as black)."""
 
     x: int
@@ -89,30 +89,41 @@ class Detector:
         With `first_found` the search ends as soon as a size of square has shown a face.
         """
         kept: list[Face] = []
-        for squares in _levels(frame.shape[1], frame.shape[0], smallest):
-            found = [face for square in squares for face in self._closer(frame, square)]
-            found.sort(key=lambda face: face.score, reverse=True)
-            for face in found:
-                if all(overlap(face.box, other.box) < _SAME_FACE for other in kept) and (
-                    face.score >= _SURE or self._confirmed(frame, face)
-                ):
-                    kept.append(face)
+        for squares in levels(frame.shape[1], frame.shape[0], smallest):
+            self._add(frame, squares, kept)
             if kept and first_found:
                 break
         return sorted(kept, key=lambda face: face.box.width, reverse=True)
 
-    def _closer(self, frame: Picture, square: _Square) -> Iterator[Face]:
+    def look(self, frame: Picture, squares: Iterable[Square]) -> list[Face]:
+        """Faces in these squares of `frame` alone, the largest first; see `around`, `levels`.
+
+        For video: a known face is found again with one look around its box, and the search for
+        small ones can be spread over frames. A face overlapping its box by 0.3 is told once.
+        """
+        kept: list[Face] = []
+        self._add(frame, squares, kept)
+        return sorted(kept, key=lambda face: face.box.width, reverse=True)
+
+    def _add(self, frame: Picture, squares: Iterable[Square], kept: list[Face]) -> None:
+        """Add the faces in `squares` that are none of those kept, the surest first."""
+        found = [face for square in squares for face in self._closer(frame, square)]
+        found.sort(key=lambda face: face.score, reverse=True)
+        for face in found:
+            if all(overlap(face.box, other.box) < _SAME_FACE for other in kept) and (
+                face.score >= _SURE or self._confirmed(frame, face)
+            ):
+                kept.append(face)
+
+    def _closer(self, frame: Picture, square: Square) -> Iterator[Face]:
         """The faces in a square, those that are small in it seen again from nearby."""
         for face in self._faces_in(frame, square):
             if face.box.width >= _ROUGH * square.side:
                 yield face
                 continue
-            side = round(_CLOSER * face.box.width)
-            centre = face.box.centre
-            near = _Square(round(centre.x - side / 2), round(centre.y - side / 2), side)
             again = [
                 other
-                for other in self._faces_in(frame, near)
+                for other in self._faces_in(frame, around(face.box))
                 if overlap(other.box, face.box) >= _SAME_FACE
             ]
             yield max(again, key=lambda other: other.score, default=face)
@@ -121,7 +132,7 @@ class Detector:
         mesh = self._mesh.fit(frame, face.box, face.right_eye, face.left_eye)
         return mesh.presence >= _CONFIRMED
 
-    def _faces_in(self, frame: Picture, square: _Square) -> list[Face]:
+    def _faces_in(self, frame: Picture, square: Square) -> list[Face]:
         self._load(frame, square)
         self._network.run()
         logits = self._network.output_view(self._scores_at)[0, :, 0]
@@ -140,7 +151,7 @@ class Detector:
             if not _cut_by_square(face.box, square, frame_size)
         ]
 
-    def _load(self, frame: Picture, square: _Square) -> None:
+    def _load(self, frame: Picture, square: Square) -> None:
         """Shrink one square of the frame into the network's input, RGB in [-1, 1]."""
         height, width = frame.shape[:2]
         right, bottom = min(width, square.x + square.side), min(height, square.y + square.side)
@@ -172,17 +183,23 @@ def _anchor_centres() -> NDArray[np.float32]:
     return np.concatenate(centres)
 
 
-def _levels(width: int, height: int, smallest: float | None) -> Iterator[list[_Square]]:
+def around(box: Box) -> Square:
+    """The square in which a face with this box is found best."""
+    side = max(1, round(_CLOSER * box.width))
+    return Square(round(box.centre.x - side / 2), round(box.centre.y - side / 2), side)
+
+
+def levels(width: int, height: int, smallest: float | None) -> Iterator[list[Square]]:
     """The whole frame as one square, then ever smaller squares until `smallest` can be found."""
     side = max(width, height)
-    yield [_Square((width - side) // 2, (height - side) // 2, side)]
+    yield [Square((width - side) // 2, (height - side) // 2, side)]
     if smallest is None:
         return
     short = min(width, height)
     while side * _SMALLEST_SHARE > smallest:
         # The first level of squares is as high as the frame, each next half as large.
         side = short if side > short else side // 2
-        yield [_Square(x, y, side) for y in _starts(height, side) for x in _starts(width, side)]
+        yield [Square(x, y, side) for y in _starts(height, side) for x in _starts(width, side)]
 
 
 def _starts(length: int, side: int) -> list[int]:
@@ -195,7 +212,7 @@ def _starts(length: int, side: int) -> list[int]:
 
 
 def _merge(
-    points: NDArray[np.float32], scores: NDArray[np.float64], square: _Square
+    points: NDArray[np.float32], scores: NDArray[np.float64], square: Square
 ) -> Iterator[Face]:
     """Weighted non-maximum suppression: each face is the mean of its candidates by score."""
     low, high = points[:, 0] - points[:, 1] / 2, points[:, 0] + points[:, 1] / 2
@@ -218,7 +235,7 @@ def _merge(
         left = left[~same]
 
 
-def _cut_by_square(box: Box, square: _Square, frame: tuple[int, int]) -> bool:
+def _cut_by_square(box: Box, square: Square, frame: tuple[int, int]) -> bool:
     """Whether a box ends at its square's side where the frame goes on: a neighbour has it whole."""
     margin = box.width * 0.05
     width, height = frame

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgeface.align import Aligner
-from edgeface.detect import Detector, Face
+from edgeface.detect import Detector, Face, Square
 from edgeface.encode import Embedding, Encoder
 from edgeface.errors import FaceError
 from edgeface.model import Model, load_model
@@ -77,9 +78,17 @@ class FaceLine:
             timings.detect += _since(started)
         return faces
 
+    def look(self, frame: Picture, squares: Iterable[Square]) -> list[Face]:
+        """The faces in some squares of a video frame, the largest first."""
+        return self._detector.look(frame, squares)
+
     def crop(self, frame: Picture, face: Face) -> Picture:
         """The aligned crop of one face; valid until the next call on this line."""
         return self._aligner.align(frame, face)
+
+    def assess(self, frame: Picture, face: Face) -> Quality:
+        """How fit one face of the frame is to be judged, without encoding it."""
+        return assess(face, self._aligner.align(frame, face), self.model.description.alignment)
 
     def encode(self, frame: Picture, face: Face, timings: Timings | None = None) -> Subject:
         """Align and encode one face of the frame."""

@@ -28,6 +28,7 @@ from edgeface.decide import (
 from edgeface.detect import Face
 from edgeface.encode import Embedding
 from edgeface.enrollment import Candidate, Enrollment, Rejection, enroll_candidates
+from edgeface.errors import GalleryError
 from edgeface.gallery import Gallery, clean_name, default_gallery_path
 from edgeface.gallery_seal import find_key
 from edgeface.line import FaceLine, Subject, Timings
@@ -70,9 +71,18 @@ class FaceVerifier:
 
     @property
     def gallery(self) -> Gallery:
-        """The gallery, read when first asked for and when another process has changed it."""
+        """The gallery, read when first asked for and when another process has changed it.
+
+        Raises GalleryError once when it was damaged and an earlier generation took its place: no
+        decision is made on people that nobody has looked at.
+        """
         if self._gallery is None or self._gallery.outdated:
             self._gallery = Gallery.open(self._gallery_path, self.line.model, self._key)
+            if self._gallery.restored:
+                raise GalleryError(
+                    "nothing was decided or changed, since the gallery was damaged and has just "
+                    "been restored; look with: edgeface list, then run this again"
+                )
         return self._gallery
 
     @cached_property

@@ -105,6 +105,38 @@ def test_demo_accepts_refuses_and_knows_a_stranger(edgeface: CommandLine) -> Non
     assert not edgeface.gallery.exists()
 
 
+def flip_a_bit(path: Path) -> bytes:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    return bytes(data)
+
+
+def test_a_damaged_gallery_decides_nothing(enrolled: CommandLine) -> None:
+    damaged = flip_a_bit(enrolled.gallery)
+    for arguments in (
+        ("verify", "obama", OBAMA2),
+        ("identify", OBAMA2),
+        ("enroll", "collins", COLLINS),
+        ("list",),
+    ):
+        outcome = enrolled(*arguments)
+        assert outcome.status == 2
+        assert "damaged" in outcome.stderr
+        assert outcome.stderr.count("\n") == 1
+        assert enrolled.gallery.read_bytes() == damaged
+
+
+def test_a_restored_gallery_decides_nothing_before_it_was_told(enrolled: CommandLine) -> None:
+    enrolled("enroll", "collins", COLLINS)
+    flip_a_bit(enrolled.gallery)
+    told = enrolled("verify", "obama", OBAMA2)
+    assert told.status == 2
+    assert "restored" in told.stderr
+    assert enrolled("verify", "obama", OBAMA2).status == 0
+    assert [p["name"] for p in enrolled("list", "--json").json["people"]] == ["obama"]
+
+
 def a_file(content: bytes) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         path = folder / "bad.jpg"

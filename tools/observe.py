@@ -33,7 +33,7 @@ _RANGE_DIGITS, _MEAN_DIGITS = 6, 4
 
 
 class Observations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was measured on `pictures` aligned faces of `measured_on`."""
+    """What was measured on `pictures` aligned faces of `measured_on`, each also mirrored."""
 
     format: int
     measured_on: str
@@ -51,7 +51,7 @@ def observe(
     measured_on: str,
     progress: Callable[[], None] = lambda: None,
 ) -> Observations:
-    """Run the float network over the crops."""
+    """Run the float network over the crops and their mirror images."""
     interpreter = _open_to_look_inside(network)
     index = {d["name"]: d["index"] for d in interpreter.get_tensor_details() if d["name"]}
     watched, weighted = _tensors_of(network)
@@ -59,14 +59,15 @@ def observe(
     sums: dict[str, NDArray[np.float64]] = {}
     picture = interpreter.get_input_details()[0]["index"]
     for crop in crops:
-        interpreter.set_tensor(picture, standardize(crop, spec))
-        interpreter.invoke()
-        for name, histogram in histograms.items():
-            values = interpreter.get_tensor(index[name])
-            histogram.add(values)
-            if name in weighted:
-                mean = values.reshape(-1, values.shape[-1]).mean(axis=0, dtype=np.float64)
-                sums[name] = sums.get(name, 0.0) + mean
+        for view in (crop, crop[:, ::-1]):  # faces look to either side
+            interpreter.set_tensor(picture, standardize(view, spec))
+            interpreter.invoke()
+            for name, histogram in histograms.items():
+                values = interpreter.get_tensor(index[name])
+                histogram.add(values)
+                if name in weighted:
+                    mean = values.reshape(-1, values.shape[-1]).mean(axis=0, dtype=np.float64)
+                    sums[name] = sums.get(name, 0.0) + mean / (2 * len(crops))
         progress()
     ranges = {name: histogram.best_range() for name, histogram in histograms.items()}
     return Observations(
@@ -78,7 +79,7 @@ def observe(
             for name, (low, high) in ranges.items()
         },
         means={
-            name: tuple(_rounded(mean, _MEAN_DIGITS) for mean in total / len(crops))
+            name: tuple(_rounded(mean, _MEAN_DIGITS) for mean in total)
             for name, total in sums.items()
         },
     )

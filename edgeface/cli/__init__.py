@@ -21,7 +21,10 @@ from edgeface.errors import EdgeFaceError
 YES, NO, ERROR = 0, 1, 2
 
 _COMMANDS = {
+    "bench": "Measure latency, memory, start-up and gallery search here.",
+    "config": "Check the settings of the service.",
     "demo": "Show the whole line on pictures that ship with the package.",
+    "doctor": "Look at everything the service needs, and say what to do.",
     "encode": "Print the embeddings of the main faces of pictures.",
     "enroll": "Add a person, or more pictures of one, to the gallery.",
     "eval": "Measure accuracy on a list of pairs in LFW's format.",
@@ -30,7 +33,11 @@ _COMMANDS = {
     "identify": "Who is in this picture? (1:K, every face)",
     "import": "Add the people of an exported file.",
     "list": "Show who is enrolled.",
+    "reload": "Have the running service read its settings anew.",
     "remove": "Remove a person from the gallery.",
+    "run": "Watch a camera and report who is seen (the service).",
+    "service": "Install, remove or look at the systemd service.",
+    "status": "Show what the running service does.",
     "verify": "Is this the person? (1:1)",
 }
 _MODULES = {"import": "import_"}  # where a command's name cannot be a module's

@@ -1,0 +1,42 @@
+"""`edgeface doctor`"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from edgeface.cli import NO, YES, options, print_json
+from edgeface.cli.run import with_options
+from edgeface.config import SYSTEM_CONFIG, Config, load_config
+from edgeface.doctor import examine
+
+
+@click.command("doctor")
+@click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Settings file (default: the service's, if there is one).",
+)
+@click.option("--source", help="Look at this source instead of the settings'.")
+@options.gallery
+@options.model
+@options.as_json
+def command(
+    path: Path | None, source: str | None, gallery: Path | None, model: Path | None, as_json: bool
+) -> int:
+    """Look at camera, runtime, model, gallery, service and heat. Exit 0 if all is well."""
+    if path is None and os.access(SYSTEM_CONFIG, os.R_OK):
+        path = SYSTEM_CONFIG
+    config = load_config(path) if path else Config()
+    checks = examine(with_options(config, source, gallery, model))
+    if as_json:
+        print_json({"checks": [check.as_dict() for check in checks]})
+    else:
+        for check in checks:
+            click.echo(f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.detail}")
+            if check.advice:
+                click.echo(f"     {check.advice}")
+    return YES if all(check.ok for check in checks) else NO

@@ -1,0 +1,71 @@
+"""What `verify`, `identify` and `enroll` do with --live: they ask the running service.
+
+Takes in what the command line says, prints the answer in the command's own form, and returns the
+exit status. The camera stays the service's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from edgeface.cli import NO, YES, print_json
+from edgeface.service.client import ask
+
+live = click.option("--live", is_flag=True, help="Ask the running service's camera.")
+within = click.option(
+    "--within",
+    type=click.FloatRange(0, 300, min_open=True),
+    default=None,
+    help="With --live: seconds to wait (5; to enroll 60).",
+)
+
+
+def verify(name: str, seconds: float | None, as_json: bool) -> int:
+    """Is the person before the camera NAME? YES or NO."""
+    limit = seconds or 5.0
+    answer = ask({"command": "verify", "name": name, "within": limit}, limit)
+    if as_json:
+        print_json(answer)
+    elif not answer["seen"]:
+        click.echo(f"no: nobody came before the camera within {limit:g} s")
+    else:
+        word, sign = ("yes", ">=") if answer["match"] else ("no", "<")
+        click.echo(
+            f"{word}: the person at the camera against {name}, "
+            f"score {answer['score']:.3f} {sign} {answer['threshold']:.3f}"
+        )
+    return YES if answer["match"] else NO
+
+
+def identify(seconds: float | None, as_json: bool) -> int:
+    """Who is before the camera? YES if anyone was recognized."""
+    limit = seconds or 5.0
+    answer = ask({"command": "identify", "within": limit}, limit)
+    if as_json:
+        print_json(answer)
+    else:
+        for face in answer["faces"]:
+            click.echo(f"{face['name'] or 'unknown'}: score {face['score']:.3f}")
+        if not answer["faces"]:
+            click.echo("no face found")
+    return YES if any(face["name"] for face in answer["faces"]) else NO
+
+
+def enroll(name: str, seconds: float | None, as_json: bool) -> int:
+    """Take pictures of NAME at the camera, guiding them, and enroll them."""
+    limit = seconds or 60.0
+
+    def guide(state: dict[str, Any]) -> None:
+        click.echo(f"[{state['good']} of {state['wanted']}] {state['message']}", err=True)
+
+    answer = ask({"command": "enroll", "name": name, "within": limit}, limit + 10, guide)
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(
+            f"enrolled {answer['name']}: {answer['added']} added, "
+            f"{answer['templates']} templates in all"
+        )
+    return YES

@@ -1,0 +1,74 @@
+"""`edgeface run`"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+import msgspec
+
+from edgeface.cli import options
+from edgeface.config import SYSTEM_CONFIG, Config, load_config
+from edgeface.service.control import ControlServer
+from edgeface.service.loop import Service
+from edgeface.service.notify import Notifier
+
+
+@click.command("run")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"Settings file; the service's is {SYSTEM_CONFIG}.",
+)
+@click.option(
+    "--source", help="picamera2, a camera's number, a picture, folder or video, or a URL."
+)
+@click.option("--max-frames", type=click.IntRange(1), help="End after this many frames.")
+@options.gallery
+@options.model
+@click.option("--json", "_json", is_flag=True, help="Events are JSON lines with or without it.")
+def command(
+    config_path: Path | None,
+    source: str | None,
+    max_frames: int | None,
+    gallery: Path | None,
+    model: Path | None,
+    _json: bool,
+) -> None:
+    """Watch a camera and print one event a line: who was recognized, who is unknown."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+
+    def load() -> Config:
+        config = load_config(config_path) if config_path else Config()
+        return with_options(config, source, gallery, model)
+
+    config = load()
+    with ExitStack() as stack:
+        service = stack.enter_context(Service(config, Notifier(), load if config_path else None))
+        if config.control is not None:
+            where, group = Path(config.control.socket), config.control.group
+            stack.enter_context(ControlServer(where, group, service.desk.submit))
+        signal.signal(signal.SIGTERM, lambda *_: service.stop())
+        signal.signal(signal.SIGINT, lambda *_: service.stop())
+        signal.signal(signal.SIGHUP, lambda *_: service.reload())
+        service.run(max_frames)
+
+
+def with_options(
+    config: Config, source: str | None, gallery: Path | None, model: Path | None
+) -> Config:
+    """The settings with what the command line says instead."""
+    replaced = msgspec.structs.replace
+    if source is not None:
+        config = replaced(config, source=replaced(config.source, spec=source))
+    recognition = config.recognition
+    if gallery is not None:
+        recognition = replaced(recognition, gallery=str(gallery))
+    if model is not None:
+        recognition = replaced(recognition, model=str(model))
+    return replaced(config, recognition=recognition)

@@ -1,0 +1,88 @@
+"""`edgeface service install|uninstall|status`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgeface.cli import NO, YES, options, print_json
+from edgeface.config import load_config
+from edgeface.errors import ConfigError
+from edgeface.service import install as unit
+
+_root = click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("/"),
+    show_default=True,
+    help="Write below this folder and leave systemd alone, for packaging.",
+)
+
+
+@click.group("service")
+def command() -> None:
+    """Run `edgeface run` under systemd, from this environment."""
+
+
+@command.command("install")
+@_root
+@click.option("--no-start", is_flag=True, help="Do not enable and start it.")
+def install(root: Path, no_start: bool) -> None:
+    """Write the unit, its drop-ins and, if there are none, the settings; then start it."""
+    for path in unit.install(root):
+        click.echo(f"wrote {path}")
+    if root != Path("/"):
+        return
+    unit.make_user()
+    unit.systemctl("daemon-reload")
+    if not no_start:
+        unit.systemctl("enable", unit.UNIT)
+        unit.systemctl("restart", unit.UNIT)
+        click.echo("started; look at it with: edgeface service status")
+
+
+@command.command("uninstall")
+@_root
+def uninstall(root: Path) -> None:
+    """Stop the service and remove its unit; settings and gallery stay."""
+    if root == Path("/"):
+        try:
+            unit.systemctl("disable", "--now", unit.UNIT)
+        except ConfigError as error:
+            click.echo(f"edgeface: {error}", err=True)
+    for path in unit.uninstall(root):
+        click.echo(f"removed {path}")
+    if root == Path("/"):
+        unit.systemctl("daemon-reload")
+
+
+@command.command("status")
+@options.as_json
+def status(as_json: bool) -> int:
+    """What systemd says of the service. Exit 0 if it runs, 1 if not."""
+    shown = unit.systemctl(
+        "show", unit.UNIT, "--property=LoadState,ActiveState,SubState,StatusText,NRestarts,MainPID"
+    )
+    found = dict(line.partition("=")[::2] for line in shown.splitlines())
+    if as_json:
+        print_json(found)
+    elif found.get("LoadState") != "loaded":
+        click.echo("not installed; install it with: sudo edgeface service install")
+    else:
+        click.echo(
+            f"{found['ActiveState']} ({found['SubState']}), {found['NRestarts']} restarts"
+            + (f": {found['StatusText']}" if found.get("StatusText") else "")
+        )
+    return YES if found.get("ActiveState") == "active" else NO
+
+
+@command.command("outputs-off", hidden=True)
+@click.option("--config", "path", type=click.Path(path_type=Path), required=True)
+def outputs_off(path: Path) -> None:
+    """Switch the GPIO output off; the unit calls this after the service has ended."""
+    settings = load_config(path).gpio
+    if settings is not None:
+        from edgeface.sinks.gpio import Gpio
+
+        Gpio(settings).close()

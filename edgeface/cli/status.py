@@ -1,0 +1,29 @@
+"""`edgeface status`"""
+
+from __future__ import annotations
+
+import click
+
+from edgeface.cli import options, print_json
+from edgeface.service.client import ask
+
+
+@click.command("status")
+@options.as_json
+def command(as_json: bool) -> None:
+    """What the running service does."""
+    answer = ask({"command": "status"})
+    if as_json:
+        print_json(answer)
+        return
+    click.echo(f"{answer['status']}, {answer['events']} events in {answer['uptime_s']:.0f} s")
+    for seen in answer["in_view"]:
+        click.echo(f"in view: {seen['name'] or 'not recognized'} (track {seen['track']})")
+    for sink in answer["sinks"]:
+        state = sink["trouble"] or "works"
+        click.echo(
+            f"{sink['name']}: {state}; {sink['delivered']} delivered, {sink['waiting']} waiting, "
+            f"{sink['lost']} lost"
+        )
+    if answer["locked_s"]:
+        click.echo(f"locked for {answer['locked_s']:.0f} more seconds")

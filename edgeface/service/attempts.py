@@ -1,0 +1,202 @@
+"""Attempts: what a person at the running camera asks for, look by look.
+
+Takes in the `Look`s of the frames that follow, hands on answers: verification, identification and
+enrollment. The same agreement of several looks is needed as for an event. It opens no camera.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from typing import Any, Protocol
+
+from edgeface.config import Recognition
+from edgeface.decide import Decision
+from edgeface.detect import Face
+from edgeface.errors import EdgeFaceError
+from edgeface.pictures import Picture
+from edgeface.service.people import People
+from edgeface.service.watch import Look
+
+Answer = dict[str, Any]
+
+_TURNED = 0.12  # of the eyes' distance: nose this far off their middle is a turned head
+_TURNED_TOO_FAR = 0.45
+_STEP = 4.0  # seconds after which a picture in any pose is taken instead
+_BETWEEN = 0.4  # seconds between pictures, so that they differ
+
+
+class Attempt(Protocol):
+    """One request that takes several frames."""
+
+    def see(self, look: Look) -> None:
+        """Take in one look."""
+        ...
+
+    def progress(self, now: float) -> Answer | None:
+        """What to tell the person meanwhile, if there is something new."""
+        ...
+
+    def answer(self, now: float) -> Answer | None:
+        """The answer, once there is one; `now` is the loop's monotonic clock."""
+        ...
+
+
+class Verification:
+    """Is the person in view `name`?"""
+
+    def __init__(self, people: People, rules: Recognition, name: str, until: float) -> None:
+        people.require(name)
+        self._people, self._rules, self._name, self._until = people, rules, name, until
+        self._looks: dict[int, deque[Decision]] = defaultdict(lambda: deque(maxlen=rules.of))
+        self._best: Decision | None = None
+
+    def see(self, look: Look) -> None:
+        if look.subject.quality.score < self._rules.least_quality:
+            return
+        decision = self._people.compare(self._name, look.subject)
+        self._looks[look.track].append(decision)
+        if self._best is None or decision.score > self._best.score:
+            self._best = decision
+
+    def progress(self, now: float) -> Answer | None:
+        return None
+
+    def answer(self, now: float) -> Answer | None:
+        for looks in self._looks.values():
+            passed = [look for look in looks if look.match]
+            if len(passed) >= self._rules.agree:
+                return self._answer(max(passed, key=lambda look: look.score), True)
+        return self._answer(self._best, False) if now >= self._until else None
+
+    def _answer(self, best: Decision | None, match: bool) -> Answer:
+        return {
+            "match": match,
+            "name": self._name,
+            "score": best.score if best else None,
+            "threshold": best.threshold if best else None,
+            "seen": best is not None,
+        }
+
+
+class Identification:
+    """Who is in view?"""
+
+    def __init__(self, rules: Recognition, until: float) -> None:
+        self._rules, self._until = rules, until
+        self._looks: dict[int, deque[Look]] = defaultdict(lambda: deque(maxlen=rules.of))
+
+    def see(self, look: Look) -> None:
+        if look.subject.quality.score >= self._rules.least_quality:
+            self._looks[look.track].append(look)
+
+    def progress(self, now: float) -> Answer | None:
+        return None
+
+    def answer(self, now: float) -> Answer | None:
+        faces = [self._face(list(looks)) for looks in self._looks.values()]
+        if now >= self._until or (faces and all(face["name"] for face in faces)):
+            return {"faces": faces}
+        return None
+
+    def _face(self, looks: list[Look]) -> Answer:
+        best = max(looks, key=lambda look: look.decision.score)
+        name = best.decision.name
+        if sum(look.decision.name == name for look in looks) < self._rules.agree:
+            name = None
+        return {
+            "box": [round(edge, 1) for edge in looks[-1].subject.face.box],
+            "name": name,
+            "score": best.decision.score,
+            "threshold": best.decision.threshold,
+        }
+
+
+class Enrollment:
+    """Collect good pictures of the one person in view, in several poses."""
+
+    POSES = (
+        "look straight at the camera",
+        "turn left a little",
+        "turn right a little",
+        "look straight at the camera again",
+        "come a little closer",
+    )
+
+    def __init__(self, people: People, name: str, until: float) -> None:
+        self._people, self._name, self._until = people, name, until
+        self._pictures: list[Picture] = []
+        self._pose = 0
+        self._pose_since: float | None = None
+        self._taken = -_BETWEEN
+        self._last: Look | None = None
+        self._hint = "come before the camera"
+        self._told: Answer | None = None
+
+    def see(self, look: Look) -> None:
+        last, self._last = self._last, look
+        if last is not None and last.track != look.track and last.time == look.time:
+            self._hint = "only one person may be in view"
+            return
+        reasons = look.subject.quality.reasons
+        if reasons:
+            self._hint = "; ".join(reasons)
+            return
+        self._hint = self.POSES[self._pose]
+        if not _fits(self._pose, look.subject.face) or look.time - self._taken < _BETWEEN:
+            return
+        self._take(look)
+        self._next_pose()
+
+    def _take(self, look: Look) -> None:
+        self._taken = look.time
+        self._pictures.append(look.picture)
+
+    def _next_pose(self) -> None:
+        self._pose, self._pose_since = self._pose + 1, None
+        if self._pose < len(self.POSES):
+            self._hint = self.POSES[self._pose]
+
+    def progress(self, now: float) -> Answer | None:
+        state = {"message": self._hint, "good": len(self._pictures), "wanted": len(self.POSES)}
+        if state == self._told:
+            return None
+        self._told = state
+        return {"progress": state}
+
+    def answer(self, now: float) -> Answer | None:
+        if self._last is not None and self._pose < len(self.POSES):
+            self._pose_since = self._pose_since or now
+            if now - self._pose_since > _STEP:
+                if not self._last.subject.quality.reasons:
+                    self._take(self._last)
+                self._next_pose()
+        if self._pose < len(self.POSES) and now < self._until:
+            return None
+        if not self._pictures:
+            return {"error": f"{self._name} was not enrolled, no good picture: {self._hint}"}
+        try:
+            done = self._people.enroll(self._name, self._pictures)
+        except EdgeFaceError as error:
+            return {"error": str(error)}
+        rejected = [{"image": f"live {r.position + 1}", "reason": r.reason} for r in done.rejected]
+        return {
+            "name": done.name,
+            "templates": done.templates,
+            "added": done.added,
+            "rejected": rejected,
+            "warnings": list(done.warnings),
+        }
+
+
+def _fits(pose: int, face: Face) -> bool:
+    """Whether the head is turned as the pose asks; left is the person's own."""
+    right, left, nose = face.right_eye, face.left_eye, face.nose
+    along = (left.x - right.x, left.y - right.y)
+    square = along[0] ** 2 + along[1] ** 2
+    middle = ((left.x + right.x) / 2, (left.y + right.y) / 2)
+    turn = ((nose.x - middle[0]) * along[0] + (nose.y - middle[1]) * along[1]) / square
+    if pose == 1:
+        return _TURNED < turn < _TURNED_TOO_FAR
+    if pose == 2:
+        return _TURNED < -turn < _TURNED_TOO_FAR
+    return abs(turn) < _TURNED

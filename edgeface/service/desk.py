@@ -1,0 +1,154 @@
+"""Desk: requests to the running service, answered by the loop between frames.
+
+Takes in `Request`s from any thread, hands their answers to whoever asked. Live attempts see every
+look that the loop takes; their outcome counts for the lockout. It reads no socket.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections.abc import Callable
+from typing import Annotated, Literal, Protocol
+
+import msgspec
+
+from edgeface.config import Recognition
+from edgeface.errors import EdgeFaceError
+from edgeface.gallery import clean_name
+from edgeface.service.attempts import Answer, Attempt, Enrollment, Identification, Verification
+from edgeface.service.lockout import Lockout
+from edgeface.service.people import People
+from edgeface.service.watch import Look
+
+_log = logging.getLogger("edgeface.service")
+_MOST_WAITING = 32
+_MOST_ATTEMPTS = 4
+
+
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What may be asked; `within` is the limit of a live attempt in seconds."""
+
+    command: Literal["status", "reload", "verify", "identify", "enroll"]
+    name: str | None = None
+    within: Annotated[float, msgspec.Meta(gt=0, le=300)] = 5.0
+
+
+class Asker(Protocol):
+    """Whoever waits for an answer."""
+
+    def tell(self, answer: Answer, *, last: bool) -> None:
+        """Pass on an answer; after the `last` one nothing follows."""
+        ...
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody waits any more."""
+        ...
+
+
+class Desk:
+    """Waiting requests and attempts in progress. `submit` is for other threads."""
+
+    def __init__(
+        self,
+        people: People,
+        lockout: Lockout,
+        rules: Recognition,
+        status: Callable[[], Answer],
+        reload: Callable[[], None],
+        locked_out: Callable[[str], None],
+    ) -> None:
+        self._people, self.lockout, self.rules = people, lockout, rules
+        self._status, self._reload, self._locked_out = status, reload, locked_out
+        self._waiting: queue.Queue[tuple[Request, Asker]] = queue.Queue(_MOST_WAITING)
+        self._attempts: list[tuple[Attempt, Asker]] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether an attempt waits for looks."""
+        return bool(self._attempts)
+
+    def submit(self, request: Request, asker: Asker) -> None:
+        """Hand in a request; it is answered by the loop, or at once if too many wait."""
+        try:
+            self._waiting.put_nowait((request, asker))
+        except queue.Full:
+            asker.tell({"error": "too many requests are waiting; try again later"}, last=True)
+
+    def see(self, look: Look) -> None:
+        """Show a look to every attempt."""
+        for attempt, _ in self._attempts:
+            attempt.see(look)
+
+    def work(self) -> None:
+        """Begin what was asked and answer what can be answered."""
+        while True:
+            try:
+                request, asker = self._waiting.get_nowait()
+            except queue.Empty:
+                break
+            try:
+                self._begin(request, asker)
+            except EdgeFaceError as error:
+                asker.tell({"error": str(error)}, last=True)
+        now = time.monotonic()
+        self._attempts = [pair for pair in self._attempts if not self._finished(*pair, now)]
+
+    def close(self) -> None:
+        """Answer everybody that the service ends."""
+        self.work()
+        for _, asker in self._attempts:
+            asker.tell({"error": "the service is stopping"}, last=True)
+        self._attempts = []
+
+    def _begin(self, request: Request, asker: Asker) -> None:
+        if request.command == "status":
+            asker.tell(self._status(), last=True)
+        elif request.command == "reload":
+            self._reload()
+            asker.tell({"reloaded": True}, last=True)
+        elif len(self._attempts) >= _MOST_ATTEMPTS:
+            asker.tell({"error": "the camera is busy with other attempts; try again"}, last=True)
+        else:
+            self._attempts.append((self._attempt(request), asker))
+
+    def _attempt(self, request: Request) -> Attempt:
+        until = time.monotonic() + request.within
+        if request.command == "identify":
+            return Identification(self.rules, until)
+        name = clean_name(request.name or "")
+        if request.command == "enroll":
+            return Enrollment(self._people, name, until)
+        left = self.lockout.left
+        if left:
+            raise EdgeFaceError(
+                f"locked for {left:.0f} more seconds after too many refused attempts; wait"
+            )
+        return Verification(self._people, self.rules, name, until)
+
+    def _finished(self, attempt: Attempt, asker: Asker, now: float) -> bool:
+        """Tell what there is to tell; whether the attempt is over."""
+        if asker.gone:
+            return True
+        progress = attempt.progress(now)
+        if progress is not None:
+            asker.tell(progress, last=False)
+        answer = attempt.answer(now)
+        if answer is None:
+            return False
+        if isinstance(attempt, Verification):
+            self._count(answer)
+        asker.tell(answer, last=True)
+        return True
+
+    def _count(self, answer: Answer) -> None:
+        """An attempt with a face in view that was refused counts towards the lockout."""
+        if answer["match"]:
+            self.lockout.accepted()
+        elif answer["seen"] and self.lockout.refused():
+            self._locked_out(
+                f"locked for {self.lockout.left:.0f} seconds after "
+                f"{self.lockout.rules.attempts} refused attempts in a row"
+            )

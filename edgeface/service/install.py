@@ -1,0 +1,126 @@
+"""Install: puts the systemd unit in place, for the environment that it is called from.
+
+Takes in the packaged unit, settings and drop-ins, writes them under `root` ("/" but for staging and
+tests) and asks systemd to take notice. Settings that are there already are never overwritten.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import edgeface
+from edgeface.config import Config, load_config
+from edgeface.errors import ConfigError
+from edgeface.sinks.build import NETWORKED
+from edgeface.sources import needs_network
+from edgeface.storage import write_atomically
+
+UNIT = "edgeface.service"
+_UNITS = Path("etc/systemd/system")
+_DROPINS = _UNITS / f"{UNIT}.d"
+_SETTINGS = Path("etc/edgeface/edgeface.toml")
+_CREDENTIALS = Path("etc/edgeface/credentials")
+_SYSUSERS = Path("etc/sysusers.d/edgeface.conf")
+_HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
+
+
+def install(root: Path) -> list[Path]:
+    """Write everything; returns what was written. ConfigError when it may not be."""
+    settings = root / _SETTINGS
+    written = [
+        _put(root / _UNITS / UNIT, _template(UNIT).replace("@EDGEFACE@", _program())),
+        _put(root / _SYSUSERS, _template("edgeface.sysusers")),
+    ]
+    if not settings.exists():
+        written.append(_put(settings, _template("edgeface.toml")))
+    (root / _CREDENTIALS).mkdir(mode=0o700, parents=True, exist_ok=True)
+    config = load_config(settings)
+    written += _drop_in(root, "network.conf", _template("network.conf"), _wants_network(config))
+    text = _template("gpio.conf").replace("@EDGEFACE@", _program())
+    written += _drop_in(root, "gpio.conf", text, config.gpio is not None)
+    key = (root / _CREDENTIALS / "gallery-key").exists()
+    written += _drop_in(root, "key.conf", _template("key.conf"), key)
+    homes = _paths_in_homes()
+    text = _template("home.conf").replace("@PATHS@", " ".join(map(str, homes)))
+    written += _drop_in(root, "home.conf", text, bool(homes))
+    return written
+
+
+def uninstall(root: Path) -> list[Path]:
+    """Remove the unit; settings, credentials and gallery stay. Returns what was removed."""
+    found = [root / _UNITS / UNIT, root / _SYSUSERS]
+    gone = [path for path in found if path.exists()]
+    for path in gone:
+        path.unlink()
+    if (root / _DROPINS).is_dir():
+        gone.append(root / _DROPINS)
+        shutil.rmtree(root / _DROPINS)
+    return gone
+
+
+def systemctl(*arguments: str) -> str:
+    """Run systemctl; returns what it prints, ConfigError if it is not there or fails."""
+    return _run("systemctl", *arguments)
+
+
+def make_user() -> None:
+    """Create the service's user and groups as the sysusers file says."""
+    _run("systemd-sysusers", f"/{_SYSUSERS}")
+
+
+def _wants_network(config: Config) -> bool:
+    sinks = any(getattr(config, name) is not None for name in NETWORKED)
+    return sinks or needs_network(config.source.spec)
+
+
+def _drop_in(root: Path, name: str, text: str, wanted: bool) -> list[Path]:
+    path = root / _DROPINS / name
+    if wanted:
+        return [_put(path, text)]
+    path.unlink(missing_ok=True)
+    return []
+
+
+def _put(path: Path, text: str) -> Path:
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        write_atomically(path, [text.encode()], mode=0o644)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path} ({error.strerror}); run with sudo") from None
+    return path
+
+
+def _template(name: str) -> str:
+    here = Path(edgeface.__file__).resolve().parent
+    folder = here / "packaging"
+    return ((folder if folder.is_dir() else here.parent / "packaging") / name).read_text()
+
+
+def _program() -> str:
+    """The command of the environment that this runs in."""
+    program = Path(sys.prefix) / "bin" / "edgeface"
+    return str(program) if program.exists() else f"{sys.executable} -m edgeface"
+
+
+def _paths_in_homes() -> list[Path]:
+    """The folders that the service reads its programs from, as far as they lie in homes."""
+    used = {
+        Path(sys.prefix),
+        Path(sys.base_prefix),
+        Path(edgeface.__file__).resolve().parent.parent,
+    }
+    return sorted(path for path in used if any(path.is_relative_to(home) for home in _HOMES))
+
+
+def _run(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    except FileNotFoundError:
+        raise ConfigError(f"{command[0]} is not there: this system does not run systemd") from None
+    if done.returncode:
+        reason = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no reason given"]
+        raise ConfigError(f"{' '.join(command)} failed: {reason[0]}")
+    return done.stdout

@@ -1,0 +1,252 @@
+"""Loop: drives the line, frame after frame, until it is asked to stop.
+
+Takes in frames from a feed, hands events to the sinks and answers the requests at the desk. It
+alone feeds systemd's watchdog. Its pace follows the scene (idle or not) and the heat of the
+machine. Nothing but a defect of its own or a source that can never work ends it.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from edgeface.config import Config, Subject
+from edgeface.errors import EdgeFaceError
+from edgeface.events import Event, incident
+from edgeface.pictures import Picture
+from edgeface.service.desk import Desk
+from edgeface.service.lockout import Lockout
+from edgeface.service.notify import Notifier
+from edgeface.service.people import People
+from edgeface.service.thermal import Governor
+from edgeface.service.watch import Sight, Watch
+from edgeface.sinks.build import build_outlets
+from edgeface.sources import Frame, SourceEnded, is_live
+from edgeface.sources.feed import open_feed
+
+_log = logging.getLogger("edgeface.service")
+_TICK = 0.25  # seconds that the loop waits at most before it looks after everything else
+
+
+class Service:
+    """Everything that `edgeface run` holds open. `stop` and `reload` may be called by signals."""
+
+    def __init__(
+        self, config: Config, notifier: Notifier, load: Callable[[], Config] | None = None
+    ) -> None:
+        """`load` reads the settings anew for a reload."""
+        self._config, self._notifier, self._load = config, notifier, load
+        self._stopping = self._reload_asked = False
+        self._struggling: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        self.frames = self._events = 0
+        self._rate = 0.0
+        self._started = time.monotonic()
+        self._people = People(config.recognition)
+        self._watch = Watch(self._people, config.recognition)
+        self._governor = Governor(config.power.warm, config.power.hot)
+        self.desk = Desk(
+            self._people,
+            Lockout(config.lockout),
+            config.recognition,
+            self.status,
+            self._reload_now,
+            self._locked_out,
+        )
+        self._feed = open_feed(config.source.settings())
+        self._outlets = build_outlets(config, self._sink_struggles)
+
+    def stop(self) -> None:
+        """Ask the loop to end."""
+        self._stopping = True
+
+    def reload(self) -> None:
+        """Ask the loop to read its settings anew."""
+        self._reload_asked = True
+
+    def run(self, most_frames: int | None = None) -> None:
+        """Watch until stopped, the source ends, or `most_frames` frames are done.
+
+        Raises EdgeFaceError when the source can never work.
+        """
+        self._notifier.ready()
+        self._notifier.status(self.summary(), at_once=True)
+        _log.info("watching %s, %d people enrolled", self._feed.name, len(self._people))
+        while not self._stopping and (most_frames is None or self.frames < most_frames):
+            self._notifier.alive()
+            try:
+                self._turn()
+            except SourceEnded:
+                break
+        self._notifier.stopping()
+        self._emit(self._watch.finish(self._feed.name))
+        self.desk.close()
+
+    def close(self) -> None:
+        """End everything: the camera off, what waits delivered or given up, outputs off."""
+        self._feed.close()
+        self._outlets.close()
+
+    def _turn(self) -> None:
+        """One frame, or none; it is let go of on return, so that the camera can be closed."""
+        begun = time.monotonic()
+        frame = self._feed.next(_TICK)
+        self._look_after_everything_else()
+        if frame is not None:
+            self._work_on(frame)
+            self._pace(begun)
+
+    def _work_on(self, frame: Frame) -> None:
+        sight = self._watch.step(frame, self._feed.name, eager=self.desk.busy)
+        self.frames += 1
+        for look in sight.looks:
+            self.desk.see(look)
+        self._emit(sight)
+
+    def _emit(self, sight: Sight) -> None:
+        for event, picture in sight.events:
+            self._count(event)
+            if event.name is not None and self.desk.lockout.left:
+                self._watch.untold(event.name)  # told when the door is open again
+                continue
+            self._put(event, picture)
+
+    def _count(self, event: Event) -> None:
+        """Strangers at the door count as refused attempts where the settings say so."""
+        if not self._config.lockout.count_unknown:
+            return
+        if event.name is not None:
+            self.desk.lockout.accepted()
+        elif self.desk.lockout.refused():
+            self._locked_out("locked after too many unknown faces in a row")
+
+    def _put(self, event: Event, picture: Picture | None = None) -> None:
+        self._events += 1
+        self._outlets.put(event, picture)
+
+    def _tell(self, kind: Subject, message: str) -> None:
+        self._put(incident(kind, self._feed.name, message))
+
+    def _look_after_everything_else(self) -> None:
+        """News of the source and the sinks, settings, the gallery, requests."""
+        for notice in self._feed.notices():
+            (_log.warning if notice.lost else _log.info)("%s", notice.message)
+            self._tell("source_lost" if notice.lost else "source_back", notice.message)
+        while not self._struggling.empty():
+            name, trouble = self._struggling.get_nowait()
+            self._tell("sink_failed", f"{name}: {trouble}")
+        if self._reload_asked:
+            self._reload_asked = False
+            try:
+                self._reload_now()
+            except EdgeFaceError as error:
+                _log.error("the settings stay as they were: %s", error)
+        if self._people.refresh():
+            _log.info("the gallery has changed: %d people", len(self._people))
+            self._watch.gallery_changed()
+        self.desk.work()
+        self._notifier.status(self.summary())
+
+    def _pace(self, begun: float) -> None:
+        """Wait until the next frame is due; files as fast as possible are never waited for."""
+        config = self._config
+        if is_live(config.source.settings()):
+            idle = self._watch.calm and not self.desk.busy
+            rate = min(config.source.fps, config.power.idle_fps) if idle else config.source.fps
+            due = begun + 1 / (rate * self._governor.share())
+            while not self._stopping and (left := due - time.monotonic()) > 0:
+                time.sleep(min(left, _TICK))
+                self._notifier.alive()
+        passed = max(1e-6, time.monotonic() - begun)
+        self._rate += 0.1 * (1 / passed - self._rate)
+
+    def _reload_now(self) -> None:
+        """Read the settings and go on with them; EdgeFaceError leaves the old in force."""
+        if self._load is None:
+            raise EdgeFaceError("the service was started without a settings file: restart it")
+        self._notifier.reloading()
+        try:
+            self._use(self._load())
+        finally:
+            self._notifier.ready()
+        _log.info("the settings have been read anew")
+
+    def _use(self, config: Config) -> None:
+        old = self._config
+        feed = None
+        if config.source != old.source and not is_live(config.source.settings()):
+            feed = open_feed(config.source.settings())  # may fail, with nothing changed yet
+        if config.recognition != old.recognition:
+            try:
+                self._people.use(config.recognition)
+            except EdgeFaceError:
+                if feed is not None:
+                    feed.close()
+                raise
+        if config.source != old.source or config.recognition != old.recognition:
+            self._emit(self._watch.finish(self._feed.name))
+            self._watch = Watch(self._people, config.recognition)
+        if config.source != old.source:
+            self._feed.close()  # before the new one: a camera can be open once
+            self._feed = feed or open_feed(config.source.settings())
+        self._governor = Governor(config.power.warm, config.power.hot)
+        self.desk.rules = config.recognition
+        if config.lockout != old.lockout:
+            self.desk.lockout = Lockout(config.lockout)
+        self._outlets = build_outlets(config, self._sink_struggles, (old, self._outlets))
+        self._config = config
+
+    def summary(self) -> str:
+        """What it does, in a line."""
+        people = len(self._people)
+        return (
+            f"watching {self._feed.name}, {self._rate:.0f} fps, "
+            f"{people} {'person' if people == 1 else 'people'}"
+        )
+
+    def status(self) -> dict[str, Any]:
+        """What it does, for `edgeface status`."""
+        return {
+            "status": self.summary(),
+            "source": self._feed.name,
+            "frames": self.frames,
+            "fps": round(self._rate, 1),
+            "people": len(self._people),
+            "in_view": [{"track": t, "name": name} for t, name in self._watch.in_view],
+            "events": self._events,
+            "uptime_s": round(time.monotonic() - self._started, 1),
+            "temperature_c": self._governor.temperature,
+            "locked_s": round(self.desk.lockout.left, 1),
+            "sinks": [
+                {
+                    "name": outlet.name,
+                    "delivered": outlet.delivered,
+                    "waiting": outlet.waiting,
+                    "lost": outlet.lost,
+                    "trouble": outlet.trouble,
+                }
+                for outlet in self._outlets.outlets
+            ],
+        }
+
+    def _locked_out(self, message: str) -> None:
+        _log.warning("%s", message)
+        self._tell("lockout", message)
+
+    def _sink_struggles(self, name: str, trouble: str) -> None:
+        """Called by the sinks' threads; the loop tells of it."""
+        self._struggling.put((name, trouble))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

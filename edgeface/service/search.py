@@ -1,0 +1,105 @@
+"""Search: where to look in the next video frame.
+
+Takes in a frame and the tracks in view, hands on the faces found. Looking for small faces all over
+a large frame takes a hundred looks, so they are spread: each frame gets the whole picture once,
+one look around each known face, and the next few of the small squares. A scene in which nothing
+moves and nobody stands is looked at once a second.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeface.detect import Face, Square, around, levels
+from edgeface.geometry import Box, overlap
+from edgeface.line import FaceLine
+from edgeface.sources import Frame
+from edgeface.track import Track
+
+_ROUND = 12  # frames in which every small square has had its turn
+_MOST_SQUARES = 8  # small squares a frame at most
+_CALM_PAUSE = 1.0  # seconds between looks at a scene where nothing moves
+_MOTION = 8.0  # grey levels by which a part of the scene must change to count as moving
+_THUMBNAIL = (32, 18)
+_FOUND_AGAIN = 0.3  # overlap of a found face with where a track should be
+
+
+class Search:
+    """Remembers which squares had their turn and what the scene looked like."""
+
+    def __init__(self, line: FaceLine, smallest: float) -> None:
+        self._line = line
+        self._smallest = smallest
+        self._size: tuple[int, int] | None = None
+        self._whole: list[Square] = []
+        self._small: list[Square] = []
+        self._next = 0
+        self._since_motion = 0  # small squares looked at since something moved
+        self._looked = -math.inf
+        self._scene: NDArray[np.float32] | None = None
+
+    @property
+    def calm(self) -> bool:
+        """Whether nothing has moved since every square was looked at."""
+        return self._since_motion > len(self._small)
+
+    def faces(self, frame: Frame, tracks: list[Track]) -> list[Face]:
+        """The faces of the frame that were found this time, the largest first."""
+        picture = frame.picture
+        self._prepare(picture.shape[1], picture.shape[0])
+        if tracks or self._moved(frame):
+            self._since_motion = 0
+        elif self.calm and frame.time - self._looked < _CALM_PAUSE:
+            return []
+        self._looked = frame.time
+        count = min(_MOST_SQUARES, math.ceil(len(self._small) / _ROUND))
+        turn = [self._small[(self._next + i) % len(self._small)] for i in range(count)]
+        self._next += count
+        self._since_motion += max(1, count)
+        found = self._line.look(picture, self._whole)
+        missing = [
+            around(box)
+            for box in (track.expected(frame.time) for track in tracks)
+            if _inside(box, picture.shape) and not _among(box, found)
+        ]
+        if not missing and not turn:
+            return found
+        more = self._line.look(picture, [*missing, *turn])
+        fresh = [face for face in more if not _among(face.box, found)]
+        return sorted([*found, *fresh], key=lambda face: face.box.width, reverse=True)
+
+    def _prepare(self, width: int, height: int) -> None:
+        if self._size != (width, height):
+            self._size = (width, height)
+            self._whole, *smaller = levels(width, height, self._smallest)
+            self._small = [square for level in smaller for square in level]
+            self._next, self._scene = 0, None
+
+    def _moved(self, frame: Frame) -> bool:
+        scene = _thumbnail(frame)
+        before = self._scene
+        if before is None or float(np.abs(scene - before).max()) > _MOTION:
+            self._scene = scene
+            return True
+        self._scene = before + (scene - before) * np.float32(0.05)  # daylight changes slowly
+        return False
+
+
+def _thumbnail(frame: Frame) -> NDArray[np.float32]:
+    """The scene in 32 x 18 grey values; a sparse sample is enough, since it is averaged."""
+    grey = frame.picture[..., 1] if frame.luma is None else frame.luma
+    step = max(1, grey.shape[1] // 320)
+    sample = np.ascontiguousarray(grey[::step, ::step])
+    return cv2.resize(sample, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def _inside(box: Box, shape: tuple[int, ...]) -> bool:
+    return 0 <= box.centre.x < shape[1] and 0 <= box.centre.y < shape[0]
+
+
+def _among(box: Box, faces: list[Face]) -> bool:
+    return any(overlap(box, face.box) > _FOUND_AGAIN for face in faces)

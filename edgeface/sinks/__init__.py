@@ -1,0 +1,202 @@
+"""Sinks: where events go, each of which may fail without stopping anything else.
+
+Takes in events (and the frame's cut-out of the face, which only the snapshot folder uses), hands
+them to every sink that wants them. Each sink has a bounded queue and a worker of its own: a broker
+that is down delays nobody. An event leaves its queue when its sink has delivered it or given it
+up; when the queue is full the oldest goes, and the loss is counted and told.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from edgeface.errors import EdgeFaceError
+from edgeface.events import Event
+from edgeface.pictures import Picture
+from edgeface.threads import Worker
+
+_log = logging.getLogger("edgeface.sinks")
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0  # seconds between attempts
+_DRAIN = 1.0  # seconds that closing gives a sink for what still waits
+_STRUGGLING = 3  # failures in a row after which it is told
+
+
+class SinkError(EdgeFaceError, OSError):
+    """A delivery that failed but may succeed later."""
+
+    __str__ = Exception.__str__
+
+
+class Sink(Protocol):
+    """Called by one worker thread alone, `close` at its end in any case."""
+
+    name: str
+
+    def deliver(self, event: Event, picture: Picture | None) -> None:
+        """Deliver the event; SinkError to be called with it again, later."""
+        ...
+
+    def idle(self) -> float:
+        """Do what is due without an event; returns in how many seconds to be called again."""
+        ...
+
+    def close(self) -> None:
+        """Leave the outside in a safe state and let go of everything."""
+        ...
+
+
+class Outlet:
+    """A sink with its queue and its worker."""
+
+    def __init__(
+        self,
+        make: Callable[[], Sink],
+        name: str,
+        wanted: Sequence[str],
+        most: int,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        self.name = name
+        self.delivered = self.lost = 0
+        self.trouble: str | None = None
+        self._make, self._most = make, most
+        self._wanted = frozenset(wanted)
+        self._tell = tell or (lambda message: None)
+        self._waiting: deque[tuple[Event, Picture | None]] = deque()
+        self._changed = threading.Condition()
+        self._deadline: float | None = None
+        self._worker = Worker(name, self._run)
+
+    @property
+    def waiting(self) -> int:
+        """How many events have not been delivered yet."""
+        return len(self._waiting)
+
+    def put(self, event: Event, picture: Picture | None = None) -> None:
+        """Queue the event if this sink wants its kind; returns at once."""
+        if event.type not in self._wanted:
+            return
+        with self._changed:
+            if len(self._waiting) == self._most:
+                self._waiting.popleft()
+                self.lost += 1
+            self._waiting.append((event, picture))
+            self._changed.notify()
+
+    def begin_closing(self) -> None:
+        """Stop soon: what waits gets a last second. `close` waits for it."""
+        self._deadline = time.monotonic() + _DRAIN
+        self._worker.stopping.set()
+        with self._changed:
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Deliver what still can be, then close the sink; takes little more than a second."""
+        if self._deadline is None:
+            self.begin_closing()
+        self._worker.close(_DRAIN + 0.3)
+
+    def _run(self, stopping: threading.Event) -> None:
+        sink: Sink | None = None
+        pause = _FIRST_PAUSE
+        failures = 0
+        try:
+            while not self._done(stopping):
+                try:
+                    sink = sink or self._make()
+                    self._rest(self._step(sink), stopping, wake=True)
+                    pause, failures, self.trouble = _FIRST_PAUSE, 0, None
+                    continue
+                except EdgeFaceError as error:
+                    failures += 1
+                    self._note(str(error), failures == _STRUGGLING)
+                except Exception as error:  # a defect of one sink must not spread
+                    failures += 1
+                    _log.exception("%s failed", self.name)
+                    self._note(f"{type(error).__name__}: {error}", True)
+                    self._drop_first()
+                    if sink is not None:
+                        sink.close()
+                        sink = None
+                self._rest(pause, stopping, wake=False)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        finally:
+            if sink is not None:
+                sink.close()
+
+    def _step(self, sink: Sink) -> float:
+        """Deliver the first event that waits, or let the sink do what is due."""
+        if not self._waiting:
+            return sink.idle()
+        event, picture = self._waiting[0]
+        sink.deliver(event, picture)
+        with self._changed:
+            # A full queue may have dropped this very event meanwhile.
+            if self._waiting and self._waiting[0][0] is event:
+                self._waiting.popleft()
+        self.delivered += 1
+        return sink.idle()
+
+    def _drop_first(self) -> None:
+        """Give up the event that broke the sink, so that it cannot break it again."""
+        with self._changed:
+            if self._waiting:
+                self._waiting.popleft()
+                self.lost += 1
+
+    def _rest(self, seconds: float, stopping: threading.Event, *, wake: bool) -> None:
+        """Wait; the request to close ends it, and with `wake` an event that waits."""
+        with self._changed:
+            if stopping.is_set():
+                self._changed.wait(min(seconds, 0.05))
+            else:
+                self._changed.wait_for(
+                    lambda: stopping.is_set() or (wake and self._waiting), seconds
+                )
+
+    def _done(self, stopping: threading.Event) -> bool:
+        if not stopping.is_set():
+            return False
+        return not self._waiting or time.monotonic() > (self._deadline or 0.0)
+
+    def _note(self, trouble: str, tell: bool) -> None:
+        self.trouble = f"{self.name}: {trouble}"
+        if tell:
+            _log.warning("%s; trying again", self.trouble)
+            self._tell(self.trouble)
+
+
+class Outlets:
+    """All sinks together."""
+
+    def __init__(self, outlets: Sequence[Outlet]) -> None:
+        self.outlets = tuple(outlets)
+
+    def put(self, event: Event, picture: Picture | None = None) -> None:
+        """Queue the event for every sink that wants it; returns at once."""
+        for outlet in self.outlets:
+            outlet.put(event, picture)
+
+    def close(self) -> None:
+        """Close all sinks, at the same time."""
+        for outlet in self.outlets:
+            outlet.begin_closing()
+        for outlet in self.outlets:
+            outlet.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,171 @@
+"""Events to an MQTT broker, with Home Assistant's discovery.
+
+Takes in events, publishes each as JSON with quality of service 1 and lets it go once the broker has
+confirmed it. `TOPIC/status` is "online", and "offline" as last will. Home Assistant finds by itself
+a sensor "last person seen" and a trigger "recognized".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import ssl
+import time
+from typing import Any
+
+from edgeface.config import Mqtt as Settings
+from edgeface.errors import ConfigError
+from edgeface.events import Event, to_json
+from edgeface.pictures import Picture
+from edgeface.sinks import SinkError
+from edgeface.sinks.secrets import read_secret
+
+_ANSWER = 5.0  # seconds that the broker may take to connect or to confirm
+_KEEP_ALIVE = 20  # seconds of silence after which either side asks whether the other is there
+_REST = 0.2  # seconds between looks at the connection
+
+
+class Mqtt:
+    """A connection to one broker, made when first needed and again when it breaks."""
+
+    name = "mqtt"
+
+    def __init__(self, settings: Settings) -> None:
+        try:
+            from paho.mqtt import client as paho
+        except ImportError:
+            raise ConfigError(
+                "MQTT needs paho-mqtt; install it with: pip install 'edgeface[mqtt]'"
+            ) from None
+        self._settings = settings
+        self._paho: Any = paho
+        self._client = self._new_client()
+        self._connected = False
+
+    def _new_client(self) -> Any:
+        settings = self._settings
+        client = self._paho.Client(
+            self._paho.CallbackAPIVersion.VERSION2,
+            client_id=settings.client,
+            protocol=self._paho.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        if settings.user is not None:
+            password = read_secret(settings.password_file) if settings.password_file else None
+            client.username_pw_set(settings.user, password)
+        if settings.tls:
+            try:
+                client.tls_set_context(ssl.create_default_context(cafile=settings.ca))
+            except OSError as error:
+                raise ConfigError(f"mqtt.ca: cannot read {settings.ca} ({error})") from None
+        client.will_set(self._topic("status"), "offline", qos=1, retain=True)
+        return client
+
+    def deliver(self, event: Event, picture: Picture | None) -> None:
+        self._connect()
+        self._publish(self._topic("event"), to_json(event))
+        if event.type == "recognized":
+            self._publish(self._topic("person"), to_json(event), retain=True)
+
+    def idle(self) -> float:
+        self._connect()
+        self._turn(0.0)
+        return _REST
+
+    def close(self) -> None:
+        if self._connected:
+            with contextlib.suppress(SinkError):  # the broker has the last will besides
+                self._publish(self._topic("status"), b"offline", retain=True)
+            self._client.disconnect()
+        self._drop()
+
+    def _connect(self) -> None:
+        if self._connected:
+            return
+        settings = self._settings
+        # A new client each time: the old one's unconfirmed messages are sent again by us.
+        self._client = self._new_client()
+        reasons: list[Any] = []
+        self._client.on_connect = lambda *arguments: reasons.append(arguments[3])
+        self._client.connect_timeout = _ANSWER
+        try:
+            self._client.connect(settings.host, settings.port, _KEEP_ALIVE)
+        except (OSError, ValueError) as error:
+            raise SinkError(f"no connection to {settings.host}:{settings.port} ({error})") from None
+        deadline = time.monotonic() + _ANSWER
+        while not reasons:
+            broken = self._client.loop(0.1) != self._paho.MQTT_ERR_SUCCESS
+            if not reasons and (broken or time.monotonic() > deadline):
+                self._drop()
+                raise SinkError(f"{settings.host}:{settings.port} does not answer")
+        if reasons[0].is_failure:
+            self._drop()
+            raise SinkError(f"{settings.host} refuses the connection: {reasons[0]}")
+        self._connected = True
+        self._announce()
+
+    def _announce(self) -> None:
+        self._publish(self._topic("status"), b"online", retain=True)
+        if self._settings.discovery is not None:
+            for topic, entity in discovery(self._settings).items():
+                self._publish(topic, json.dumps(entity).encode(), retain=True)
+
+    def _publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish and wait for the broker's confirmation."""
+        try:
+            sent = self._client.publish(topic, payload, qos=1, retain=retain)
+        except ValueError as error:
+            raise ConfigError(f"mqtt: the topic {topic} cannot be used ({error})") from None
+        deadline = time.monotonic() + _ANSWER
+        while not sent.is_published():
+            self._turn(0.1)
+            if time.monotonic() > deadline:
+                self._drop()
+                raise SinkError(f"{self._settings.host} does not confirm an event")
+
+    def _turn(self, wait: float) -> None:
+        """Read and write what is due; SinkError when the connection is gone."""
+        if self._client.loop(wait) != self._paho.MQTT_ERR_SUCCESS:
+            self._drop()
+            raise SinkError(f"the connection to {self._settings.host} broke")
+
+    def _drop(self) -> None:
+        self._connected = False
+        socket = self._client.socket()
+        if socket is not None:
+            socket.close()
+
+    def _topic(self, last: str) -> str:
+        return f"{self._settings.topic}/{last}"
+
+
+def discovery(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Home Assistant's discovery messages by topic: a sensor and a device trigger."""
+    node = settings.client
+    shared = {
+        "device": {"identifiers": [node], "name": "EdgeFace", "manufacturer": "EdgeFace"},
+        "origin": {"name": "edgeface"},
+    }
+    sensor = {
+        **shared,
+        "name": "Last person seen",
+        "unique_id": f"{node}_last_person",
+        "icon": "mdi:face-recognition",
+        "state_topic": f"{settings.topic}/person",
+        "value_template": "{{ value_json.name }}",
+        "json_attributes_topic": f"{settings.topic}/person",
+        "availability_topic": f"{settings.topic}/status",
+    }
+    trigger = {
+        **shared,
+        "automation_type": "trigger",
+        "type": "recognized",
+        "subtype": "face",
+        "topic": f"{settings.topic}/event",
+        "value_template": "{{ value_json.type }}",
+        "payload": "recognized",
+    }
+    return {
+        f"{settings.discovery}/sensor/{node}/last_person/config": sensor,
+        f"{settings.discovery}/device_automation/{node}/recognized/config": trigger,
+    }

@@ -1,0 +1,58 @@
+"""Events to a program of the owner's: one start for each, the event as JSON on its stdin.
+
+Takes in events, starts the configured argument list, never a shell. A program that takes too long
+is killed with everything it started. What it prints goes nowhere; an exit status other than 0 is
+told and not tried again, since half of what it does may be done.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+
+from edgeface.config import Exec as Settings
+from edgeface.events import Event, to_json
+from edgeface.pictures import Picture
+
+_log = logging.getLogger("edgeface.sinks")
+
+
+class Program:
+    """Runs one program, one event at a time."""
+
+    name = "exec"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def deliver(self, event: Event, picture: Picture | None) -> None:
+        command = list(self._settings.command)
+        try:
+            process = subprocess.Popen(  # noqa: S603
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                close_fds=True,
+            )
+        except OSError as error:
+            _log.error("cannot run %s: %s", command[0], error.strerror)
+            return
+        try:
+            process.communicate(to_json(event) + b"\n", timeout=float(self._settings.timeout))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            _log.error("%s took longer than %g s: killed", command[0], self._settings.timeout)
+            return
+        if process.returncode:
+            _log.error("%s ended with status %d", command[0], process.returncode)
+
+    def idle(self) -> float:
+        return 60.0
+
+    def close(self) -> None:
+        """Nothing stays open between events."""

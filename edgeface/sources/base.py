@@ -1,0 +1,117 @@
+"""What every source hands on, and how it says that it cannot.
+
+A `Source` is read by one thread, a frame at a time. It retries nothing: `feed.py` does, for all
+kinds alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, cast
+
+import cv2
+
+from edgeface.errors import EdgeFaceError
+from edgeface.pictures import Picture
+
+
+class SourceLost(EdgeFaceError, OSError):
+    """A camera or stream that does not deliver now, but may again."""
+
+    __str__ = Exception.__str__  # OSError would print an errno
+
+
+class SourceEnded(EdgeFaceError, EOFError):
+    """A file or folder that has no more frames."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to open and how. Sizes are wishes: a camera may choose its nearest.
+
+    rotation: degrees clockwise that make the picture upright; mirror: swap left and right; pace:
+    whether a video plays at its own speed or as fast as frames are taken; loop: begin again at
+    the end of a file or folder.
+    """
+
+    spec: str
+    width: int = 1280
+    height: int = 720
+    fps: float = 15.0
+    rotation: Literal[0, 90, 180, 270] = 0
+    mirror: bool = False
+    pace: Literal["own", "fast"] = "fast"
+    loop: bool = False
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a source.
+
+    picture: uint8 BGR, shape (H, W, 3), upright; time: seconds on the source's own clock, which
+    only grows; luma: a small grey version, uint8, shape (h, w), where the camera makes one; still:
+    whether it has nothing to do with the picture before; release: gives the memory back to the
+    camera, after which neither picture must be read.
+    """
+
+    picture: Picture
+    time: float
+    luma: Picture | None = None
+    still: bool = False
+    release: Callable[[], None] = _nothing
+
+
+class Source(Protocol):
+    """An open source. `close` may be called while nobody reads, and more than once."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in a status line."""
+        ...
+
+    def read(self) -> Frame:
+        """The next frame; raises SourceLost or SourceEnded."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the device or file."""
+        ...
+
+
+_TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+
+
+def upright(picture: Any, settings: Settings) -> Picture:
+    """A picture as OpenCV gives it, turned and mirrored as the settings say."""
+    if settings.rotation:
+        picture = cv2.rotate(picture, _TURNS[settings.rotation])
+    if settings.mirror:
+        picture = cv2.flip(picture, 1)
+    return cast(Picture, picture)
+
+
+def open_capture(target: str | int, api: int, options: Mapping[int, float]) -> cv2.VideoCapture:
+    """An open cv2.VideoCapture, or SourceLost; OpenCV's own chatter goes nowhere."""
+    _silence(cv2)
+    capture = cv2.VideoCapture()
+    try:
+        opened = capture.open(target, api, [round(n) for pair in options.items() for n in pair])
+    except cv2.error:
+        opened = False
+    if not opened:
+        capture.release()
+        raise SourceLost(f"cannot open {target}")
+    return capture
+
+
+def _silence(opencv: Any) -> None:
+    """Turn OpenCV's log off: OpenCV 4 has the switch at its top, OpenCV 5 in a module."""
+    if hasattr(opencv, "setLogLevel"):
+        opencv.setLogLevel(0)
+    else:
+        opencv.utils.logging.setLogLevel(opencv.utils.logging.LOG_LEVEL_SILENT)

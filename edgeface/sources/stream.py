@@ -1,0 +1,91 @@
+"""Cameras and streams that OpenCV reads: V4L2 devices, MJPEG and RTSP URLs.
+
+Takes in a device or a URL, hands on frames as they come. It tells a loss at once (SourceLost) and
+never retries: the feed does. A URL's password never reaches a log.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+import cv2
+
+from edgeface.sources.base import Frame, Settings, SourceLost, open_capture, upright
+
+_ANSWER_MS = 5000  # how long a server may stay silent before it counts as lost
+
+
+class V4l2:
+    """A USB or CSI camera by its number or path (/dev/v4l/by-id/... stays the same over boots)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.name = f"camera {settings.spec}"
+        target = int(settings.spec) if settings.spec.isdecimal() else settings.spec
+        options = {
+            # MJPG first: many USB cameras reach their larger sizes only compressed.
+            cv2.CAP_PROP_FOURCC: cv2.VideoWriter.fourcc(*"MJPG"),
+            cv2.CAP_PROP_FRAME_WIDTH: settings.width,
+            cv2.CAP_PROP_FRAME_HEIGHT: settings.height,
+            cv2.CAP_PROP_FPS: settings.fps,
+        }
+        try:
+            self._capture = open_capture(target, cv2.CAP_V4L2, options)
+        except SourceLost:
+            raise SourceLost(_advice(settings.spec)) from None
+        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+
+    def read(self) -> Frame:
+        return _read(self._capture, self.name, self._settings)
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+class Stream:
+    """An MJPEG or RTSP stream by its URL."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.name = without_password(settings.spec)
+        options = {
+            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: _ANSWER_MS,
+            cv2.CAP_PROP_READ_TIMEOUT_MSEC: _ANSWER_MS,
+        }
+        try:
+            self._capture = open_capture(settings.spec, cv2.CAP_FFMPEG, options)
+        except SourceLost:
+            raise SourceLost(
+                f"the stream {self.name} does not open; check the address and that its server runs"
+            ) from None
+
+    def read(self) -> Frame:
+        return _read(self._capture, self.name, self._settings)
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+def _advice(spec: str) -> str:
+    """What is wrong with a V4L2 device that does not open, and what to do."""
+    path = Path(f"/dev/video{spec}" if spec.isdecimal() else spec)
+    if not path.exists():
+        return f"there is no camera {path}; plug it in, or choose one from: ls /dev/v4l/by-id/"
+    if not os.access(path, os.R_OK | os.W_OK):
+        return f"you may not use {path}; run: sudo usermod -aG video $USER, then log in again"
+    return f"the camera {path} does not open; see who holds it with: sudo fuser -v {path}"
+
+
+def without_password(url: str) -> str:
+    """The URL with the part before an @ of its host replaced by dots."""
+    return re.sub(r"(?<=://)[^/@]*@", "...@", url)
+
+
+def _read(capture: cv2.VideoCapture, name: str, settings: Settings) -> Frame:
+    found, picture = capture.read()
+    if not found:
+        raise SourceLost(f"{name} stopped delivering pictures")
+    return Frame(upright(picture, settings), time.monotonic())

@@ -1,0 +1,82 @@
+"""The settings are strict: what is wrong is named, with the nearest right thing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from edgeface.config import Config, load_config
+from edgeface.errors import ConfigError
+
+PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "edgeface.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[recognition]\ncooldwn = "10 s"', ["recognition.cooldwn", "recognition.cooldown"]),
+        ('cooldown = "10 s"', ["cooldown", "recognition.cooldown"]),
+        ("[recogniton]\nagree = 3", ["recogniton", "recognition"]),
+        ('[recognition]\ncooldown = "10 sec"', ["recognition.cooldown", '"10 s"']),
+        ("[recognition]\ncooldown = 10", ["recognition.cooldown", "unit", '"10 s"']),
+        ('[snapshots]\nsize = "200 MiB"', ["snapshots.size", "MB"]),
+        ("[recognition]\nagree = 9", ["recognition", "agree"]),
+        ("[recognition]\nfpir = 2", ["recognition", "fpir"]),
+        ("[source]\nrotation = 45", ["source.rotation", "45"]),
+        ('[source]\nwidth = "wide"', ["source.width", "int"]),
+        ("[mqtt]\nport = 1883", ["mqtt", "host"]),
+        ('[exec]\ncommand = ["reboot"]', ["exec", "full path"]),
+        ('[exec]\ncommand = "/bin/true; reboot"', ["exec.command"]),
+        ('[webhook]\nurl = "ftp://x"', ["webhook", "http"]),
+        ('[gpio]\npin = 17\nevents = ["recognised"]', ["gpio.events", "recognised"]),
+        ("source = 5", ["source", "[source]"]),
+        ("[source", ["not TOML"]),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, text: str, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text))
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_the_shipped_settings_hold_the_defaults() -> None:
+    shipped = load_config(PACKAGING / "edgeface.toml")
+    assert shipped.control is not None
+    assert shipped.source == Config().source
+    assert shipped.recognition == Config().recognition
+    assert shipped.mqtt is shipped.gpio is shipped.exec is shipped.webhook is None
+
+
+def test_what_the_shipped_settings_show_as_default_is_the_default(tmp_path: Path) -> None:
+    text = (PACKAGING / "edgeface.toml").read_text()
+    text = re.sub(r"(?m)^# (\w+ = )", r"\1", text)
+    text = re.sub(r"(?m)^# \[", "[", text)
+    shown = load_config(write(tmp_path, text))
+    assert shown.power == Config().power
+    assert shown.lockout == Config().lockout
+    assert shown.stdout == Config().stdout
+    examples = {"gallery", "model"}
+    for field in shown.recognition.__struct_fields__:
+        if field not in examples:
+            assert getattr(shown.recognition, field) == getattr(Config().recognition, field)
+    for name in ("mqtt", "webhook", "exec", "gpio", "snapshots"):
+        assert getattr(shown, name) is not None
+
+
+def test_config_check_says_yes_or_what_is_wrong(edgeface, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    good = edgeface("config", "check", PACKAGING / "edgeface.toml")
+    assert good.status == 0
+    bad = edgeface("config", "check", write(tmp_path, "[sourc]"))
+    assert bad.status == 2
+    assert "nearest is source" in bad.stderr
+    missing = edgeface("config", "check", tmp_path / "none.toml", "--json")
+    assert missing.status == 2
+    assert "there is no settings file" in missing.json["error"]

@@ -1,0 +1,220 @@
+"""`edgeface run` as a process: who is told, when, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jsonschema
+import numpy as np
+import pytest
+from helpers_service import PORTRAITS, Running, portrait_video
+
+from edgeface import events
+from edgeface.gallery import Gallery
+from edgeface.geometry import Box, overlap
+from edgeface.line import FaceLine
+from edgeface.verifier import FaceVerifier
+
+SHARED = Path(os.environ.get("EDGEFACE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
+WALKERS = SHARED / "data" / "walkers-1080p.mp4"
+SCHEMA = json.loads((Path(events.__file__).parent / events.SCHEMA_FILE).read_text())
+
+
+def run(gallery: Path, *arguments: str | Path) -> list[dict[str, Any]]:
+    """The events of a run that ends by itself, each checked against the schema."""
+    done = subprocess.run(
+        [sys.executable, "-m", "edgeface", "run", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "EDGEFACE_GALLERY": str(gallery)},
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    for event in found:
+        jsonschema.validate(event, SCHEMA)
+    return found
+
+
+def enroll(gallery: Path, **people: str) -> Path:
+    verifier = FaceVerifier(gallery)
+    for name, picture in people.items():
+        verifier.enroll(name, [PORTRAITS / f"{picture}.jpg"], force=True)
+    return gallery
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Path:
+    return enroll(tmp_path / "gallery.safetensors", barack="obama")
+
+
+def test_the_shipped_schema_is_the_code_s() -> None:
+    assert events.schema() == SCHEMA
+
+
+def test_a_known_and_an_unknown_person_are_each_told_once(tmp_path: Path, gallery: Path) -> None:
+    video = portrait_video(tmp_path / "v.avi", "obama2", "biden")
+    told = run(gallery, "--source", video)
+    assert Counter((e["type"], e["name"]) for e in told) == {
+        ("recognized", "barack"): 1,
+        ("unknown", None): 1,
+    }
+    known = next(e for e in told if e["name"])
+    assert known["score"] >= known["threshold"]
+    assert known["box"][0] < 480
+
+
+def test_an_empty_gallery_knows_nobody(tmp_path: Path) -> None:
+    video = portrait_video(tmp_path / "v.avi", "obama2", "biden")
+    told = run(tmp_path / "none.safetensors", "--source", video)
+    assert [e["type"] for e in told] == ["unknown", "unknown"]
+    assert len({e["track"] for e in told}) == 2
+
+
+def test_the_cooldown_passes_and_the_person_is_told_again(tmp_path: Path, gallery: Path) -> None:
+    video = portrait_video(tmp_path / "v.avi", "obama2", frames=100)  # five seconds
+    settings = tmp_path / "s.toml"
+    settings.write_text('[recognition]\ncooldown = "2 s"\nrecheck = "500 ms"\n')
+    told = run(gallery, "--source", video, "--config", settings)
+    assert [e["name"] for e in told] == ["barack"] * 3
+    assert len({e["track"] for e in told}) == 1
+
+
+def test_a_folder_of_pictures_is_judged_picture_by_picture(tmp_path: Path, gallery: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in ("obama2", "biden"):
+        shutil.copy(PORTRAITS / f"{name}.jpg", folder)
+    told = run(gallery, "--source", folder)
+    assert [e["name"] for e in told] == [None, "barack"]
+
+
+def test_frames_are_counted(tmp_path: Path, gallery: Path) -> None:
+    video = portrait_video(tmp_path / "v.avi", "obama2")
+    assert run(gallery, "--source", video, "--max-frames", "2") == []
+
+
+def test_a_source_that_cannot_be_is_one_sentence(edgeface) -> None:  # type: ignore[no-untyped-def]
+    done = edgeface("run", "--source", "/nowhere/video.mp4")
+    assert (done.status, done.stdout) == (2, "")
+    assert "there is no source /nowhere/video.mp4" in done.stderr
+
+
+def follow(line: FaceLine, frames: list[np.ndarray], start: Box) -> list[np.ndarray]:
+    """The embeddings of the face that is at `start` in the first frame."""
+    embeddings = []
+    for frame in frames:
+        face = max(line.detect(frame), key=lambda face: overlap(face.box, start))
+        if overlap(face.box, start) > 0.3:
+            start = face.box
+            embeddings.append(line.encode(frame, face).embedding)
+    return embeddings
+
+
+@pytest.mark.skipif(not WALKERS.exists(), reason="the walkers video is not at hand")
+def test_walkers_are_told_once_under_a_stable_track_and_nobody_by_another_s_name(
+    tmp_path: Path,
+) -> None:
+    capture = cv2.VideoCapture(str(WALKERS))
+    frames = [capture.read()[1] for _ in range(10)][::3]
+    line = FaceLine()
+    starts = {"red": Box(660, 561, 80, 80), "blue": Box(917, 647, 73, 73)}
+    with Gallery.changing(tmp_path / "g.gallery", line.model) as gallery:
+        for name, start in starts.items():
+            gallery.add(name, follow(line, frames, start))
+    told = run(tmp_path / "g.gallery", "--source", WALKERS)
+    assert Counter(e["name"] for e in told if e["name"]) == {"red": 1, "blue": 1}
+    assert len({e["track"] for e in told}) == len(told) >= 6
+    # Both are where they were enrolled from, so nobody else bears their names.
+    for event in told:
+        if event["name"]:
+            assert overlap(Box(*event["box"]), starts[event["name"]]) > 0.05
+    strangers = run(tmp_path / "none.safetensors", "--source", WALKERS)
+    assert len(strangers) >= 7
+    assert all(e["type"] == "unknown" for e in strangers)
+
+
+def live(tmp_path: Path, *names: str, extra: str = "") -> str:
+    """Settings that watch a looped video at its own speed."""
+    video = portrait_video(tmp_path / "live.avi", *names)
+    return f'[source]\nspec = "{video}"\npace = "own"\nloop = true\n{extra}'
+
+
+def test_it_ends_with_success_soon_after_sigterm(tmp_path: Path, gallery: Path) -> None:
+    with Running(tmp_path, live(tmp_path, "obama2")).ready() as service:
+        service.until(lambda: service.of("recognized"))
+        began = time.monotonic()
+        assert service.stop() == 0
+        assert time.monotonic() - began < 10
+        assert not service.socket.exists()
+
+
+def test_a_new_enrollment_beside_it_takes_effect(tmp_path: Path) -> None:
+    with Running(tmp_path, live(tmp_path, "obama2")).ready() as service:
+        service.until(lambda: service.of("unknown"))
+        enroll(service.gallery, barack="obama")
+        service.until(lambda: service.of("recognized"))
+        assert service.of("recognized")[0]["name"] == "barack"
+
+
+def test_sighup_applies_good_settings_and_refuses_wrong_ones(tmp_path: Path, gallery: Path) -> None:
+    settings = live(tmp_path, "obama2")
+    with Running(tmp_path, settings).ready() as service:
+        service.until(lambda: service.of("recognized"))
+        service.write(settings.replace("[source]", "[sorce]"))
+        service.process.send_signal(signal.SIGHUP)
+        service.until(lambda: any("stay as they were" in line for line in service.errors))
+        assert "nearest is source" in "".join(service.errors)
+        other = portrait_video(tmp_path / "other.avi", "biden")
+        service.write(f'[source]\nspec = "{other}"\npace = "own"\nloop = true\n')
+        service.process.send_signal(signal.SIGHUP)
+        service.until(lambda: service.of("unknown"))
+        assert service.of("unknown")[0]["source"] == "other.avi"
+
+
+def test_systemd_is_told_ready_alive_and_stopping(tmp_path: Path, gallery: Path) -> None:
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(tmp_path / "notify"))
+    manager.settimeout(20)
+    environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "600000"}
+    with Running(tmp_path, live(tmp_path, "obama2"), **environment) as service:
+        assert manager.recv(200) == b"READY=1"
+        heard = [manager.recv(200) for _ in range(8)]
+        assert heard.count(b"WATCHDOG=1") >= 5
+        assert any(text.startswith(b"STATUS=watching ") for text in heard)
+        service.process.send_signal(signal.SIGTERM)
+        while manager.recv(200) != b"STOPPING=1":
+            pass
+        assert service.stop() == 0
+
+
+def test_a_stopped_loop_does_not_feed_the_watchdog(tmp_path: Path, gallery: Path) -> None:
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(tmp_path / "notify"))
+    manager.settimeout(20)
+    pipe = tmp_path / "pipe.avi"
+    os.mkfifo(pipe)  # opening it waits for ever: a loop that hangs in a driver
+    environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "300000"}
+    with Running(tmp_path, live(tmp_path, "obama2"), **environment) as service:
+        while manager.recv(200) != b"WATCHDOG=1":
+            pass
+        service.write(f'[source]\nspec = "{pipe}"\n')
+        service.process.send_signal(signal.SIGHUP)
+        while not manager.recv(200).startswith(b"RELOADING"):
+            pass
+        manager.settimeout(2)
+        with pytest.raises(TimeoutError):
+            manager.recv(200)
+        service.process.kill()

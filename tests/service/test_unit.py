@@ -1,0 +1,125 @@
+"""The systemd unit: accepted, strict, and written for the environment that it is installed from."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgeface.service.install import install, uninstall
+
+PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
+ANALYZE = shutil.which("systemd-analyze")
+needs_systemd = pytest.mark.skipif(
+    ANALYZE is None, reason="no systemd-analyze; install it with: apt install systemd"
+)
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    install(tmp_path)
+    return tmp_path
+
+
+def unit(root: Path) -> Path:
+    return root / "etc/systemd/system/edgeface.service"
+
+
+def test_it_runs_the_program_of_this_environment(installed: Path) -> None:
+    start = re.search(r"ExecStart=(\S+)(.*)", unit(installed).read_text())
+    assert start is not None
+    assert start[1].startswith(sys.prefix)
+    assert start[2].endswith("run --config /etc/edgeface/edgeface.toml")
+    assert "@" not in re.sub(r"@(system-service|privileged|resources)", "", start[0])
+
+
+@needs_systemd
+def test_systemd_finds_nothing_wrong(installed: Path) -> None:
+    assert ANALYZE is not None
+    done = subprocess.run(
+        [ANALYZE, "verify", unit(installed)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_systemd
+@pytest.mark.parametrize("network", [False, True])
+def test_little_is_exposed(installed: Path, network: bool) -> None:
+    assert ANALYZE is not None
+    if network:  # a drop-in's text, as systemd reads it after the unit's own
+        unit(installed).write_text(
+            unit(installed).read_text() + (PACKAGING / "network.conf").read_text()
+        )
+    done = subprocess.run(
+        [ANALYZE, "security", "--offline=true", "--no-pager", unit(installed)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    score = re.search(r"exposure level for edgeface.service: ([\d.]+)", done.stdout)
+    assert score is not None, done.stderr
+    assert float(score[1]) <= (1.5 if network else 1.0)
+
+
+def test_the_network_is_there_only_when_something_needs_it(installed: Path) -> None:
+    drop_in = installed / "etc/systemd/system/edgeface.service.d/network.conf"
+    settings = installed / "etc/edgeface/edgeface.toml"
+    assert not drop_in.exists()
+    for text in ('[mqtt]\nhost = "x"', '[webhook]\nurl = "http://x"', '[source]\nspec="rtsp://x"'):
+        settings.write_text(text)
+        install(installed)
+        assert "PrivateNetwork=no" in drop_in.read_text()
+        settings.write_text("")
+        install(installed)
+        assert not drop_in.exists()
+
+
+def test_gpio_is_seen_and_switched_off_only_where_it_is_used(installed: Path) -> None:
+    drop_in = installed / "etc/systemd/system/edgeface.service.d/gpio.conf"
+    assert not drop_in.exists()
+    (installed / "etc/edgeface/edgeface.toml").write_text("[gpio]\npin = 17\n")
+    install(installed)
+    assert re.search(rf"ExecStopPost=-{sys.prefix}\S+ service outputs-off", drop_in.read_text())
+
+
+def test_a_gallery_key_is_handed_over_where_there_is_one(installed: Path) -> None:
+    drop_in = installed / "etc/systemd/system/edgeface.service.d/key.conf"
+    assert not drop_in.exists()
+    (installed / "etc/edgeface/credentials/gallery-key").write_text("00" * 32)
+    install(installed)
+    assert "LoadCredential=edgeface-gallery-key:" in drop_in.read_text()
+
+
+def test_settings_survive_another_installation_and_the_removal(installed: Path) -> None:
+    settings = installed / "etc/edgeface/edgeface.toml"
+    settings.write_text('[source]\nspec = "0"\n')
+    install(installed)
+    assert settings.read_text() == '[source]\nspec = "0"\n'
+    uninstall(installed)
+    assert not unit(installed).exists()
+    assert settings.exists()
+
+
+def test_the_command_says_what_it_wrote_and_removed(edgeface, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    done = edgeface("service", "install", "--root", tmp_path)
+    assert done.status == 0
+    assert f"wrote {unit(tmp_path)}" in done.stdout
+    done = edgeface("service", "uninstall", "--root", tmp_path)
+    assert f"removed {unit(tmp_path)}" in done.stdout
+
+
+def test_every_hardening_line_says_what_it_protects() -> None:
+    explained = False
+    for line in (PACKAGING / "edgeface.service").read_text().splitlines():
+        if line.startswith("#"):
+            explained = True
+        elif not line:
+            explained = False
+        elif re.match(
+            r"(Protect|Private|Restrict|Lock|NoNew|System|Device|Capab|Memory|IPA)", line
+        ):
+            assert explained, line

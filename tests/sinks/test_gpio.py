@@ -1,0 +1,102 @@
+"""The GPIO output on gpiozero's own mock pins."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from helpers_sinks import event, wait_until
+
+from edgeface.config import Gpio as Settings
+from edgeface.sinks import Outlet
+from edgeface.sinks.gpio import Gpio
+from edgeface.units import Seconds
+
+gpiozero = pytest.importorskip("gpiozero", reason="gpiozero is not installed")
+
+
+@pytest.fixture
+def pin() -> Iterator[Any]:
+    from gpiozero.pins.mock import MockFactory
+
+    before = gpiozero.Device.pin_factory
+    gpiozero.Device.pin_factory = MockFactory()
+    yield gpiozero.Device.pin_factory.pin(17)
+    gpiozero.Device.pin_factory.reset()
+    gpiozero.Device.pin_factory = before
+
+
+def outlet(kind: type[Gpio] = Gpio, **settings: Any) -> Outlet:
+    chosen = Settings(pin=17, pulse=Seconds(0.3), **settings)
+    return Outlet(lambda: kind(chosen), "gpio", chosen.events, 10)
+
+
+def test_a_recognition_gives_a_pulse_of_the_set_length(pin: Any) -> None:
+    door = outlet()
+    wait_until(lambda: pin.function == "output")
+    door.put(event())
+    wait_until(lambda: pin.state == 1)
+    wait_until(lambda: pin.state == 0)
+    on, off = pin.states[-2:]
+    assert (on.state, off.state) == (1, 0)
+    assert off.timestamp == pytest.approx(0.3, abs=0.15)  # mock pins count from the last change
+    door.close()
+
+
+def test_nothing_opens_for_a_stranger_or_for_somebody_not_listed(pin: Any) -> None:
+    door = outlet(people=("ada",))
+    door.put(event("unknown", None))
+    door.put(event(name="bob"))
+    wait_until(lambda: door.delivered == 1)
+    assert all(state.state == 0 for state in pin.states)
+    door.close()
+
+
+def test_nothing_opens_for_a_recognition_of_long_ago(pin: Any) -> None:
+    door = outlet()
+    then = (datetime.now(UTC) - timedelta(seconds=10)).isoformat()
+    door.put(msgspec.structs.replace(event(), time=then))
+    wait_until(lambda: door.delivered == 1)
+    assert all(state.state == 0 for state in pin.states)
+    door.close()
+
+
+def test_the_output_is_off_after_the_service_ends_in_the_middle_of_a_pulse(pin: Any) -> None:
+    door = outlet()
+    door.put(event())
+    wait_until(lambda: pin.state == 1)
+    door.close()
+    assert pin.states[-1].state == 0
+
+
+def test_an_output_that_is_on_when_low_rests_high(pin: Any) -> None:
+    door = outlet(active_high=False)
+    wait_until(lambda: pin.function == "output")
+    assert pin.state == 1
+    door.put(event())
+    wait_until(lambda: pin.state == 0)
+    wait_until(lambda: pin.state == 1)
+    door.close()
+
+
+class Crashing(Gpio):
+    """Breaks while the output is on."""
+
+    def idle(self) -> float:
+        if self._off_at is not None:
+            raise RuntimeError("the driver broke")
+        return super().idle()
+
+
+def test_the_output_is_off_after_the_sink_crashes_in_the_middle_of_a_pulse(pin: Any) -> None:
+    door = outlet(Crashing)
+    door.put(event())
+    wait_until(lambda: any(state.state for state in pin.states))
+    wait_until(lambda: pin.state == 0)
+    time.sleep(0.05)
+    assert pin.state == 0
+    door.close()

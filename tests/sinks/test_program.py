@@ -1,0 +1,54 @@
+"""A program of the owner's gets each event on stdin, and cannot hold anything up."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from helpers_sinks import event, wait_until
+
+from edgeface.config import Exec as Settings
+from edgeface.sinks import Outlet
+from edgeface.sinks.program import Program
+from edgeface.units import Seconds
+
+
+def script(tmp_path: Path, body: str) -> str:
+    path = tmp_path / "program"
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def run(settings: Settings, *names: str) -> Outlet:
+    outlet = Outlet(lambda: Program(settings), "exec", settings.events, 10)
+    for name in names:
+        outlet.put(event(name=name))
+    wait_until(lambda: outlet.delivered == len(names), 20)
+    outlet.close()
+    return outlet
+
+
+def test_the_event_comes_on_stdin_and_arguments_are_no_shell_text(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    program = script(tmp_path, f'cat >> {out}; printf "%s\\n" "$1" >> {out}')
+    run(Settings(command=(program, "$(touch /tmp/never); *")), "ada", "bob")
+    lines = out.read_text().splitlines()
+    assert [json.loads(lines[i])["name"] for i in (0, 2)] == ["ada", "bob"]
+    assert lines[1] == "$(touch /tmp/never); *"
+
+
+def test_a_program_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    program = script(tmp_path, f"(sleep 2; touch {mark}) & sleep 60")
+    run(Settings(command=(program,), timeout=Seconds(0.3)), "ada")
+    time.sleep(2.2)
+    assert not mark.exists()
+
+
+def test_a_program_that_is_missing_or_fails_or_reads_nothing_loses_only_its_event(
+    tmp_path: Path,
+) -> None:
+    run(Settings(command=("/nowhere/program",)), "ada", "bob")
+    run(Settings(command=(script(tmp_path, "exit 3"),)), "ada", "bob")

@@ -1,0 +1,60 @@
+"""The snapshot folder stays within its size and age, and touches nothing else in it."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from helpers_sinks import event
+
+from edgeface.config import Snapshots as Settings
+from edgeface.sinks import SinkError
+from edgeface.sinks.snapshots import Snapshots
+from edgeface.units import Bytes, Seconds
+
+
+def picture(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 255, (64, 64, 3), np.uint8)
+
+
+def test_a_snapshot_is_a_picture_named_after_when_who_and_which_event(tmp_path: Path) -> None:
+    sink = Snapshots(Settings(folder=str(tmp_path / "s")))
+    sink.deliver(event(name="Ada L/../x"), picture())
+    (path,) = (tmp_path / "s").iterdir()
+    assert "Ada_L____x" in path.name
+    assert cv2.imread(str(path)).shape == (64, 64, 3)
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_the_folder_keeps_the_newest_within_its_size(tmp_path: Path) -> None:
+    sink = Snapshots(Settings(folder=str(tmp_path), size=Bytes(20_000)))
+    (tmp_path / "mine.jpg").write_bytes(b"x" * 50_000)
+    for seed in range(20):
+        sink.deliver(event(), picture(seed))
+        time.sleep(0.002)  # the names begin with the time in milliseconds
+    ours = [path for path in tmp_path.iterdir() if path.name != "mine.jpg"]
+    assert 1 <= len(ours) < 20
+    assert sum(path.stat().st_size for path in ours) <= 20_000
+    assert (tmp_path / "mine.jpg").exists()
+
+
+def test_old_pictures_go_without_a_new_event(tmp_path: Path) -> None:
+    sink = Snapshots(Settings(folder=str(tmp_path), age=Seconds(60)))
+    sink.deliver(event(), picture())
+    (path,) = tmp_path.iterdir()
+    sink.idle()
+    assert path.exists()
+    os.utime(path, (time.time() - 100,) * 2)
+    sink.idle()
+    assert not path.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_tried_again_later(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    sink = Snapshots(Settings(folder=str(tmp_path / "file")))
+    with pytest.raises(SinkError):
+        sink.deliver(event(), picture())

@@ -1,0 +1,70 @@
+"""What the tests of sources share: pictures with a number in them, and a server of MJPEG."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+def numbered(number: int, width: int = 96, height: int = 64) -> np.ndarray:
+    """A picture whose brightness is `number`, so that frames can be told apart."""
+    return np.full((height, width, 3), number, np.uint8)
+
+
+def write_video(path: Path, frames: int, fps: float = 25.0) -> Path:
+    """An MJPG file of frames 0, 10, 20, ... in brightness."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (96, 64))
+    for number in range(frames):
+        writer.write(numbered(number * 10 % 250))
+    writer.release()
+    return path
+
+
+class MjpegServer:
+    """Serves a counter as MJPEG over HTTP on a port of its own, can be cut and restored."""
+
+    def __init__(self, port: int = 0) -> None:
+        served = self
+        self.clients: list[socket.socket] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                served.clients.append(self.connection)
+                self.send_response(200)
+                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+                self.end_headers()
+                try:
+                    for number in range(1_000_000):
+                        data = cv2.imencode(".jpg", numbered(number % 200))[1].tobytes()
+                        head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}"
+                        self.wfile.write(head.encode() + b"\r\n\r\n" + data + b"\r\n")
+                        time.sleep(0.01)
+                except OSError:
+                    pass
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            allow_reuse_address = True
+
+        self._server = Server(("127.0.0.1", port), Handler)
+        self.port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}/stream.mjpg"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def cut(self) -> None:
+        """End every connection and refuse new ones."""
+        self._server.shutdown()
+        self._server.server_close()
+        for client in self.clients:
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
