@@ -81,6 +81,7 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, required=True, help="folder of live clips")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=100, help="sequences of each kind")
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of an attack")
     parser.add_argument("--first", type=int, default=0, help="number of the first sequence")
     parser.add_argument("kinds", nargs="*", default=["live", *KINDS])
     options = parser.parse_args()
@@ -142,7 +143,7 @@ def _attacks(kind: str, options: argparse.Namespace, witness: Witness) -> None:
                 continue
             eyes = behind, eye_holes(framed, faces[0], FaceMesh(1))
             show = lambda time, framed=framed: framed  # noqa: E731
-        shots = play(script, show, random, rate=RATE, eyes=eyes)
+        shots = play(script, show, random, seconds=options.seconds, rate=RATE, eyes=eyes)
         samples = witness.watch((shot.time, shot.picture) for shot in shots)
         if samples:
             save(path, samples)

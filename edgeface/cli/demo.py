@@ -37,6 +37,7 @@ def command(model: Path | None, as_json: bool) -> int:
             + ("" if one.right else "   WRONG")
         )
     tried = list(run_attempts(PORTRAITS / "obama2.jpg"))
+    right = [one.right for one in shown] + [one.right for one in tried]
     if as_json:
         decisions = [
             {
@@ -56,11 +57,11 @@ def command(model: Path | None, as_json: bool) -> int:
                 f"alive?    {attempt.image:33} {attempt.verdict.liveness:12} "
                 f"{attempt.verdict.reason}" + ("" if attempt.right else "   WRONG")
             )
-        right = [one.right for one in (*shown, *tried)]
         click.echo(
-            f"{len(right)} decisions, {right.count(False)} wrong, {time.perf_counter() - started:.1f} s"
+            f"{len(right)} decisions, {right.count(False)} wrong, "
+            f"{time.perf_counter() - started:.1f} s"
         )
-    return YES if all(one.right for one in (*shown, *tried)) else ERROR
+    return YES if all(right) else ERROR
 
 
 def _attempt(tried: Tried) -> dict[str, object]:
