@@ -13,13 +13,21 @@ import click
 from edgeface.cli import NO, YES, print_json
 from edgeface.service.client import ask
 
-live = click.option("--live", is_flag=True, help="Ask the running service's camera.")
+at_camera = click.option(
+    "--live", "at_camera", is_flag=True, help="Ask the running service's camera."
+)
 within = click.option(
     "--within",
     type=click.FloatRange(0, 300, min_open=True),
     default=None,
     help="With --live: seconds to wait (5; to enroll 60).",
 )
+
+
+def check(at_camera: bool, pictures: object, argument: str) -> None:
+    """A usage error unless there is either a picture or --live."""
+    if at_camera == bool(pictures):
+        raise click.UsageError(f"give either {argument} or --live")
 
 
 def verify(name: str, seconds: float | None, as_json: bool) -> int:
