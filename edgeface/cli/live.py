@@ -6,12 +6,12 @@ exit status. The camera stays the service's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from edgeface.cli import NO, YES, print_json
-from edgeface.service.client import ask
 
 at_camera = click.option(
     "--live", "at_camera", is_flag=True, help="Ask the running service's camera."
@@ -33,7 +33,7 @@ def check(at_camera: bool, pictures: object, argument: str) -> None:
 def verify(name: str, seconds: float | None, as_json: bool) -> int:
     """Is the person before the camera NAME? YES or NO."""
     limit = seconds or 5.0
-    answer = ask({"command": "verify", "name": name, "within": limit}, limit)
+    answer = _ask({"command": "verify", "name": name, "within": limit}, limit)
     if as_json:
         print_json(answer)
     elif not answer["seen"]:
@@ -50,7 +50,7 @@ def verify(name: str, seconds: float | None, as_json: bool) -> int:
 def identify(seconds: float | None, as_json: bool) -> int:
     """Who is before the camera? YES if anyone was recognized."""
     limit = seconds or 5.0
-    answer = ask({"command": "identify", "within": limit}, limit)
+    answer = _ask({"command": "identify", "within": limit}, limit)
     if as_json:
         print_json(answer)
     else:
@@ -68,7 +68,7 @@ def enroll(name: str, seconds: float | None, as_json: bool) -> int:
     def guide(state: dict[str, Any]) -> None:
         click.echo(f"[{state['good']} of {state['wanted']}] {state['message']}", err=True)
 
-    answer = ask({"command": "enroll", "name": name, "within": limit}, limit + 10, guide)
+    answer = _ask({"command": "enroll", "name": name, "within": limit}, limit + 10, guide)
     if as_json:
         print_json(answer)
     else:
@@ -77,3 +77,12 @@ def enroll(name: str, seconds: float | None, as_json: bool) -> int:
             f"{answer['templates']} templates in all"
         )
     return YES
+
+
+def _ask(
+    request: dict[str, Any], limit: float, progress: Callable[[dict[str, Any]], None] | None = None
+) -> dict[str, Any]:
+    """Imported here, since a look at a picture should not pay for the service's settings."""
+    from edgeface.service.client import ask
+
+    return ask(request, limit, progress)
