@@ -51,6 +51,11 @@ crowd: .venv-tools/.ready
 	.venv-tflite/bin/pip install $(PIP_QUIET) --no-deps --editable .
 	touch $@
 
+# The shipped model again, byte for byte, from the pinned source and the recorded numbers.
+models: .venv-tools/.ready
+	.venv-tools/bin/convert-model facenet -o models/facenet-int8.tflite \
+		--observations models/facenet-observations.json --population models/facenet-population.json
+
 clean:
 	rm -rf .venv .venv-tools .venv-tflite .cache build dist *.egg-info
 

@@ -127,16 +127,6 @@ def test_a_damaged_gallery_decides_nothing(enrolled: CommandLine) -> None:
         assert enrolled.gallery.read_bytes() == damaged
 
 
-def test_a_restored_gallery_decides_nothing_before_it_was_told(enrolled: CommandLine) -> None:
-    enrolled("enroll", "collins", COLLINS)
-    flip_a_bit(enrolled.gallery)
-    told = enrolled("verify", "obama", OBAMA2)
-    assert told.status == 2
-    assert "restored" in told.stderr
-    assert enrolled("verify", "obama", OBAMA2).status == 0
-    assert [p["name"] for p in enrolled("list", "--json").json["people"]] == ["obama"]
-
-
 def a_file(content: bytes) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         path = folder / "bad.jpg"

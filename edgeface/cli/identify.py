@@ -6,26 +6,36 @@ from pathlib import Path
 
 import click
 
-from edgeface.cli import NO, YES, options, print_json
+from edgeface.cli import NO, YES, live, options, print_json
 from edgeface.verifier import FaceVerifier
 
 
 @click.command("identify")
-@click.argument("image", type=options.IMAGE)
+@click.argument("image", type=options.IMAGE, required=False)
+@live.at_camera
+@live.within
 @options.fpir
 @options.gallery
 @options.key_file
 @options.model
 @options.as_json
 def command(
-    image: Path,
+    image: Path | None,
+    at_camera: bool,
+    within: float | None,
     fpir: float,
     gallery: Path | None,
     key_file: Path | None,
     model: Path | None,
     as_json: bool,
 ) -> int:
-    """Who is in IMAGE, face by face? Exit 0 if anyone was recognized, 1 if nobody."""
+    """Who is in IMAGE, face by face? Exit 0 if anyone was recognized, 1 if nobody.
+
+    With --live, and no IMAGE, the running service looks through its camera.
+    """
+    live.check(at_camera, image, "IMAGE")
+    if image is None:
+        return live.identify(within, as_json)
     found = FaceVerifier(gallery, model, key_file=key_file).identify(image, fpir=fpir)
     if as_json:
         faces = [

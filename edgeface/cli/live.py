@@ -6,14 +6,16 @@ exit status. The camera stays the service's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from edgeface.cli import NO, YES, print_json
-from edgeface.service.client import ask
 
-live = click.option("--live", is_flag=True, help="Ask the running service's camera.")
+at_camera = click.option(
+    "--live", "at_camera", is_flag=True, help="Ask the running service's camera."
+)
 within = click.option(
     "--within",
     type=click.FloatRange(0, 300, min_open=True),
@@ -22,10 +24,16 @@ within = click.option(
 )
 
 
+def check(at_camera: bool, pictures: object, argument: str) -> None:
+    """A usage error unless there is either a picture or --live."""
+    if at_camera == bool(pictures):
+        raise click.UsageError(f"give either {argument} or --live")
+
+
 def verify(name: str, seconds: float | None, as_json: bool) -> int:
     """Is the person before the camera NAME? YES or NO."""
     limit = seconds or 5.0
-    answer = ask({"command": "verify", "name": name, "within": limit}, limit)
+    answer = _ask({"command": "verify", "name": name, "within": limit}, limit)
     if as_json:
         print_json(answer)
     elif not answer["seen"]:
@@ -42,7 +50,7 @@ def verify(name: str, seconds: float | None, as_json: bool) -> int:
 def identify(seconds: float | None, as_json: bool) -> int:
     """Who is before the camera? YES if anyone was recognized."""
     limit = seconds or 5.0
-    answer = ask({"command": "identify", "within": limit}, limit)
+    answer = _ask({"command": "identify", "within": limit}, limit)
     if as_json:
         print_json(answer)
     else:
@@ -60,7 +68,7 @@ def enroll(name: str, seconds: float | None, as_json: bool) -> int:
     def guide(state: dict[str, Any]) -> None:
         click.echo(f"[{state['good']} of {state['wanted']}] {state['message']}", err=True)
 
-    answer = ask({"command": "enroll", "name": name, "within": limit}, limit + 10, guide)
+    answer = _ask({"command": "enroll", "name": name, "within": limit}, limit + 10, guide)
     if as_json:
         print_json(answer)
     else:
@@ -69,3 +77,12 @@ def enroll(name: str, seconds: float | None, as_json: bool) -> int:
             f"{answer['templates']} templates in all"
         )
     return YES
+
+
+def _ask(
+    request: dict[str, Any], limit: float, progress: Callable[[dict[str, Any]], None] | None = None
+) -> dict[str, Any]:
+    """Imported here, since a look at a picture should not pay for the service's settings."""
+    from edgeface.service.client import ask
+
+    return ask(request, limit, progress)

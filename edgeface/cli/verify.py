@@ -6,14 +6,16 @@ from pathlib import Path
 
 import click
 
-from edgeface.cli import NO, YES, options, print_json
+from edgeface.cli import NO, YES, live, options, print_json
 from edgeface.line import Timings
 from edgeface.verifier import FaceVerifier
 
 
 @click.command("verify")
 @click.argument("name")
-@click.argument("image", type=options.IMAGE)
+@click.argument("image", type=options.IMAGE, required=False)
+@live.at_camera
+@live.within
 @options.far
 @options.gallery
 @options.key_file
@@ -21,14 +23,22 @@ from edgeface.verifier import FaceVerifier
 @options.as_json
 def command(
     name: str,
-    image: Path,
+    image: Path | None,
+    at_camera: bool,
+    within: float | None,
     far: float,
     gallery: Path | None,
     key_file: Path | None,
     model: Path | None,
     as_json: bool,
 ) -> int:
-    """Is the main face of IMAGE the enrolled person NAME? Exit 0 if so, 1 if not."""
+    """Is the main face of IMAGE the enrolled person NAME? Exit 0 if so, 1 if not.
+
+    With --live, and no IMAGE, the running service looks through its camera.
+    """
+    live.check(at_camera, image, "IMAGE")
+    if image is None:
+        return live.verify(name, within, as_json)
     timings = Timings()
     decision = FaceVerifier(gallery, model, key_file=key_file).verify(
         name, image, far=far, timings=timings
