@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from conftest import CHECKOUT, SHARED
+from conftest import CHECKOUT, PORTRAITS, SHARED, CommandLine
 from edgeface.detect import Detector, Face
 from edgeface.geometry import Box, Point
 from edgeface.liveness import Liveness, LivenessJudge, LivenessVerdict, Profile, Sampler, may_pass
@@ -401,3 +401,16 @@ def test_a_grid_over_a_speaking_face_is_a_screen(scene: Any, sampler: Sampler) -
         screen = np.clip(animated.speaking(t) + grid, 0, 255).astype(np.uint8)
         verdict = judge.take(t, sampler.sample(t, screen, face), face)
     assert verdict.liveness is Liveness.SPOOF
+
+
+def test_the_demo_shows_a_living_face_and_a_photo(edgeface: CommandLine) -> None:
+    living, photo = edgeface("demo", "--json").json["liveness"]
+    assert living["liveness"] == "live"
+    assert photo["liveness"] != "live"
+
+
+def test_verifying_a_still_says_that_liveness_was_not_judged(edgeface: CommandLine) -> None:
+    edgeface("enroll", "ann", PORTRAITS / "obama.jpg")
+    done = edgeface("verify", "ann", PORTRAITS / "obama2.jpg", "--json")
+    assert done.json["liveness"] == "not judged"
+    assert "liveness not judged" in edgeface("verify", "ann", PORTRAITS / "obama2.jpg").stdout
