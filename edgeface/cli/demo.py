@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from edgeface.cli import ERROR, YES, options, print_json
-from edgeface.demo import ENROLLED, run_demo
+from edgeface.demo import ENROLLED, PORTRAITS, run_demo
+from edgeface.liveness.demo import Tried, run_attempts
 
 
 @click.command("demo")
@@ -35,6 +36,8 @@ def command(model: Path | None, as_json: bool) -> int:
             f"score {decision.score:6.3f}, threshold {decision.threshold:.3f}"
             + ("" if one.right else "   WRONG")
         )
+    tried = list(run_attempts(PORTRAITS / "obama2.jpg"))
+    right = [one.right for one in shown] + [one.right for one in tried]
     if as_json:
         decisions = [
             {
@@ -47,8 +50,24 @@ def command(model: Path | None, as_json: bool) -> int:
             }
             for one in shown
         ]
-        print_json({"decisions": decisions})
+        print_json({"decisions": decisions, "liveness": [_attempt(one) for one in tried]})
     else:
-        wrong = sum(not one.right for one in shown)
-        click.echo(f"{len(shown)} decisions, {wrong} wrong, {time.perf_counter() - started:.1f} s")
-    return YES if all(one.right for one in shown) else ERROR
+        for attempt in tried:
+            click.echo(
+                f"alive?    {attempt.image:33} {attempt.verdict.liveness:12} "
+                f"{attempt.verdict.reason}" + ("" if attempt.right else "   WRONG")
+            )
+        click.echo(
+            f"{len(right)} decisions, {right.count(False)} wrong, "
+            f"{time.perf_counter() - started:.1f} s"
+        )
+    return YES if all(right) else ERROR
+
+
+def _attempt(tried: Tried) -> dict[str, object]:
+    return {
+        "image": tried.image,
+        "liveness": str(tried.verdict.liveness),
+        "reason": tried.verdict.reason,
+        "scores": {name: round(score, 2) for name, score in vars(tried.verdict.scores).items()},
+    }

@@ -50,6 +50,7 @@ def command(
                 "score": decision.score,
                 "threshold": decision.threshold,
                 "name": decision.name,
+                "liveness": "not judged",  # one picture cannot tell a person from a photo
                 "latency_ms": timings.as_dict(),
             }
         )
@@ -57,6 +58,6 @@ def command(
         answer, sign = ("yes", ">=") if decision.match else ("no", "<")
         click.echo(
             f"{answer}: {image} against {decision.name}, "
-            f"score {decision.score:.3f} {sign} {decision.threshold:.3f}"
+            f"score {decision.score:.3f} {sign} {decision.threshold:.3f}; liveness not judged"
         )
     return YES if decision.match else NO

@@ -1,0 +1,37 @@
+"""Liveness: whether a face before the camera is a living person's (presentation attack detection).
+
+Takes in tracked faces, hands on verdicts; a match opens a door only where `may_pass` says so.
+See docs/liveness.md for what gets in all the same.
+"""
+
+from __future__ import annotations
+
+from edgeface.liveness.challenge import Challenge, State, Status
+from edgeface.liveness.cues import CueScores
+from edgeface.liveness.judge import Liveness, LivenessJudge, LivenessVerdict, Profile
+from edgeface.liveness.sample import Sample, Sampler
+
+__all__ = [
+    "Challenge",
+    "CueScores",
+    "Liveness",
+    "LivenessJudge",
+    "LivenessVerdict",
+    "Profile",
+    "Sample",
+    "Sampler",
+    "State",
+    "Status",
+    "may_pass",
+]
+
+
+def may_pass(
+    profile: Profile, verdict: LivenessVerdict | None, challenge: Status | None = None
+) -> bool:
+    """Whether a match may count as far as liveness goes; what is missing counts against it."""
+    if not profile.judged:
+        return True
+    if verdict is None or verdict.liveness is not Liveness.LIVE:
+        return False
+    return not profile.challenged or (challenge is not None and challenge.state is State.PASSED)

@@ -1,0 +1,142 @@
+"""Judge: whether a tracked face is a living one.
+
+Takes in the frames of one track, at most ten a second, hands on a `LivenessVerdict`: live, spoof or
+undetermined, with the cues' scores. It knows nothing of names, and fails closed: what was not shown
+to be alive is undetermined, and undetermined opens no door.
+
+Terms and measures follow ISO/IEC 30107-3: a presentation attack that is taken for live counts
+towards APCER, a living person who is not counts towards BPCER.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field, replace
+
+from edgeface.detect import Face
+from edgeface.geometry import overlap
+from edgeface.liveness.cues import CueScores, Evidence, alive, flat
+from edgeface.liveness.register import Anchor
+from edgeface.liveness.sample import Sample, Sampler
+from edgeface.liveness.surface import GRID_NEEDED, Surface
+from edgeface.pictures import Picture
+
+STEP = 0.09  # seconds: looks closer together tell little more
+_ANCHOR_AGE = 1.2  # seconds after which the next look becomes what later ones are laid over
+_GAP = 0.5  # seconds unseen after which it may be somebody else
+_LOST = 3  # looks in a row that cannot be laid over the anchor: something else is there
+_HOLD = 5.0  # seconds that `live` stands after the last proof
+
+
+class Liveness(enum.StrEnum):
+    """What a track was found to be."""
+
+    LIVE = "live"
+    SPOOF = "spoof"
+    UNDETERMINED = "undetermined"
+
+
+class Profile(enum.StrEnum):
+    """How much is asked of a face before a match counts."""
+
+    CONVENIENCE = "convenience"
+    STANDARD = "standard"
+    HIGH_SECURITY = "high_security"
+
+    @property
+    def judged(self) -> bool:
+        """Whether liveness is judged at all."""
+        return self is not Profile.CONVENIENCE
+
+    @property
+    def challenged(self) -> bool:
+        """Whether a challenge must be passed besides."""
+        return self is Profile.HIGH_SECURITY
+
+
+@dataclass(frozen=True)
+class LivenessVerdict:
+    """time: of the newest look, seconds; since: from when on it is surely the same thing before
+    the camera (looks at an identity from before must not count); reason: for a person to read."""
+
+    liveness: Liveness
+    time: float
+    since: float
+    reason: str
+    scores: CueScores = field(default_factory=CueScores)
+
+
+class LivenessJudge:
+    """Judges one track. Judges may share a `Sampler`; one thread at a time."""
+
+    def __init__(self, sampler: Sampler | None = None) -> None:
+        self._given = sampler
+        self._sampler: Sampler | None = sampler
+        self._face: Face | None = None
+        self._begin(0.0)
+        self._last = -1e9
+
+    def observe(self, time: float, frame: Picture, face: Face) -> LivenessVerdict | None:
+        """Look at the track's face in a frame (uint8 BGR); None where it is too soon to look."""
+        if 0 <= time - self._last < STEP:
+            return None
+        if self._sampler is None:
+            self._sampler = Sampler()
+        return self.take(time, self._sampler.sample(time, frame, face), face)
+
+    def take(self, time: float, sample: Sample | None, face: Face | None = None) -> LivenessVerdict:
+        """Judge with one more look; None for a look at which no face was to be made out."""
+        if time - self._last > _GAP or time < self._last or self._jumped(face):
+            self._begin(time)
+        self._last, self._face = time, face
+        if sample is None:
+            self._lost += 1
+        else:
+            self._lay_over(sample)
+        if self._lost >= _LOST:
+            self._begin(time)
+        return self._verdict(time)
+
+    def _begin(self, time: float) -> None:
+        self._since, self._evidence, self._surface = time, Evidence(), Surface()
+        self._anchor: Anchor | None = None
+        self._proven = -1e9
+        self._lost = 0
+
+    def _jumped(self, face: Face | None) -> bool:
+        return (
+            face is not None and self._face is not None and overlap(face.box, self._face.box) < 0.05
+        )
+
+    def _lay_over(self, sample: Sample) -> None:
+        self._surface.add(sample)
+        anchor = self._anchor
+        if anchor is None:
+            self._anchor, self._lost = Anchor(sample), 0
+            return
+        comparison = anchor.compare(sample)
+        if comparison is None:
+            # A turned head loses its anchor; a head that is not there loses the next one too.
+            self._lost += 1
+            self._anchor = Anchor(sample)
+            return
+        self._lost = 0
+        self._evidence.add(comparison)
+        if comparison.lag >= _ANCHOR_AGE:
+            self._anchor = Anchor(sample)
+
+    def _verdict(self, time: float) -> LivenessVerdict:
+        scores = replace(self._evidence.scores(), grid=self._surface.grid)
+        if scores.grid >= GRID_NEEDED:
+            self._proven = -1e9
+            reason = "shows the pixel grid of a screen"
+            return LivenessVerdict(Liveness.SPOOF, time, self._since, reason, scores)
+        if alive(scores):
+            self._proven = time
+        if time - self._proven <= _HOLD:
+            return LivenessVerdict(Liveness.LIVE, time, self._since, "a living face", scores)
+        if flat(scores):
+            reason = "moves like a flat or bent picture"
+            return LivenessVerdict(Liveness.SPOOF, time, self._since, reason, scores)
+        reason = "nothing seen yet that a picture could not show: move your head a little"
+        return LivenessVerdict(Liveness.UNDETERMINED, time, self._since, reason, scores)
