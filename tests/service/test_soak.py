@@ -48,6 +48,15 @@ def state(pid: int) -> tuple[float, int, int]:
     )
 
 
+def at_rest(pid: int) -> tuple[float, int, int]:
+    """The least of several moments: an asker's connection may still be closing in one of them."""
+    moments = []
+    for _ in range(5):
+        moments.append(state(pid))
+        time.sleep(0.2)
+    return tuple(map(min, *moments))  # type: ignore[return-value]
+
+
 def test_nothing_grows_and_the_watchdog_is_never_missed(tmp_path: Path) -> None:
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     manager.bind(str(tmp_path / "notify"))
@@ -77,12 +86,12 @@ def test_nothing_grows_and_the_watchdog_is_never_missed(tmp_path: Path) -> None:
 
         while frames() < WARM_UP:
             time.sleep(0.2)
-        before = state(service.process.pid)
+        before = at_rest(service.process.pid)
         peak = before
         while (done := frames()) < FRAMES:
             peak = tuple(map(max, peak, state(service.process.pid)))  # type: ignore[assignment]
             time.sleep(0.5)
-        after = state(service.process.pid)
+        after = at_rest(service.process.pid)
         assert service.stop() == 0
     gaps = [later - sooner for sooner, later in pairwise([started, *fed])]
     print(f"{done} frames, {len(service.events)} events, before {before}, after {after}, "
