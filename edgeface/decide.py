@@ -71,13 +71,24 @@ def decide_among(best: Sequence[Match], threshold: float) -> Decision:
 
 def verification_threshold(model: Model, far: float, templates: int) -> float:
     """The score that a share `far` of impostors reaches with one person of so many templates."""
-    return threshold_for_far(model, far_per_comparison(far, chances([templates]), "--far"))
+    wanted = far_per_comparison(far, chances([templates]), "--far")
+    return _reachable(threshold_for_far(model, wanted), "--far")
 
 
 def identification_threshold(model: Model, fpir: float, template_counts: ArrayLike) -> float:
     """The score that a share `fpir` of strangers reaches with anyone of a gallery, whose people
     have so many templates each (shape (people,))."""
-    return threshold_for_far(model, far_per_comparison(fpir, chances(template_counts)))
+    wanted = far_per_comparison(fpir, chances(template_counts))
+    return _reachable(threshold_for_far(model, wanted), "--fpir")
+
+
+def _reachable(threshold: float, option: str) -> float:
+    if threshold > 1:  # no cosine is higher, so everybody would be refused without a word
+        raise ConfigError(
+            f"with this model and gallery no score is high enough for so small a {option}; "
+            "choose a larger one"
+        )
+    return threshold
 
 
 def chances(template_counts: ArrayLike) -> float:

@@ -13,6 +13,9 @@ from pathlib import Path
 from edgeface.config import Config
 from edgeface.errors import EdgeFaceError
 from edgeface.gallery import Gallery, default_gallery_path
+from edgeface.gallery_file import read_contents
+from edgeface.gallery_seal import find_key
+from edgeface.gallery_store import Loaded
 from edgeface.model import load_model
 from edgeface.runtime import choose_runtime
 from edgeface.service.client import ask, socket_path
@@ -68,7 +71,12 @@ def _model(config: Config) -> Check:
 def _gallery(config: Config) -> Check:
     named = config.recognition.gallery
     path = Path(named) if named else default_gallery_path()
-    people = len(Gallery.open(path, load_model(config.recognition.model)))
+    model = load_model(config.recognition.model)
+    try:
+        loaded = Loaded(read_contents(path, find_key()))  # as it is: nothing is restored by looking
+    except FileNotFoundError:
+        loaded = Loaded(None)
+    people = len(Gallery(path, model, loaded))
     advice = "" if people else "add somebody with: edgeface enroll NAME PICTURE..."
     return Check("gallery", True, f"{people} people in {path}", advice)
 

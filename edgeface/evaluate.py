@@ -114,16 +114,23 @@ def encode_all(
 def evaluate(
     pairs: list[Pair], embeddings: dict[Path, Embedding | None], threshold: float | None = None
 ) -> Evaluation:
-    """Score every pair and sum up; `threshold` fixes the operating point (chosen elsewhere)."""
+    """Score every pair and sum up; `threshold` fixes the operating point (chosen elsewhere).
+
+    Raises ConfigError when there are too few pairs to choose one.
+    """
     scores = np.array([_score(embeddings[p.first], embeddings[p.second]) for p in pairs])
     same = np.array([p.same for p in pairs])
+    if threshold is None and min(same.sum(), (~same).sum()) < 2:
+        raise ConfigError(
+            "to choose a threshold takes two pairs of each kind at least; give --threshold"
+        )
     right, accuracies, thresholds = _over_folds(scores, same, threshold)
     genuine, impostor = np.sort(scores[same]), np.sort(scores[~same])
     return Evaluation(
         pairs=len(pairs),
         failures=sum(embedding is None for embedding in embeddings.values()),
         accuracy=float(right.mean()),
-        accuracy_std=float(accuracies.std(ddof=1)),
+        accuracy_std=float(accuracies.std(ddof=1)) if len(accuracies) > 1 else 0.0,
         eer=_equal_error_rate(genuine, impostor),
         tar={f"{far:g}": _tar_at_far(genuine, impostor, far) for far in FARS},
         auc=float(np.searchsorted(impostor, genuine).mean() / len(impostor)),

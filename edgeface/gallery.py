@@ -75,7 +75,9 @@ class Gallery:
     last generation took its place, else None.
     """
 
-    def __init__(self, path: Path, model: Model, loaded: Loaded) -> None:
+    def __init__(
+        self, path: Path, model: Model, loaded: Loaded, seen: tuple[int, ...] | None = None
+    ) -> None:
         contents = loaded.contents
         if contents is None:
             contents = empty_contents(model.identity, model.description.embedding.size)
@@ -87,7 +89,7 @@ class Gallery:
             )
         self.path = path
         self.restored = loaded.restored
-        self._seen = _signature(path)
+        self._seen = seen
         self._removed = False
         self._use(contents)
 
@@ -98,7 +100,8 @@ class Gallery:
         A damaged file is restored from its last generation (see `restored`). Raises GalleryError
         where that cannot be done, for a file made with another model and for a wrong key.
         """
-        return cls(path, model, load(path, key))
+        seen = _signature(path)  # before the bytes are read: a change in between is then noticed
+        return cls(path, model, load(path, key), seen)
 
     @classmethod
     @contextmanager

@@ -106,7 +106,7 @@ def _plain_chunks(contents: Contents) -> Iterator[bytes | memoryview]:
             yield contents.names
         else:
             array = contents.templates if name == "embeddings" else getattr(contents, name)
-            yield np.ascontiguousarray(array).data.cast("B")
+            yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _layout(contents: Contents) -> tuple[tuple[str, str, tuple[int, ...]], ...]:

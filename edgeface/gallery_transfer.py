@@ -28,10 +28,12 @@ def export_people(
     Raises UnknownPerson, and GalleryError when the file exists or cannot be written.
     """
     chosen = sorted(set(names)) or [name for name, _ in gallery.people]
+    if not chosen:
+        raise GalleryError(f"nobody is enrolled in {gallery.path}; there is nobody to export")
     contents = gallery.only(chosen)
-    if file.exists():
-        raise GalleryError(f"{file} exists; choose another file or move it away")
     try:
+        if file.exists():
+            raise GalleryError(f"{file} exists; choose another file or move it away")
         write_atomically(file, to_chunks(contents, key))
     except OSError as error:
         raise GalleryError(f"cannot write {file}: {error.strerror}") from None

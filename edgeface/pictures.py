@@ -24,9 +24,10 @@ Picture = NDArray[np.uint8]
 ImageInput = str | PathLike[str] | NDArray[np.uint8]
 
 MOST_MEGAPIXELS = 100
+_MOST_BYTES = 512 << 20  # more than 100 megapixels take in any of these formats
 _KINDS = "JPEG, PNG, WebP, BMP and TIFF"
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-_OTHERS = (b"BM", b"II*\x00", b"MM\x00*")
+_BMP, _TIFF = b"BM", (b"II*\x00", b"MM\x00*")
 _JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF markers: hold the size
 _JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")  # all but stuffing, fill and bare ones
 
@@ -35,7 +36,12 @@ def as_frame(image: ImageInput) -> Picture:
     """A frame from a path or an array; PictureError says what is wrong with either."""
     if isinstance(image, np.ndarray):
         return check_array(image)
-    return read_picture(Path(image))
+    try:
+        return read_picture(Path(image))
+    except TypeError:
+        raise PictureError(
+            f"an image must be a path or a uint8 array, not {type(image).__name__}"
+        ) from None
 
 
 def check_array(array: NDArray[np.uint8]) -> Picture:
@@ -55,16 +61,23 @@ def read_picture(path: Path) -> Picture:
     100 megapixels.
     """
     try:
-        data = path.read_bytes()
+        ordinary = path.is_file() or not path.exists()  # reading a pipe or a device may never end
+        if ordinary:
+            with path.open("rb") as file:
+                data = file.read(_MOST_BYTES)
     except FileNotFoundError:
         raise PictureError(f"there is no picture {path}; check the path") from None
     except OSError as error:
         raise PictureError(f"cannot read the picture {path}: {error.strerror}") from None
+    except ValueError:
+        raise PictureError(f"{str(path)!r} is not a path; check it") from None
+    if not ordinary:
+        raise PictureError(f"cannot read the picture {path}: it is no ordinary file")
     if not data:
         raise PictureError(f"the picture {path} is empty (0 bytes); take or copy it again")
     _check_kind(data, path)
     size = _declared_size(data, path)
-    if size is not None and size[0] * size[1] > MOST_MEGAPIXELS * 1_000_000:
+    if size[0] * size[1] > MOST_MEGAPIXELS * 1_000_000:
         raise PictureError(
             f"the picture {path} has {size[0]}x{size[1]} pixels, more than {MOST_MEGAPIXELS} "
             "megapixels; make it smaller first"
@@ -79,27 +92,72 @@ def read_picture(path: Path) -> Picture:
 
 
 def _check_kind(data: bytes, path: Path) -> None:
-    webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
-    if webp or data.startswith((_JPEG, _PNG, *_OTHERS)):
+    if _is_webp(data) or data.startswith((_JPEG, _PNG, _BMP, *_TIFF)):
         return
     if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
         raise PictureError(f"the picture {path} is HEIC, which cannot be read; save it as JPEG")
     raise PictureError(f"{path} is not a picture; {_KINDS} files can be read")
 
 
-def _declared_size(data: bytes, path: Path) -> tuple[int, int] | None:
-    """Width and height from the header, where we know it; PictureError when the end is missing.
+def _is_webp(data: bytes) -> bool:
+    return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
 
-    The decoder would fill what is missing with grey and say nothing.
+
+def _declared_size(data: bytes, path: Path) -> tuple[int, int]:
+    """Width and height from the header; PictureError when the end is missing.
+
+    The decoder would fill what is missing with grey and say nothing, and unpack any size.
     """
     try:
         if data.startswith(_JPEG):
             return _walk_jpeg(data)
         if data.startswith(_PNG):
             return _walk_png(data)
+        if data.startswith(_BMP):
+            return _look_at_bmp(data)
+        if data.startswith(_TIFF):
+            return _look_at_tiff(data)
+        return _look_at_webp(data)
     except (struct.error, IndexError):
         raise PictureError(f"the picture {path} is cut short; copy or take it again") from None
-    return None
+
+
+def _look_at_bmp(data: bytes) -> tuple[int, int]:
+    """Size in the core header (12 bytes) or the later ones; the file's length is not trusted."""
+    if struct.unpack_from("<I", data, 14) == (12,):
+        width, height = struct.unpack_from("<HH", data, 18)
+    else:
+        width, height = struct.unpack_from("<ii", data, 18)
+    return width, abs(height)  # a negative height: stored from the top
+
+
+def _look_at_tiff(data: bytes) -> tuple[int, int]:
+    """ImageWidth (256) and ImageLength (257) of the first directory (TIFF 6.0, section 2)."""
+    order = "<" if data.startswith(b"II") else ">"
+    (at,) = struct.unpack_from(order + "I", data, 4)
+    (entries,) = struct.unpack_from(order + "H", data, at)
+    found = {}
+    for entry in range(at + 2, at + 2 + 12 * entries, 12):
+        tag, kind = struct.unpack_from(order + "HH", data, entry)
+        (found[tag],) = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, entry + 8)
+    if not {256, 257} <= found.keys():
+        raise IndexError
+    return found[256], found[257]
+
+
+def _look_at_webp(data: bytes) -> tuple[int, int]:
+    """Size in the first chunk: lossy, lossless or extended (RFC 9649, sections 2.5 to 2.7)."""
+    (length,) = struct.unpack_from("<I", data, 4)
+    if len(data) < length + 8:
+        raise IndexError
+    if data[12:16] == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    if data[12:16] == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    low_width, high_width, low_height, high_height = struct.unpack_from("<HBHB", data, 24)
+    return low_width + (high_width << 16) + 1, low_height + (high_height << 16) + 1
 
 
 def _walk_jpeg(data: bytes) -> tuple[int, int]:

@@ -53,8 +53,11 @@ def write_beside(path: Path, chunks: Iterable[bytes | memoryview], mode: int = 0
     try:
         try:
             for chunk in chunks:
-                _write(handle, memoryview(chunk).cast("B"))
+                view = memoryview(chunk)
+                if view.nbytes:
+                    _write(handle, view.cast("B"))
             os.fchmod(handle, mode)
+            _give_away(handle, path)
             os.fsync(handle)
         finally:
             os.close(handle)
@@ -94,12 +97,25 @@ def locked(path: Path, timeout: float) -> Iterator[None]:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        _give_away(handle, path)
         _wait_for_lock(handle, time.monotonic() + timeout)
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(handle)
+
+
+def _give_away(handle: int, path: Path) -> None:
+    """What root writes belongs to whom the file, else its folder, belonged: the service's user must
+    still read what `sudo edgeface enroll` has changed."""
+    if os.geteuid() != 0:
+        return
+    try:
+        owner = path.stat()
+    except FileNotFoundError:
+        owner = path.parent.stat()
+    os.fchown(handle, owner.st_uid, owner.st_gid)
 
 
 def _wait_for_lock(handle: int, deadline: float) -> None:

@@ -14,7 +14,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
+
+import numpy as np
 
 from edgeface.decide import (
     DEFAULT_FAR,
@@ -28,7 +31,7 @@ from edgeface.decide import (
 from edgeface.detect import Face
 from edgeface.encode import Embedding
 from edgeface.enrollment import Candidate, Enrollment, Rejection, enroll_candidates
-from edgeface.errors import GalleryError
+from edgeface.errors import GalleryError, PictureError
 from edgeface.gallery import Gallery, clean_name, default_gallery_path
 from edgeface.gallery_seal import find_key
 from edgeface.line import FaceLine, Subject, Timings
@@ -81,7 +84,8 @@ class FaceVerifier:
             if self._gallery.restored:
                 raise GalleryError(
                     "nothing was decided or changed, since the gallery was damaged and has just "
-                    "been restored; look with: edgeface list, then run this again"
+                    "been restored; look with: edgeface list, then run this again (if it says the "
+                    f"same, this user may not write to {self._gallery_path.parent})"
                 )
         return self._gallery
 
@@ -109,6 +113,8 @@ class FaceVerifier:
         the person is enrolled under another name, with the gallery unchanged; a file that is no
         picture raises PictureError before anything is enrolled.
         """
+        if isinstance(images, str | bytes | PathLike | np.ndarray):
+            raise PictureError("enroll takes a list of images; put a single one into [brackets]")
         name = clean_name(name)
         _ = self.gallery  # what is wrong with it is better known before the work
         frames = [as_frame(image) for image in images]

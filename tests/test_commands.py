@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 
 from conftest import PORTRAITS, CommandLine
+from edgeface.errors import PictureError
 from edgeface.model import default_model_path, describe, load_model
+from edgeface.verifier import FaceVerifier
 
 OBAMA, OBAMA2, OBAMA3, BIDEN, COLLINS = (
     PORTRAITS / f"{name}.jpg" for name in ("obama", "obama2", "obama3", "biden", "collins")
@@ -266,3 +269,68 @@ def test_help_and_version_are_quick_and_import_nothing_heavy() -> None:
         "edgeface.FaceVerifier()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_probability_that_no_score_reaches_is_an_error(enrolled: CommandLine) -> None:
+    outcome = enrolled("verify", "obama", OBAMA2, "--far", "1e-300")
+    assert outcome.status == 2
+    assert "larger" in outcome.stderr
+
+
+def test_a_wrong_call_tells_json_too(edgeface: CommandLine) -> None:
+    outcome = edgeface("verify", "--json")
+    assert outcome.status == 2
+    assert "NAME" in outcome.json["error"]
+
+
+def test_a_file_name_that_is_no_text_is_still_one_json_object(edgeface: CommandLine) -> None:
+    outcome = edgeface("encode", "bad/\udcff.jpg", "--json")
+    assert outcome.status == 2
+    assert "there is no picture" in outcome.json["error"]
+
+
+def test_what_nobody_foresaw_is_an_error_and_not_a_refusal(enrolled: CommandLine) -> None:
+    """A full disk behind stdout, for one."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "edgeface", "list", "--json", "--gallery", enrolled.gallery],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_there_is_nobody_to_export_from_an_empty_gallery(
+    edgeface: CommandLine, tmp_path: Path
+) -> None:
+    outcome = edgeface("export", tmp_path / "people")
+    assert outcome.status == 2
+    assert "nobody" in outcome.stderr
+    assert not (tmp_path / "people").exists()
+
+
+def test_doctor_changes_nothing(enrolled: CommandLine) -> None:
+    enrolled("enroll", "collins", COLLINS)
+    damaged = flip_a_bit(enrolled.gallery)
+    checks = {c["name"]: c for c in enrolled("doctor", "--json").json["checks"]}
+    assert checks["gallery"]["ok"] is False
+    assert enrolled.gallery.read_bytes() == damaged
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can write for somebody else")
+def test_root_leaves_the_gallery_to_its_owner(enrolled: CommandLine) -> None:
+    for path in enrolled.gallery.parent.glob("gallery*"):
+        os.chown(path, 12345, 12345)
+    assert enrolled("enroll", "collins", COLLINS).status == 0
+    for name in ("gallery.safetensors", "gallery.safetensors.lock"):
+        status = (enrolled.gallery.parent / name).stat()
+        assert (status.st_uid, status.st_gid) == (12345, 12345)
+
+
+def test_a_single_image_is_not_taken_for_a_list(tmp_path: Path) -> None:
+    verifier = FaceVerifier(tmp_path / "gallery.safetensors")
+    with pytest.raises(PictureError, match="list"):
+        verifier.enroll("obama", str(OBAMA))

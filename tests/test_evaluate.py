@@ -79,6 +79,13 @@ def test_a_failed_picture_counts_as_not_the_same() -> None:
     assert result.tar["0.01"] == pytest.approx(0.9)
 
 
+def test_too_few_pairs_choose_no_threshold() -> None:
+    few = scored([0.9, 0.1], [True, False])
+    with pytest.raises(ConfigError, match="--threshold"):
+        evaluate(*few)
+    assert evaluate(*few, 0.5).accuracy_std == 0
+
+
 def test_figures_of_a_case_worked_by_hand() -> None:
     # Ten of each: one genuine pair below one impostor pair.
     scores = [0.9] * 9 + [0.3] + [0.1] * 9 + [0.4]

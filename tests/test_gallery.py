@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import gallery_proofs as proofs
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeface import gallery as gallery_module
 from edgeface.errors import GalleryError, UnknownPerson
 from edgeface.gallery import Gallery, clean_name
 
@@ -118,3 +120,22 @@ def test_an_unknown_person_is_named_with_those_who_are_known(tmp_path: Path) -> 
     gallery = Gallery.open(tmp_path / "g", proofs.MODEL)
     with pytest.raises(UnknownPerson, match=r"bob is not enrolled .*ada"):
         gallery.compare("bob", rows(1)[0])
+
+
+def test_a_change_while_it_is_read_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody is removed between the reading and the first look: they must not stay."""
+    path = tmp_path / "gallery.safetensors"
+    with Gallery.changing(path, proofs.MODEL) as gallery:
+        gallery.add_people({"ada": rows(1), "bob": rows(1, 1)})
+    real = gallery_module.load  # the one that Gallery.open calls
+
+    def load_and_lose(*arguments: Any) -> Any:
+        loaded = real(*arguments)
+        with Gallery.changing(path, proofs.MODEL) as other:
+            other.remove("ada")
+        return loaded
+
+    monkeypatch.setattr(gallery_module, "load", load_and_lose)
+    assert Gallery.open(path, proofs.MODEL).outdated

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from conftest import PORTRAITS
 from edgeface.errors import PictureError
-from edgeface.pictures import check_array, read_picture
+from edgeface.pictures import as_frame, check_array, read_picture
 
 JPEG = (PORTRAITS / "collins.jpg").read_bytes()
 
@@ -144,3 +145,39 @@ def test_a_picture_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None
 def test_an_array_of_another_kind_is_named(array: np.ndarray) -> None:
     with pytest.raises(PictureError, match="uint8 with shape"):
         check_array(array)
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".bmp", ".tiff", ".png", ".jpg"])
+def test_the_size_is_read_before_anything_is_unpacked(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, suffix, np.zeros((30, 50, 3), np.uint8))
+    assert read_picture(path).shape == (30, 50, 3)
+    monkeypatch.setattr("edgeface.pictures.MOST_MEGAPIXELS", 0.001)
+    with pytest.raises(PictureError, match="50x30"):
+        read_picture(path)
+
+
+def test_a_lossless_webp_tells_its_size_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lossless.webp"
+    assert cv2.imwrite(str(path), np.zeros((30, 50, 3), np.uint8), [cv2.IMWRITE_WEBP_QUALITY, 101])
+    assert path.read_bytes()[12:16] == b"VP8L"
+    monkeypatch.setattr("edgeface.pictures.MOST_MEGAPIXELS", 0.001)
+    with pytest.raises(PictureError, match="50x30"):
+        read_picture(path)
+
+
+def test_what_is_no_ordinary_file_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.jpg"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero"), tmp_path):
+        with pytest.raises(PictureError, match="no ordinary file"):
+            read_picture(path)
+
+
+@pytest.mark.parametrize("image", [None, 7, "a\0b.jpg", b"a\0b.jpg"])
+def test_what_is_no_image_at_all_is_a_picture_error(image: object) -> None:
+    with pytest.raises(PictureError):
+        as_frame(image)  # type: ignore[arg-type]

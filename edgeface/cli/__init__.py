@@ -7,8 +7,10 @@ holds no face logic.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import traceback
 from importlib import import_module
 from typing import Any
 
@@ -83,6 +85,8 @@ def main(arguments: list[str] | None = None) -> None:
         status = 130  # what a shell reports after Ctrl-C
     except click.ClickException as error:
         error.show()
+        if "--json" in arguments:
+            print_json({"error": error.format_message()})
         status = ERROR
     except EdgeFaceError as error:
         if "--debug" in arguments:
@@ -94,9 +98,23 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = ERROR
+    except Exception as error:
+        # Not 1, which would say "no match"; what went wrong is ours, not the caller's.
+        if "--debug" in arguments:
+            traceback.print_exc()
+        sentence = (
+            f"something unforeseen went wrong ({type(error).__name__}: {error}); run it again with "
+            "edgeface --debug, and report what it prints"
+        )
+        click.echo(f"edgeface: {' '.join(sentence.split())}", err=True)
+        status = ERROR
     sys.exit(status or YES)
 
 
 def print_json(value: Any) -> None:
     """One JSON object on stdout."""
-    click.echo(msgspec.json.encode(value))
+    try:
+        text = msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:  # a file name that is not UTF-8
+        text = json.dumps(msgspec.to_builtins(value))
+    click.echo(text)
