@@ -40,9 +40,10 @@ crowd: .venv-tools/.ready
 	.venv/bin/pip install $(PIP_QUIET) --editable .
 	touch $@
 
-.venv-tools/.ready: pyproject.toml
+.venv-tools/.ready: pyproject.toml requirements-camera.txt
 	$(PYTHON) -m venv .venv-tools
 	.venv-tools/bin/pip install $(PIP_QUIET) --editable '.[convert,dev]'
+	.venv-tools/bin/pip install $(PIP_QUIET) --no-deps --requirement requirements-camera.txt
 	touch $@
 
 .venv-tflite/.ready: pyproject.toml requirements-tflite.txt

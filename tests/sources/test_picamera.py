@@ -1,7 +1,7 @@
 """The Pi camera through the real picamera2, on a stand-in for libcamera and the DMA heap.
 
-picamera2 comes from PyPI (pip install --no-deps picamera2 simplejpeg piexif pidng pillow videodev2
-av); without it these tests are left out.
+picamera2 comes from PyPI (pip install --no-deps -r requirements-camera.txt); without it these tests
+are left out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HARDWARE = Path(__file__).parent / "hardware"
 NEEDED = ("picamera2", "simplejpeg", "piexif", "pidng", "PIL", "videodev2", "av")
 real_picamera2 = pytest.mark.skipif(
     any(find_spec(name) is None for name in NEEDED),
-    reason="picamera2 is not installed (pip install --no-deps picamera2 and what it imports)",
+    reason="picamera2 is not installed (requirements-camera.txt)",
 )
 
 
