@@ -1,6 +1,6 @@
 """Attempts: what a person at the running camera asks for, look by look.
 
-Takes in the `Look`s of the frames that follow, hands on answers: verification, identification and
+Takes in the `Sight`s of the frames that follow, hands on answers: verification, identification and
 enrollment. The same agreement of several looks is needed as for an event. It opens no camera.
 """
 
@@ -15,21 +15,22 @@ from edgeface.detect import Face
 from edgeface.errors import EdgeFaceError
 from edgeface.pictures import Picture
 from edgeface.service.people import People
-from edgeface.service.watch import Look
+from edgeface.service.watch import Look, Sight
 
 Answer = dict[str, Any]
 
 _TURNED = 0.12  # of the eyes' distance: nose this far off their middle is a turned head
 _TURNED_TOO_FAR = 0.45
 _STEP = 4.0  # seconds after which a picture in any pose is taken instead
+_AWAY = 2.0  # seconds without a look after which a pose gets its time anew
 _BETWEEN = 0.4  # seconds between pictures, so that they differ
 
 
 class Attempt(Protocol):
     """One request that takes several frames."""
 
-    def see(self, look: Look) -> None:
-        """Take in one look."""
+    def see(self, sight: Sight, now: float) -> None:
+        """Take in what one frame showed; `now` is the loop's monotonic clock."""
         ...
 
     def progress(self, now: float) -> Answer | None:
@@ -50,9 +51,12 @@ class Verification:
         self._looks: dict[int, deque[Decision]] = defaultdict(lambda: deque(maxlen=rules.of))
         self._best: Decision | None = None
 
-    def see(self, look: Look) -> None:
-        if look.subject.quality.score < self._rules.least_quality:
-            return
+    def see(self, sight: Sight, now: float) -> None:
+        for look in sight.looks:
+            if look.subject.quality.score >= self._rules.least_quality:
+                self._count(look)
+
+    def _count(self, look: Look) -> None:
         decision = self._people.compare(self._name, look.subject)
         self._looks[look.track].append(decision)
         if self._best is None or decision.score > self._best.score:
@@ -85,9 +89,10 @@ class Identification:
         self._rules, self._until = rules, until
         self._looks: dict[int, deque[Look]] = defaultdict(lambda: deque(maxlen=rules.of))
 
-    def see(self, look: Look) -> None:
-        if look.subject.quality.score >= self._rules.least_quality:
-            self._looks[look.track].append(look)
+    def see(self, sight: Sight, now: float) -> None:
+        for look in sight.looks:
+            if look.subject.quality.score >= self._rules.least_quality:
+                self._looks[look.track].append(look)
 
     def progress(self, now: float) -> Answer | None:
         return None
@@ -125,31 +130,47 @@ class Enrollment:
     def __init__(self, people: People, name: str, until: float) -> None:
         self._people, self._name, self._until = people, name, until
         self._pictures: list[Picture] = []
+        self._track: int | None = None
         self._pose = 0
         self._pose_since: float | None = None
+        self._seen = -_AWAY
         self._taken = -_BETWEEN
-        self._last: Look | None = None
         self._hint = "come before the camera"
         self._told: Answer | None = None
 
-    def see(self, look: Look) -> None:
-        last, self._last = self._last, look
-        if last is not None and last.track != look.track and last.time == look.time:
-            self._hint = "only one person may be in view"
+    def see(self, sight: Sight, now: float) -> None:
+        if sight.faces > 1 or len(sight.looks) > 1:
+            self._hint, self._pose_since = "only one person may be in view", None
             return
+        for look in sight.looks:
+            self._follow(look, now)
+            if self._pose < len(self.POSES):
+                self._consider(look, now)
+
+    def _follow(self, look: Look, now: float) -> None:
+        """All pictures are of one track: another one may be somebody else, who begins anew."""
+        if look.track != self._track:
+            self._track, self._pose, self._pose_since = look.track, 0, None
+            self._taken = -_BETWEEN
+            self._pictures.clear()
+        if now - self._seen >= _AWAY or self._pose_since is None:
+            self._pose_since = now
+        self._seen = now
+
+    def _consider(self, look: Look, now: float) -> None:
+        """Take the picture if it is good and in the pose asked for, or in any after a while."""
+        late = self._pose_since is not None and now - self._pose_since > _STEP
         reasons = look.subject.quality.reasons
         if reasons:
             self._hint = "; ".join(reasons)
+            if late:
+                self._next_pose()
             return
         self._hint = self.POSES[self._pose]
-        if not _fits(self._pose, look.subject.face) or look.time - self._taken < _BETWEEN:
-            return
-        self._take(look)
-        self._next_pose()
-
-    def _take(self, look: Look) -> None:
-        self._taken = look.time
-        self._pictures.append(look.picture)
+        if (late or _fits(self._pose, look.subject.face)) and look.time - self._taken >= _BETWEEN:
+            self._taken = look.time
+            self._pictures.append(look.picture)
+            self._next_pose()
 
     def _next_pose(self) -> None:
         self._pose, self._pose_since = self._pose + 1, None
@@ -164,12 +185,6 @@ class Enrollment:
         return {"progress": state}
 
     def answer(self, now: float) -> Answer | None:
-        if self._last is not None and self._pose < len(self.POSES):
-            self._pose_since = self._pose_since or now
-            if now - self._pose_since > _STEP:
-                if not self._last.subject.quality.reasons:
-                    self._take(self._last)
-                self._next_pose()
         if self._pose < len(self.POSES) and now < self._until:
             return None
         if not self._pictures:

@@ -20,7 +20,7 @@ from edgeface.gallery import clean_name
 from edgeface.service.attempts import Answer, Attempt, Enrollment, Identification, Verification
 from edgeface.service.lockout import Lockout
 from edgeface.service.people import People
-from edgeface.service.watch import Look
+from edgeface.service.watch import Sight
 
 _log = logging.getLogger("edgeface.service")
 _MOST_WAITING = 32
@@ -77,10 +77,11 @@ class Desk:
         except queue.Full:
             asker.tell({"error": "too many requests are waiting; try again later"}, last=True)
 
-    def see(self, look: Look) -> None:
-        """Show a look to every attempt."""
+    def see(self, sight: Sight) -> None:
+        """Show what a frame showed to every attempt."""
+        now = time.monotonic()
         for attempt, _ in self._attempts:
-            attempt.see(look)
+            attempt.see(sight, now)
 
     def work(self) -> None:
         """Begin what was asked and answer what can be answered."""

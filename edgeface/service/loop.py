@@ -102,8 +102,7 @@ class Service:
     def _work_on(self, frame: Frame) -> None:
         sight = self._watch.step(frame, self._feed.name, eager=self.desk.busy)
         self.frames += 1
-        for look in sight.looks:
-            self.desk.see(look)
+        self.desk.see(sight)
         self._emit(sight)
 
     def _emit(self, sight: Sight) -> None:
