@@ -62,6 +62,11 @@ class Verification:
         if self._best is None or decision.score > self._best.score:
             self._best = decision
 
+    @property
+    def seen(self) -> bool:
+        """Whether a face was compared."""
+        return self._best is not None
+
     def progress(self, now: float) -> Answer | None:
         return None
 
@@ -78,7 +83,7 @@ class Verification:
             "name": self._name,
             "score": best.score if best else None,
             "threshold": best.threshold if best else None,
-            "seen": best is not None,
+            "seen": self.seen,
         }
 
 
