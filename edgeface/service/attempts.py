@@ -7,6 +7,7 @@ enrollment. The same agreement of several looks is needed as for an event. It op
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from edgeface.config import Recognition
@@ -14,6 +15,7 @@ from edgeface.decide import Decision
 from edgeface.detect import Face
 from edgeface.errors import EdgeFaceError
 from edgeface.pictures import Picture
+from edgeface.service.judge import GAP
 from edgeface.service.people import People
 from edgeface.service.watch import Look, Sight
 
@@ -24,6 +26,9 @@ _TURNED_TOO_FAR = 0.45
 _STEP = 4.0  # seconds after which a picture in any pose is taken instead
 _AWAY = 2.0  # seconds without a look after which a pose gets its time anew
 _BETWEEN = 0.4  # seconds between pictures, so that they differ
+
+
+_MOST_LOOKS = 30  # of an attempt: every further one is another chance to be taken for somebody
 
 
 class Attempt(Protocol):
@@ -42,6 +47,31 @@ class Attempt(Protocol):
         ...
 
 
+class _Counted:
+    """Chooses the looks of an attempt that count: good, not nearly the same, and not too many."""
+
+    def __init__(self, least_quality: float) -> None:
+        self._least_quality = least_quality
+        self._left = _MOST_LOOKS
+        self._times: dict[int, float] = {}
+
+    @property
+    def spent(self) -> bool:
+        """Whether no look counts any more."""
+        return self._left == 0
+
+    def of(self, sight: Sight) -> Iterator[Look]:
+        """Those of this frame, which count from now on."""
+        for look in sight.looks:
+            before = self._times.get(look.track)
+            near = before is not None and look.time - before < GAP
+            if self.spent or near or look.subject.quality.score < self._least_quality:
+                continue
+            self._left -= 1
+            self._times[look.track] = look.time
+            yield look
+
+
 class Verification:
     """Is the person in view `name`?"""
 
@@ -49,18 +79,15 @@ class Verification:
         people.require(name)
         self._people, self._rules, self._name, self._until = people, rules, name, until
         self._looks: dict[int, deque[Decision]] = defaultdict(lambda: deque(maxlen=rules.of))
+        self._counted = _Counted(rules.least_quality)
         self._best: Decision | None = None
 
     def see(self, sight: Sight, now: float) -> None:
-        for look in sight.looks:
-            if look.subject.quality.score >= self._rules.least_quality:
-                self._count(look)
-
-    def _count(self, look: Look) -> None:
-        decision = self._people.compare(self._name, look.subject)
-        self._looks[look.track].append(decision)
-        if self._best is None or decision.score > self._best.score:
-            self._best = decision
+        for look in self._counted.of(sight):
+            decision = self._people.compare(self._name, look.subject)
+            self._looks[look.track].append(decision)
+            if self._best is None or decision.score > self._best.score:
+                self._best = decision
 
     @property
     def seen(self) -> bool:
@@ -75,7 +102,8 @@ class Verification:
             passed = [look for look in looks if look.match]
             if len(passed) >= self._rules.agree:
                 return self._answer(max(passed, key=lambda look: look.score), True)
-        return self._answer(self._best, False) if now >= self._until else None
+        over = now >= self._until or self._counted.spent
+        return self._answer(self._best, False) if over else None
 
     def _answer(self, best: Decision | None, match: bool) -> Answer:
         return {
@@ -92,19 +120,20 @@ class Identification:
 
     def __init__(self, rules: Recognition, until: float) -> None:
         self._rules, self._until = rules, until
+        self._counted = _Counted(rules.least_quality)
         self._looks: dict[int, deque[Look]] = defaultdict(lambda: deque(maxlen=rules.of))
 
     def see(self, sight: Sight, now: float) -> None:
-        for look in sight.looks:
-            if look.subject.quality.score >= self._rules.least_quality:
-                self._looks[look.track].append(look)
+        for look in self._counted.of(sight):
+            self._looks[look.track].append(look)
 
     def progress(self, now: float) -> Answer | None:
         return None
 
     def answer(self, now: float) -> Answer | None:
         faces = [self._face(list(looks)) for looks in self._looks.values()]
-        if now >= self._until or (faces and all(face["name"] for face in faces)):
+        over = now >= self._until or self._counted.spent
+        if over or (faces and all(face["name"] for face in faces)):
             return {"faces": faces}
         return None
 

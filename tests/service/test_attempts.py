@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from edgeface.config import Recognition
 from edgeface.decide import Decision
 from edgeface.geometry import Point
-from edgeface.service.attempts import Enrollment
+from edgeface.service.attempts import Enrollment, Identification, Verification
 from edgeface.service.watch import Sight
 
 TURNS = (0.0, 0.3, -0.3, 0.0, 0.0)  # what the poses ask for, in order
@@ -120,3 +121,28 @@ def test_a_pose_that_is_not_struck_is_passed_with_a_fresh_picture() -> None:
         step += 1
     assert len(set(people.pictures)) == 5
     assert step / 10 < 20
+
+
+def test_nearly_the_same_frame_again_is_no_further_vote() -> None:
+    people: Any = People()
+    verification = Verification(people, Recognition(agree=3, of=5), "ada", 60.0)
+    identification = Identification(Recognition(agree=3, of=5), 60.0)
+    for attempt in (verification, identification):
+        for step in range(5):
+            attempt.see(sight(step / 100, 1), 0.0)
+        assert not (attempt.answer(0.0) or {}).get("match")
+    assert people.compared == 1
+    for step in range(1, 3):
+        verification.see(sight(step / 5, 1), 0.0)
+    assert (verification.answer(0.0) or {})["match"] is True
+
+
+def test_an_attempt_is_refused_after_thirty_looks_whatever_its_limit() -> None:
+    people: Any = People(match=False)
+    verification = Verification(people, Recognition(), "ada", 300.0)
+    for step in range(300):
+        verification.see(sight(step / 5, step // 20), 0.0)
+    answer = verification.answer(0.0)
+    assert answer is not None
+    assert answer["match"] is False
+    assert people.compared == 30
