@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+import urllib.parse
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -24,6 +25,33 @@ SYSTEM_CONFIG = Path("/etc/edgeface/edgeface.toml")
 
 Subject = Literal["recognized", "unknown", "lockout", "source_lost", "source_back", "sink_failed"]
 SUBJECTS: tuple[str, ...] = get_args(Subject)
+
+
+_FPS = (0.1, 1000)  # frames a second
+_PIXELS = (16, 10_000)
+_TIMEOUT = (0.1, 600)  # seconds
+_LONGEST = 366 * 86400.0  # seconds
+
+
+def _between(key: str, value: float, least: float, most: float) -> None:
+    """ValueError unless the number lies there; "nan" lies nowhere."""
+    if not least <= value <= most:
+        raise ValueError(f"{key} must lie between {least:g} and {most:g}")
+
+
+def _lasts(key: str, value: Seconds, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise ValueError(f'{key} must lie between "{least:g} s" and "{most:g} s"')
+
+
+def _usable(url: str) -> None:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("url must name a host, and its port must lie between 1 and 65535")
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -41,6 +69,11 @@ class Source(_Table, frozen=True, kw_only=True):
     mirror: bool = False
     pace: Literal["own", "fast"] = "fast"
     loop: bool = False
+
+    def __post_init__(self) -> None:
+        _between("width", self.width, *_PIXELS)
+        _between("height", self.height, *_PIXELS)
+        _between("fps", self.fps, *_FPS)
 
     def settings(self) -> Settings:
         return Settings(**msgspec.structs.asdict(self))
@@ -66,6 +99,7 @@ class Recognition(_Table, frozen=True, kw_only=True):
             raise ValueError("agree must lie between 1 and of, and of must be at most 50")
         if not 16 <= self.smallest_face <= 1000:
             raise ValueError("smallest_face must lie between 16 and 1000 pixels")
+        _between("least_quality", self.least_quality, 0, 1)
 
 
 class Power(_Table, frozen=True, kw_only=True):
@@ -76,10 +110,9 @@ class Power(_Table, frozen=True, kw_only=True):
     hot: float = 80.0
 
     def __post_init__(self) -> None:
-        if self.idle_fps <= 0:
-            raise ValueError("idle_fps must be more than 0")
-        if not 0 < self.warm < self.hot:
-            raise ValueError("warm must be below hot (degrees Celsius)")
+        _between("idle_fps", self.idle_fps, *_FPS)
+        if not 0 < self.warm < self.hot <= 200:
+            raise ValueError("warm must be below hot, and hot at most 200 (degrees Celsius)")
 
 
 class Lockout(_Table, frozen=True, kw_only=True):
@@ -88,6 +121,10 @@ class Lockout(_Table, frozen=True, kw_only=True):
     attempts: int = 5
     duration: Seconds = Seconds(60)
     count_unknown: bool = False
+
+    def __post_init__(self) -> None:
+        _between("attempts", self.attempts, 1, 1000)
+        _lasts("duration", self.duration, 1, _LONGEST)
 
 
 class Control(_Table, frozen=True, kw_only=True):
@@ -127,6 +164,10 @@ class Mqtt(_Outlet, frozen=True, kw_only=True):
     discovery: str | None = "homeassistant"
     client: str = "edgeface"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _between("port", self.port, 1, 65535)
+
 
 class Webhook(_Outlet, frozen=True, kw_only=True):
     """[webhook]: an HTTP POST for each event."""
@@ -139,6 +180,8 @@ class Webhook(_Outlet, frozen=True, kw_only=True):
         super().__post_init__()
         if not self.url.startswith(("http://", "https://")):
             raise ValueError("url must begin with http:// or https://")
+        _usable(self.url)
+        _lasts("timeout", self.timeout, *_TIMEOUT)
 
 
 class Exec(_Outlet, frozen=True, kw_only=True):
@@ -151,6 +194,7 @@ class Exec(_Outlet, frozen=True, kw_only=True):
         super().__post_init__()
         if not self.command or not self.command[0].startswith("/"):
             raise ValueError('command must be a list that begins with a full path: ["/usr/bin/x"]')
+        _lasts("timeout", self.timeout, *_TIMEOUT)
 
 
 class Gpio(_Outlet, frozen=True, kw_only=True):
@@ -161,6 +205,11 @@ class Gpio(_Outlet, frozen=True, kw_only=True):
     pulse: Seconds = Seconds(3)
     active_high: bool = True
     people: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _between("pin", self.pin, 0, 53)
+        _lasts("pulse", self.pulse, 0.01, 86400)
 
 
 class Snapshots(_Outlet, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ since nobody remembers which one was meant.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 
 from edgeface.errors import ConfigError
@@ -43,4 +44,7 @@ def _read(text: object, units: dict[str, float], kind: str, example: str) -> flo
         near = difflib.get_close_matches(unit, units, 1, 0.3)
         hint = f'; did you mean "{number} {near[0]}"?' if near else ""
         raise ConfigError(f'"{unit}" is no unit of {kind} ({", ".join(units)}){hint}')
-    return float(number) * units[unit]
+    amount = float(number) * units[unit]
+    if not math.isfinite(amount):
+        raise ConfigError(f'{kind} cannot be that large; write for example "{example}"')
+    return amount

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from edgeface.cli import NO, YES, print_json
 
@@ -23,11 +24,23 @@ within = click.option(
     help="With --live: seconds to wait (5; to enroll 60).",
 )
 
+_THE_SERVICES = {"far", "fpir", "force", "gallery", "key_file", "model"}
+
 
 def check(at_camera: bool, pictures: object, argument: str) -> None:
-    """A usage error unless there is either a picture or --live."""
+    """A usage error unless there is either a picture or --live, and what the service decides by
+    its own settings is left to it."""
     if at_camera == bool(pictures):
         raise click.UsageError(f"give either {argument} or --live")
+    context = click.get_current_context()
+    for option in context.command.params:
+        if not at_camera or option.name not in _THE_SERVICES:
+            continue
+        if context.get_parameter_source(option.name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(
+                f"{option.opts[0]} cannot be given with --live: the service decides by its own "
+                "settings"
+            )
 
 
 def verify(name: str, seconds: float | None, as_json: bool) -> int:

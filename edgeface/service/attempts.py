@@ -1,12 +1,13 @@
 """Attempts: what a person at the running camera asks for, look by look.
 
-Takes in the `Look`s of the frames that follow, hands on answers: verification, identification and
+Takes in the `Sight`s of the frames that follow, hands on answers: verification, identification and
 enrollment. The same agreement of several looks is needed as for an event. It opens no camera.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from edgeface.config import Recognition
@@ -14,22 +15,27 @@ from edgeface.decide import Decision
 from edgeface.detect import Face
 from edgeface.errors import EdgeFaceError
 from edgeface.pictures import Picture
+from edgeface.service.judge import GAP
 from edgeface.service.people import People
-from edgeface.service.watch import Look
+from edgeface.service.watch import Look, Sight
 
 Answer = dict[str, Any]
 
 _TURNED = 0.12  # of the eyes' distance: nose this far off their middle is a turned head
 _TURNED_TOO_FAR = 0.45
 _STEP = 4.0  # seconds after which a picture in any pose is taken instead
+_AWAY = 2.0  # seconds without a look after which a pose gets its time anew
 _BETWEEN = 0.4  # seconds between pictures, so that they differ
+
+
+_MOST_LOOKS = 30  # of an attempt: every further one is another chance to be taken for somebody
 
 
 class Attempt(Protocol):
     """One request that takes several frames."""
 
-    def see(self, look: Look) -> None:
-        """Take in one look."""
+    def see(self, sight: Sight, now: float) -> None:
+        """Take in what one frame showed; `now` is the loop's monotonic clock."""
         ...
 
     def progress(self, now: float) -> Answer | None:
@@ -41,6 +47,31 @@ class Attempt(Protocol):
         ...
 
 
+class _Counted:
+    """Chooses the looks of an attempt that count: good, not nearly the same, and not too many."""
+
+    def __init__(self, least_quality: float) -> None:
+        self._least_quality = least_quality
+        self._left = _MOST_LOOKS
+        self._times: dict[int, float] = {}
+
+    @property
+    def spent(self) -> bool:
+        """Whether no look counts any more."""
+        return self._left == 0
+
+    def of(self, sight: Sight) -> Iterator[Look]:
+        """Those of this frame, which count from now on."""
+        for look in sight.looks:
+            before = self._times.get(look.track)
+            near = before is not None and look.time - before < GAP
+            if self.spent or near or look.subject.quality.score < self._least_quality:
+                continue
+            self._left -= 1
+            self._times[look.track] = look.time
+            yield look
+
+
 class Verification:
     """Is the person in view `name`?"""
 
@@ -48,15 +79,20 @@ class Verification:
         people.require(name)
         self._people, self._rules, self._name, self._until = people, rules, name, until
         self._looks: dict[int, deque[Decision]] = defaultdict(lambda: deque(maxlen=rules.of))
+        self._counted = _Counted(rules.least_quality)
         self._best: Decision | None = None
 
-    def see(self, look: Look) -> None:
-        if look.subject.quality.score < self._rules.least_quality:
-            return
-        decision = self._people.compare(self._name, look.subject)
-        self._looks[look.track].append(decision)
-        if self._best is None or decision.score > self._best.score:
-            self._best = decision
+    def see(self, sight: Sight, now: float) -> None:
+        for look in self._counted.of(sight):
+            decision = self._people.compare(self._name, look.subject)
+            self._looks[look.track].append(decision)
+            if self._best is None or decision.score > self._best.score:
+                self._best = decision
+
+    @property
+    def seen(self) -> bool:
+        """Whether a face was compared."""
+        return self._best is not None
 
     def progress(self, now: float) -> Answer | None:
         return None
@@ -66,7 +102,8 @@ class Verification:
             passed = [look for look in looks if look.match]
             if len(passed) >= self._rules.agree:
                 return self._answer(max(passed, key=lambda look: look.score), True)
-        return self._answer(self._best, False) if now >= self._until else None
+        over = now >= self._until or self._counted.spent
+        return self._answer(self._best, False) if over else None
 
     def _answer(self, best: Decision | None, match: bool) -> Answer:
         return {
@@ -74,7 +111,7 @@ class Verification:
             "name": self._name,
             "score": best.score if best else None,
             "threshold": best.threshold if best else None,
-            "seen": best is not None,
+            "seen": self.seen,
         }
 
 
@@ -83,10 +120,11 @@ class Identification:
 
     def __init__(self, rules: Recognition, until: float) -> None:
         self._rules, self._until = rules, until
+        self._counted = _Counted(rules.least_quality)
         self._looks: dict[int, deque[Look]] = defaultdict(lambda: deque(maxlen=rules.of))
 
-    def see(self, look: Look) -> None:
-        if look.subject.quality.score >= self._rules.least_quality:
+    def see(self, sight: Sight, now: float) -> None:
+        for look in self._counted.of(sight):
             self._looks[look.track].append(look)
 
     def progress(self, now: float) -> Answer | None:
@@ -94,7 +132,8 @@ class Identification:
 
     def answer(self, now: float) -> Answer | None:
         faces = [self._face(list(looks)) for looks in self._looks.values()]
-        if now >= self._until or (faces and all(face["name"] for face in faces)):
+        over = now >= self._until or self._counted.spent
+        if over or (faces and all(face["name"] for face in faces)):
             return {"faces": faces}
         return None
 
@@ -125,31 +164,47 @@ class Enrollment:
     def __init__(self, people: People, name: str, until: float) -> None:
         self._people, self._name, self._until = people, name, until
         self._pictures: list[Picture] = []
+        self._track: int | None = None
         self._pose = 0
         self._pose_since: float | None = None
+        self._seen = -_AWAY
         self._taken = -_BETWEEN
-        self._last: Look | None = None
         self._hint = "come before the camera"
         self._told: Answer | None = None
 
-    def see(self, look: Look) -> None:
-        last, self._last = self._last, look
-        if last is not None and last.track != look.track and last.time == look.time:
-            self._hint = "only one person may be in view"
+    def see(self, sight: Sight, now: float) -> None:
+        if sight.faces > 1 or len(sight.looks) > 1:
+            self._hint, self._pose_since = "only one person may be in view", None
             return
+        for look in sight.looks:
+            self._follow(look, now)
+            if self._pose < len(self.POSES):
+                self._consider(look, now)
+
+    def _follow(self, look: Look, now: float) -> None:
+        """All pictures are of one track: another one may be somebody else, who begins anew."""
+        if look.track != self._track:
+            self._track, self._pose, self._pose_since = look.track, 0, None
+            self._taken = -_BETWEEN
+            self._pictures.clear()
+        if now - self._seen >= _AWAY or self._pose_since is None:
+            self._pose_since = now
+        self._seen = now
+
+    def _consider(self, look: Look, now: float) -> None:
+        """Take the picture if it is good and in the pose asked for, or in any after a while."""
+        late = self._pose_since is not None and now - self._pose_since > _STEP
         reasons = look.subject.quality.reasons
         if reasons:
             self._hint = "; ".join(reasons)
+            if late:
+                self._next_pose()
             return
         self._hint = self.POSES[self._pose]
-        if not _fits(self._pose, look.subject.face) or look.time - self._taken < _BETWEEN:
-            return
-        self._take(look)
-        self._next_pose()
-
-    def _take(self, look: Look) -> None:
-        self._taken = look.time
-        self._pictures.append(look.picture)
+        if (late or _fits(self._pose, look.subject.face)) and look.time - self._taken >= _BETWEEN:
+            self._taken = look.time
+            self._pictures.append(look.picture)
+            self._next_pose()
 
     def _next_pose(self) -> None:
         self._pose, self._pose_since = self._pose + 1, None
@@ -164,12 +219,6 @@ class Enrollment:
         return {"progress": state}
 
     def answer(self, now: float) -> Answer | None:
-        if self._last is not None and self._pose < len(self.POSES):
-            self._pose_since = self._pose_since or now
-            if now - self._pose_since > _STEP:
-                if not self._last.subject.quality.reasons:
-                    self._take(self._last)
-                self._next_pose()
         if self._pose < len(self.POSES) and now < self._until:
             return None
         if not self._pictures:

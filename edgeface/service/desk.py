@@ -20,7 +20,7 @@ from edgeface.gallery import clean_name
 from edgeface.service.attempts import Answer, Attempt, Enrollment, Identification, Verification
 from edgeface.service.lockout import Lockout
 from edgeface.service.people import People
-from edgeface.service.watch import Look
+from edgeface.service.watch import Sight
 
 _log = logging.getLogger("edgeface.service")
 _MOST_WAITING = 32
@@ -77,10 +77,11 @@ class Desk:
         except queue.Full:
             asker.tell({"error": "too many requests are waiting; try again later"}, last=True)
 
-    def see(self, look: Look) -> None:
-        """Show a look to every attempt."""
+    def see(self, sight: Sight) -> None:
+        """Show what a frame showed to every attempt."""
+        now = time.monotonic()
         for attempt, _ in self._attempts:
-            attempt.see(look)
+            attempt.see(sight, now)
 
     def work(self) -> None:
         """Begin what was asked and answer what can be answered."""
@@ -116,21 +117,24 @@ class Desk:
 
     def _attempt(self, request: Request) -> Attempt:
         until = time.monotonic() + request.within
+        if request.command != "enroll" and self.lockout.left:
+            raise EdgeFaceError(self._locked())
         if request.command == "identify":
             return Identification(self.rules, until)
         name = clean_name(request.name or "")
         if request.command == "enroll":
             return Enrollment(self._people, name, until)
-        left = self.lockout.left
-        if left:
-            raise EdgeFaceError(
-                f"locked for {left:.0f} more seconds after too many refused attempts; wait"
-            )
         return Verification(self._people, self.rules, name, until)
 
     def _finished(self, attempt: Attempt, asker: Asker, now: float) -> bool:
         """Tell what there is to tell; whether the attempt is over."""
         if asker.gone:
+            # Hanging up before the refusal must not spare anybody the lockout.
+            if isinstance(attempt, Verification):
+                self._refuse(attempt.seen)
+            return True
+        if self.lockout.left and not isinstance(attempt, Enrollment):
+            asker.tell({"error": self._locked()}, last=True)
             return True
         progress = attempt.progress(now)
         if progress is not None:
@@ -143,11 +147,19 @@ class Desk:
         asker.tell(answer, last=True)
         return True
 
+    def _locked(self) -> str:
+        left = self.lockout.left
+        return f"locked for {left:.0f} more seconds after too many refused attempts; wait"
+
     def _count(self, answer: Answer) -> None:
         """An attempt with a face in view that was refused counts towards the lockout."""
         if answer["match"]:
             self.lockout.accepted()
-        elif answer["seen"] and self.lockout.refused():
+        else:
+            self._refuse(answer["seen"])
+
+    def _refuse(self, seen: bool) -> None:
+        if seen and self.lockout.refused():
             self._locked_out(
                 f"locked for {self.lockout.left:.0f} seconds after "
                 f"{self.lockout.rules.attempts} refused attempts in a row"

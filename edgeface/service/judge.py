@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from edgeface.decide import Decision
 
-_GAP = 0.1  # seconds between looks that tell more than the one before
+GAP = 0.1  # seconds between looks that tell more than the one before
 _WORSE = 0.7  # of the best quality so far: below it a look waits for a better frame
 _WAIT = 0.5  # seconds after which a worse frame is taken all the same, and strangers looked at
 _BETTER = 1.15  # times the best quality so far: a stranger is looked at again at once
@@ -61,7 +61,7 @@ class Judge:
             return False
         case = self._case(track)
         since = now - case.last_look
-        if since < _GAP:
+        if since < GAP:
             return False
         if case.verdict is None:
             return quality >= _WORSE * case.best_quality or since >= _WAIT

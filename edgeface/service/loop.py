@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from edgeface.config import Config, Subject
-from edgeface.errors import EdgeFaceError
+from edgeface.errors import ConfigError, EdgeFaceError
 from edgeface.events import Event, incident
 from edgeface.pictures import Picture
 from edgeface.service.desk import Desk
@@ -86,9 +86,10 @@ class Service:
         self.desk.close()
 
     def close(self) -> None:
-        """End everything: the camera off, what waits delivered or given up, outputs off."""
+        """End everything, the notifier last: the camera off, what waits delivered, outputs off."""
         self._feed.close()
         self._outlets.close()
+        self._notifier.close()
 
     def _turn(self) -> None:
         """One frame, or none; it is let go of on return, so that the camera can be closed."""
@@ -102,8 +103,7 @@ class Service:
     def _work_on(self, frame: Frame) -> None:
         sight = self._watch.step(frame, self._feed.name, eager=self.desk.busy)
         self.frames += 1
-        for look in sight.looks:
-            self.desk.see(look)
+        self.desk.see(sight)
         self._emit(sight)
 
     def _emit(self, sight: Sight) -> None:
@@ -176,6 +176,11 @@ class Service:
 
     def _use(self, config: Config) -> None:
         old = self._config
+        if config.control != old.control:
+            raise ConfigError(
+                "a changed [control] needs a restart (sudo systemctl restart edgeface); "
+                "all settings stay as they were"
+            )
         feed = None
         if config.source != old.source and not is_live(config.source.settings()):
             feed = open_feed(config.source.settings())  # may fail, with nothing changed yet

@@ -26,7 +26,6 @@ class Notifier:
         # Feeding at a third of the limit leaves room for one slow frame.
         self._pause = int(os.environ.get("WATCHDOG_USEC", "0")) / 3e6
         self._fed = self._told = 0.0
-        self.status_text = ""
 
     def ready(self) -> None:
         """The service has started."""
@@ -49,13 +48,13 @@ class Notifier:
 
     def status(self, text: str, *, at_once: bool = False) -> None:
         """What `systemctl status` shows, sent at most every few seconds unless `at_once`."""
-        self.status_text = text
         now = time.monotonic()
         if at_once or now - self._told >= _STATUS_PAUSE:
             self._told = now
             self._send(f"STATUS={text}")
 
     def close(self) -> None:
+        """Nothing more will be told."""
         self._socket.close()
 
     def _send(self, text: str) -> None:

@@ -37,9 +37,13 @@ class Look:
 
 @dataclass
 class Sight:
-    """What one frame showed; the pictures are cut-outs of faces, in copies of their own."""
+    """What one frame showed; the pictures are cut-outs of faces, in copies of their own.
+
+    faces: how many are in view, those that were not looked at and those just lost included.
+    """
 
     looks: list[Look] = field(default_factory=list)
+    faces: int = 0
     events: list[tuple[Event, Picture | None]] = field(default_factory=list)
 
 
@@ -90,7 +94,7 @@ class Watch:
             return self._still(frame, source)
         tracks = self._tracker.tracks
         seen, ended = self._tracker.update(self._search.faces(frame, tracks), frame.time)
-        sight = Sight()
+        sight = Sight(faces=len(self._tracker.tracks))
         for track in ended:
             self._end(track, source, frame.time, sight)
         waiting = sorted(seen, key=lambda track: -self._judge.waited(track.number, frame.time))
@@ -113,6 +117,7 @@ class Watch:
             number = self._tracker.begin(face, frame.time).number
             look = self._look(number, face, frame)
             sight.looks.append(look)
+            sight.faces += 1
             quality = look.subject.quality.score
             verdict = Verdict(look.decision.name, look.decision.score, look.decision.threshold)
             sight.events.append((_event(source, number, face, quality, verdict), look.picture))

@@ -18,6 +18,7 @@ from edgeface.pictures import Picture
 from edgeface.sinks import SinkError
 from edgeface.storage import write_atomically
 
+_LONGEST_NAME = 150  # bytes of a person's name in a file's, which may have 255
 _REST = 600.0  # seconds between looks for pictures that have become too old
 
 
@@ -36,6 +37,7 @@ class Snapshots:
         data = cv2.imencode(".jpg", picture)[1].tobytes()
         when = re.sub(r"[^0-9TZ]", "", event.time)
         who = re.sub(r"\W", "_", event.name or "unknown")
+        who = who.encode()[:_LONGEST_NAME].decode(errors="ignore")
         try:
             write_atomically(self._folder / f"{when}-{who}-{event.id[:8]}.jpg", [data])
             self._tidy(len(data))

@@ -1,9 +1,9 @@
 """Events by HTTP POST, signed.
 
 Takes in events, posts each as JSON, one after the other: the next waits until the one before was
-accepted (any 2xx) or refused for good (any other 4xx than 408, 425 and 429). `X-EdgeFace-Signature`
-is "sha256=" and the HMAC-SHA256 of the body with the shared secret; `X-EdgeFace-Id` stays the same
-when an event is sent again.
+accepted (any 2xx) or refused for good (any 3xx, and any 4xx but 408, 425 and 429).
+`X-EdgeFace-Signature` is "sha256=" and the HMAC-SHA256 of the body with the shared secret;
+`X-EdgeFace-Id` stays the same when an event is sent again.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Webhook:
         status = self._post(body, headers)
         if 200 <= status < 300:
             return
-        if 400 <= status < 500 and status not in _AGAIN:
+        if 300 <= status < 500 and status not in _AGAIN:
             _log.error("the webhook refused event %s with status %d", event.id, status)
             return
         raise SinkError(f"{self._url.netloc} answered with status {status}")

@@ -8,6 +8,7 @@ so that no frame of it is left out.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from edgeface.errors import EdgeFaceError
 from edgeface.sources import Frame, Settings, SourceLost, is_live, open_source
 from edgeface.threads import Worker
 
+_log = logging.getLogger("edgeface.sources")
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts to open a lost source
 _PATIENCE = 5.0  # seconds that a frame in work may take to be given back
 
@@ -108,6 +110,8 @@ class LiveFeed:
             self._changed.wait_for(lambda: self._newest or self._fatal, limit)
             if self._newest is None and self._fatal is not None:
                 raise self._fatal
+            if self._newest is None and not self._worker.alive:
+                raise EdgeFaceError(f"nothing reads {self.name} any more; start again")
             self._taken, self._newest = self._newest, None
             return self._taken
 
@@ -137,14 +141,20 @@ class LiveFeed:
                     if told:
                         self._tell(Notice(False, f"{self.name} is back"))
                     delivered, told, pause = True, False, FIRST_PAUSE
-            except SourceLost as lost:
-                # Told once: one that opens but gives no picture is still the same loss.
-                if delivered or not told:
-                    self._tell(Notice(True, f"{lost}; trying again"))
-                told = True
             except EdgeFaceError as error:
-                self._fail(error)
+                if not isinstance(error, SourceLost):
+                    self._fail(error)
+                    return
+                lost = str(error)
+            except Exception as error:  # a driver's defect: opening it anew may help
+                _log.exception("%s failed", self.name)
+                lost = f"{self.name} failed ({type(error).__name__})"
+            else:
                 return
+            # Told once: one that opens but gives no picture is still the same loss.
+            if delivered or not told:
+                self._tell(Notice(True, f"{lost}; trying again"))
+            told = True
             stopping.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 

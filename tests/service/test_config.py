@@ -47,6 +47,43 @@ def test_a_wrong_setting_is_named(tmp_path: Path, text: str, words: list[str]) -
     assert all(word in str(caught.value) for word in words), caught.value
 
 
+@pytest.mark.parametrize(
+    ("table", "setting"),
+    [
+        *(("source", f"fps = {fps}") for fps in ("0", "-5", "nan", "inf")),
+        ("source", "width = -3"),
+        ("source", "height = 0"),
+        ("power", "idle_fps = nan"),
+        ("power", "hot = inf"),
+        ("recognition", "least_quality = 7"),
+        ("recognition", "least_quality = nan"),
+        ("recognition", "fpir = nan"),
+        ("recognition", f'cooldown = "{"9" * 400} d"'),
+        ("lockout", "attempts = 0"),
+        ("lockout", "attempts = -1"),
+        ("lockout", 'duration = "0 s"'),
+        ("gpio", "pin = -4"),
+        ("gpio", 'pulse = "0 s"\npin = 4'),
+        ("mqtt", 'port = 99999999\nhost = "x"'),
+        ("mqtt", 'port = 0\nhost = "x"'),
+        ("webhook", 'timeout = "0 s"\nurl = "http://x"'),
+        ("webhook", 'url = "http://x:99999999/"'),
+        ("webhook", 'url = "http:///door"'),
+        ("exec", 'timeout = "0 ms"\ncommand = ["/bin/true"]'),
+        ("snapshots", f'size = "{"9" * 400} GB"'),
+    ],
+)
+def test_a_number_out_of_range_is_refused_by_its_key(
+    tmp_path: Path, table: str, setting: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, f"[{table}]\n{setting}\n"))
+    said = str(caught.value).partition("edgeface.toml: ")[2]
+    assert said.startswith(table)
+    assert setting.partition(" ")[0] in said
+    assert "\n" not in said
+
+
 def test_the_shipped_settings_hold_the_defaults() -> None:
     shipped = load_config(PACKAGING / "edgeface.toml")
     assert shipped.control is not None

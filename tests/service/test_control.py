@@ -184,6 +184,15 @@ def test_reload_over_the_socket_answers_with_what_is_wrong(service: Running) -> 
     assert service.ask(command="status")
 
 
+def test_a_changed_control_socket_is_not_said_to_be_in_force(service: Running) -> None:
+    changed = service.settings.read_text().replace("control.sock", "other.sock")
+    service.settings.write_text(changed.replace("attempts = 2", "attempts = 7"))
+    done = service.command("reload")
+    assert done.returncode == 2
+    assert "needs a restart" in done.stderr
+    assert service.ask(command="status")
+
+
 def test_without_a_service_the_advice_is_to_start_it(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "edgeface", "status"],

@@ -30,6 +30,14 @@ def test_a_snapshot_is_a_picture_named_after_when_who_and_which_event(tmp_path: 
     assert path.stat().st_mode & 0o077 == 0
 
 
+def test_a_name_of_any_length_and_script_fits_into_a_files(tmp_path: Path) -> None:
+    sink = Snapshots(Settings(folder=str(tmp_path)))
+    sink.deliver(event(name="a" + "\u5f20" * 300), picture())
+    (path,) = tmp_path.iterdir()
+    assert "-a\u5f20" in path.name
+    assert len(path.name.encode()) < 220
+
+
 def test_the_folder_keeps_the_newest_within_its_size(tmp_path: Path) -> None:
     sink = Snapshots(Settings(folder=str(tmp_path), size=Bytes(20_000)))
     (tmp_path / "mine.jpg").write_bytes(b"x" * 50_000)

@@ -85,11 +85,12 @@ def test_every_event_arrives_once_in_order_and_signed(server: Server, tmp_path: 
     assert server.requests >= 15
 
 
+@pytest.mark.parametrize("status", [400, 301, 308])
 def test_an_event_that_is_refused_for_good_does_not_block_the_next(
-    server: Server, tmp_path: Path
+    server: Server, tmp_path: Path, status: int
 ) -> None:
     hook = outlet(server, tmp_path)
-    server.status = 400
+    server.status = status
     hook.put(event())
     wait_until(lambda: hook.delivered == 1)
     server.status = 200

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from helpers_sources import MjpegServer, write_video
 
-from edgeface.errors import ConfigError
-from edgeface.sources import Settings
+from edgeface.errors import ConfigError, EdgeFaceError
+from edgeface.sources import Frame, Settings
 from edgeface.sources.feed import LiveFeed, Notice, open_feed
 
 
@@ -106,6 +106,47 @@ def test_what_can_never_work_is_raised_where_frames_are_asked_for(tmp_path: Path
         LiveFeed(Settings(str(tmp_path / "missing.mp4"), pace="own")) as feed,
         pytest.raises(ConfigError, match="there is no source"),
     ):
+        wait_for_frame(feed)
+
+
+class Broken:
+    """A source whose driver fails as no source should, before its first picture."""
+
+    name = "broken"
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self.error, self.opened, self.closed = error, 0, 0
+
+    def open(self, settings: Settings) -> Broken:
+        self.opened += 1
+        return self
+
+    def read(self) -> Frame:
+        raise self.error("a driver's defect")
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_source_that_fails_in_an_unforeseen_way_is_lost_and_opened_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = Broken(RuntimeError)
+    monkeypatch.setattr("edgeface.sources.feed.open_source", broken.open)
+    with LiveFeed(Settings("0")) as feed:
+        assert "broken failed (RuntimeError)" in wait_for_notice(feed, lost=True).message
+        deadline = time.monotonic() + 10
+        while broken.opened < 2:
+            assert feed.next(0.1) is None
+            assert time.monotonic() < deadline
+    assert broken.closed >= 1
+    assert "a driver's defect" in caplog.text  # with its traceback
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_capture_thread_that_ended_ends_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeface.sources.feed.open_source", Broken(SystemExit).open)
+    with LiveFeed(Settings("0")) as feed, pytest.raises(EdgeFaceError, match="nothing reads"):
         wait_for_frame(feed)
 
 
