@@ -15,7 +15,7 @@ from click.core import ParameterSource
 from edgeface.cli import NO, YES, print_json
 
 at_camera = click.option(
-    "--live", "at_camera", is_flag=True, help="Ask the running service's camera."
+    "--live", "--camera", "at_camera", is_flag=True, help="Ask the running service's camera."
 )
 within = click.option(
     "--within",
