@@ -170,10 +170,10 @@ def plot(crowds: list[Crowd], file: Path) -> None:
         spots = points(rates)
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
         dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4"/>' for x, y in spots)
-        x, y = spots[-1]
+        x, y = spots[-1][0] - 8, min(y for _, y in spots) - 12
         parts.append(
             f'<g fill="{colour}"><polyline points="{line}" fill="none" stroke="{colour}" '
-            f'stroke-width="2"/>{dots}<text x="{x - 8:.0f}" y="{y - 10:.0f}" '
+            f'stroke-width="2"/>{dots}<text x="{x:.0f}" y="{y:.0f}" '
             f'text-anchor="end">{label}</text></g>'
         )
     file.write_text("\n".join([*parts, "</svg>\n"]))
