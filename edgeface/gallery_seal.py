@@ -74,8 +74,20 @@ def find_key(key_file: Path | None = None) -> bytes | None:
     if value := os.environ.get("EDGEFACE_GALLERY_KEY"):
         return _as_key(value.encode(), "EDGEFACE_GALLERY_KEY")
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    credential = Path(folder, CREDENTIAL) if folder else None
-    return read_key(credential) if credential and credential.exists() else None
+    if not folder:
+        return None
+    credential = Path(folder, CREDENTIAL)
+    try:
+        credential.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        # No key and an unreadable one differ: without its key, a new gallery would be plain.
+        raise GalleryError(
+            f"cannot look for the gallery's key in {folder} ({error.strerror}); "
+            "look why systemd's credentials cannot be read here"
+        ) from None
+    return read_key(credential)
 
 
 def read_key(path: Path) -> bytes:

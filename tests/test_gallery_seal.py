@@ -134,6 +134,11 @@ def test_keys_come_from_a_file_the_environment_or_systemd(
         read_key(write("short", b"secret"))
     with pytest.raises(GalleryError, match="cannot read the key file"):
         read_key(tmp_path / "missing")
+    monkeypatch.undo()
+    (tmp_path / "endless").symlink_to("endless")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "endless"))
+    with pytest.raises(GalleryError, match="cannot look for the gallery's key"):
+        find_key()
     (tmp_path / "raw").chmod(0o644)
     with pytest.raises(GalleryError, match="everyone can read the key file"):
         read_key(tmp_path / "raw")

@@ -57,7 +57,8 @@ cat > "$root/etc/edgeface-trial" <<'TRIAL'
 set -euo pipefail
 program=$1 video=$2
 end() { sleep 3; systemctl --no-block poweroff; }
-trap 'echo "TRIAL FAILED in line $LINENO"; end' ERR
+failed() { journalctl --no-pager -u edgeface -n 30; echo "TRIAL FAILED in line $1"; end; }
+trap 'failed $LINENO' ERR
 show() { systemctl show --property="$1" --value edgeface; }
 settings=/etc/edgeface/edgeface.toml
 "$program" service install --no-start
@@ -112,5 +113,6 @@ mkdir "$root/oldroot"
   cat /run/trial.out ) &
 cd "$root"
 pivot_root . oldroot
+mount --make-rshared /  # in a container systemd leaves it; without it no credential gets mounted
 export container=edgeface-trial
 exec /lib/systemd/systemd --system --unit=multi-user.target --show-status=false --log-target=journal
