@@ -18,16 +18,27 @@ import msgspec
 
 from edgeface.decide import DEFAULT_FPIR
 from edgeface.errors import ConfigError
+from edgeface.liveness import Profile
 from edgeface.sources import Settings
 from edgeface.units import Bytes, Seconds, seconds, size
 
 SYSTEM_CONFIG = Path("/etc/edgeface/edgeface.toml")
 
-Subject = Literal["recognized", "unknown", "lockout", "source_lost", "source_back", "sink_failed"]
+Subject = Literal[
+    "recognized",
+    "unknown",
+    "not_live",
+    "challenge",
+    "lockout",
+    "source_lost",
+    "source_back",
+    "sink_failed",
+]
 SUBJECTS: tuple[str, ...] = get_args(Subject)
 
 
 _FPS = (0.1, 1000)  # frames a second
+LEAST_FPS = 5.0  # below it a face is seen too rarely to be followed
 _PIXELS = (16, 10_000)
 _TIMEOUT = (0.1, 600)  # seconds
 _LONGEST = 366 * 86400.0  # seconds
@@ -102,6 +113,22 @@ class Recognition(_Table, frozen=True, kw_only=True):
         _between("least_quality", self.least_quality, 0, 1)
 
 
+class LivenessSettings(_Table, frozen=True, kw_only=True):
+    """[liveness]: what a face must show besides its likeness before it is recognized."""
+
+    profile: str = Profile.STANDARD.value
+
+    def __post_init__(self) -> None:
+        if self.profile not in set(Profile):
+            known = ", ".join(f'"{profile}"' for profile in Profile)
+            raise ValueError(f'profile must be one of {known}, not "{self.profile}"')
+
+    @property
+    def asked(self) -> Profile:
+        """The profile."""
+        return Profile(self.profile)
+
+
 class Power(_Table, frozen=True, kw_only=True):
     """[power]: how hard the machine may work."""
 
@@ -121,6 +148,7 @@ class Lockout(_Table, frozen=True, kw_only=True):
     attempts: int = 5
     duration: Seconds = Seconds(60)
     count_unknown: bool = False
+    count_spoof: bool = True
 
     def __post_init__(self) -> None:
         _between("attempts", self.attempts, 1, 1000)
@@ -227,6 +255,7 @@ class Config(_Table, frozen=True, kw_only=True):
 
     source: Source = Source()
     recognition: Recognition = Recognition()
+    liveness: LivenessSettings = LivenessSettings()
     power: Power = Power()
     lockout: Lockout = Lockout()
     control: Control | None = None
@@ -236,6 +265,13 @@ class Config(_Table, frozen=True, kw_only=True):
     exec: Exec | None = None
     gpio: Gpio | None = None
     snapshots: Snapshots | None = None
+
+    def __post_init__(self) -> None:
+        if self.liveness.asked.judged and self.source.fps < LEAST_FPS:
+            raise ValueError(
+                f"source.fps must be at least {LEAST_FPS:g} for liveness to be judged; raise it, "
+                'or choose [liveness] profile = "convenience"'
+            )
 
 
 def load_config(path: Path) -> Config:

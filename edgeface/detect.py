@@ -76,7 +76,9 @@ class Detector:
         self._least_logit = float(np.log(_POSSIBLE / (1 - _POSSIBLE)))
 
     @cached_property
-    def _mesh(self) -> FaceMesh:
+    def mesh(self) -> FaceMesh:
+        """The mesh network that confirms faces, opened when first needed; others may use it, too,
+        from the same thread."""
         return FaceMesh(self._threads)
 
     def detect(
@@ -129,7 +131,7 @@ class Detector:
             yield max(again, key=lambda other: other.score, default=face)
 
     def _confirmed(self, frame: Picture, face: Face) -> bool:
-        mesh = self._mesh.fit(frame, face.box, face.right_eye, face.left_eye)
+        mesh = self.mesh.fit(frame, face.box, face.right_eye, face.left_eye)
         return mesh.presence >= _CONFIRMED
 
     def _faces_in(self, frame: Picture, square: Square) -> list[Face]:

@@ -8,14 +8,25 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from edgeface.config import Subject
 from edgeface.detect import Face
+from edgeface.liveness import LivenessVerdict, Status, account
 
 SCHEMA_FILE = "events.schema.json"
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """How a challenge stands."""
+
+    state: Annotated[
+        Literal["running", "passed", "failed"], msgspec.Meta(description="How it stands.")
+    ]
+    step: Annotated[int, msgspec.Meta(description="Gestures that were answered.")]
+    of: Annotated[int, msgspec.Meta(description="Gestures that are asked in all.")]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +60,22 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         None
     )
     message: Annotated[
-        str | None, msgspec.Meta(description="A sentence for a person, for incidents.")
+        str | None,
+        msgspec.Meta(description="A sentence for a person: an incident, or a challenge's prompt."),
+    ] = None
+    liveness: Annotated[
+        Literal["live", "spoof", "undetermined", "not judged"] | None,
+        msgspec.Meta(description="What the face was found to be; null for what is about no face."),
+    ] = None
+    reason: Annotated[
+        str | None, msgspec.Meta(description="Why, a sentence; null where it was not judged.")
+    ] = None
+    cues: Annotated[
+        dict[str, float] | None,
+        msgspec.Meta(description="What the cues of liveness said; null where it was not judged."),
+    ] = None
+    challenge: Annotated[
+        Prompt | None, msgspec.Meta(description="How the challenge stands that is prompted for.")
     ] = None
 
 
@@ -60,8 +86,11 @@ def face_event(
     face: Face,
     quality: float,
     verdict: tuple[str | None, float, float],
+    liveness: LivenessVerdict | None = None,
+    message: str | None = None,
 ) -> Event:
-    """An event about a face; `verdict` is name, score and threshold."""
+    """An event about a face; `verdict` is name, score and threshold, `liveness` None where it was
+    not judged."""
     name, score, threshold = verdict
     x, y, width, height = (round(edge, 1) for edge in face.box)
     return Event(
@@ -75,6 +104,27 @@ def face_event(
         source=source,
         box=(x, y, width, height),
         quality=round(quality, 3),
+        message=message,
+        **account(liveness),
+    )
+
+
+def challenge_event(
+    source: str, track: int, status: Status, liveness: LivenessVerdict | None
+) -> Event:
+    """What to show to the person who is challenged. It names nobody: nobody is proven yet."""
+    return Event(
+        type="challenge",
+        time=_now(),
+        track=track,
+        name=None,
+        score=None,
+        threshold=None,
+        id=uuid.uuid4().hex,
+        source=source,
+        message=status.prompt,
+        challenge=Prompt(status.state.value, status.step, status.of),
+        **account(liveness),
     )
 
 
@@ -100,9 +150,10 @@ def to_json(event: Event) -> bytes:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of an event, as shipped in `events.schema.json`."""
-    found = msgspec.json.schema(Event)
-    inner: dict[str, Any] = found["$defs"]["Event"]
+    definitions = msgspec.json.schema(Event)["$defs"]
+    inner: dict[str, Any] = definitions.pop("Event")
     inner["description"] = "An event of `edgeface run`: one JSON object a line."
+    inner["$defs"] = definitions
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **inner}
 
 

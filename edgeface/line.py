@@ -16,6 +16,7 @@ from edgeface.align import Aligner
 from edgeface.detect import Detector, Face, Square
 from edgeface.encode import Embedding, Encoder
 from edgeface.errors import FaceError
+from edgeface.mesh import FaceMesh
 from edgeface.model import Model, load_model
 from edgeface.pictures import Picture
 from edgeface.quality import Quality, assess
@@ -62,6 +63,11 @@ class FaceLine:
     def runtime(self) -> str:
         """Name of the TFLite runtime at work."""
         return self._encoder.runtime
+
+    @property
+    def mesh(self) -> FaceMesh:
+        """The face mesh network that the detector holds, for one user at a time."""
+        return self._detector.mesh
 
     def detect(
         self, frame: Picture, timings: Timings | None = None, *, first_found: bool = False

@@ -6,7 +6,6 @@ exit status. The camera stays the service's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import click
@@ -21,9 +20,14 @@ within = click.option(
     "--within",
     type=click.FloatRange(0, 300, min_open=True),
     default=None,
-    help="With --live: seconds to wait (5; to enroll 60).",
+    help="With --live: seconds to wait (5; with a challenge 30; to enroll 60).",
 )
 
+challenge = click.option(
+    "--challenge", is_flag=True, help="With --live: ask for gestures that no recording can know."
+)
+
+_PATIENCE = 30.0  # seconds to wait for an answer where the service knows its own limit
 _THE_SERVICES = {"far", "fpir", "force", "gallery", "key_file", "model"}
 
 
@@ -43,45 +47,53 @@ def check(at_camera: bool, pictures: object, argument: str) -> None:
             )
 
 
-def verify(name: str, seconds: float | None, as_json: bool) -> int:
+def verify(name: str, seconds: float | None, challenge: bool, as_json: bool) -> int:
     """Is the person before the camera NAME? YES or NO."""
-    limit = seconds or 5.0
-    answer = _ask({"command": "verify", "name": name, "within": limit}, limit)
+    answer = _ask("verify", seconds, name=name, challenge=challenge)
     if as_json:
         print_json(answer)
     elif not answer["seen"]:
-        click.echo(f"no: nobody came before the camera within {limit:g} s")
+        click.echo("no: nobody came before the camera in time")
     else:
         word, sign = ("yes", ">=") if answer["match"] else ("no", "<")
+        if not answer["match"] and answer["score"] >= answer["threshold"]:
+            sign = ">= (not enough)"
         click.echo(
             f"{word}: the person at the camera against {name}, "
-            f"score {answer['score']:.3f} {sign} {answer['threshold']:.3f}"
+            f"score {answer['score']:.3f} {sign} {answer['threshold']:.3f}; {_alive(answer)}"
         )
     return YES if answer["match"] else NO
 
 
 def identify(seconds: float | None, as_json: bool) -> int:
     """Who is before the camera? YES if anyone was recognized."""
-    limit = seconds or 5.0
-    answer = _ask({"command": "identify", "within": limit}, limit)
+    answer = _ask("identify", seconds)
     if as_json:
         print_json(answer)
     else:
         for face in answer["faces"]:
-            click.echo(f"{face['name'] or 'unknown'}: score {face['score']:.3f}")
+            click.echo(f"{face['name'] or 'unknown'}: score {face['score']:.3f}; {_alive(face)}")
         if not answer["faces"]:
             click.echo("no face found")
     return YES if any(face["name"] for face in answer["faces"]) else NO
 
 
+def _alive(answer: dict[str, Any]) -> str:
+    """What was found about liveness, in words."""
+    found = f"liveness {answer['liveness']}"
+    if answer["liveness"] not in {"live", "not judged"} and answer["reason"]:
+        found += f": {answer['reason']}"
+    if "challenge" in answer:
+        status = answer["challenge"]
+        found += f"; challenge {status['state']}"
+        if status["state"] != "passed":
+            found += f": {status['prompt']}"
+    return found
+
+
 def enroll(name: str, seconds: float | None, as_json: bool) -> int:
     """Take pictures of NAME at the camera, guiding them, and enroll them."""
-    limit = seconds or 60.0
-
-    def guide(state: dict[str, Any]) -> None:
-        click.echo(f"[{state['good']} of {state['wanted']}] {state['message']}", err=True)
-
-    answer = _ask({"command": "enroll", "name": name, "within": limit}, limit + 10, guide)
+    answer = _ask("enroll", seconds or 60.0, name=name)
     if as_json:
         print_json(answer)
     else:
@@ -92,10 +104,20 @@ def enroll(name: str, seconds: float | None, as_json: bool) -> int:
     return YES
 
 
-def _ask(
-    request: dict[str, Any], limit: float, progress: Callable[[dict[str, Any]], None] | None = None
-) -> dict[str, Any]:
-    """Imported here, since a look at a picture should not pay for the service's settings."""
+def _ask(command: str, seconds: float | None, **more: Any) -> dict[str, Any]:
+    """Ask the service, telling on stderr what it says meanwhile.
+
+    Imported here, since a look at a picture should not pay for the service's settings.
+    """
     from edgeface.service.client import ask
 
-    return ask(request, limit, progress)
+    request = {"command": command, **more}
+    if seconds is not None:
+        request["within"] = seconds
+    return ask(request, (seconds or _PATIENCE) + 10, _guide)
+
+
+def _guide(state: dict[str, Any]) -> None:
+    """Show what the person at the camera should do, and how many pictures are there already."""
+    count = f"[{state['good']} of {state['wanted']}] " if "good" in state else ""
+    click.echo(f"{count}{state['message']}", err=True)

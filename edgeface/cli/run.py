@@ -12,7 +12,8 @@ import click
 import msgspec
 
 from edgeface.cli import options
-from edgeface.config import SYSTEM_CONFIG, Config, load_config
+from edgeface.config import SYSTEM_CONFIG, Config, LivenessSettings, load_config
+from edgeface.liveness import Profile
 from edgeface.service.control import ControlServer
 from edgeface.service.loop import Service
 from edgeface.service.notify import Notifier
@@ -29,6 +30,12 @@ from edgeface.service.notify import Notifier
     "--source", help="picamera2, a camera's number, a picture, folder or video, or a URL."
 )
 @click.option("--max-frames", type=click.IntRange(1), help="End after this many frames.")
+@click.option(
+    "--profile",
+    type=click.Choice([profile.value for profile in Profile]),
+    help="What a face must show to be recognized: no life, passive cues (the default), or a "
+    "challenge besides.",
+)
 @options.gallery
 @options.model
 @click.option("--json", "_json", is_flag=True, help="Events are JSON lines with or without it.")
@@ -36,6 +43,7 @@ def command(
     config_path: Path | None,
     source: str | None,
     max_frames: int | None,
+    profile: str | None,
     gallery: Path | None,
     model: Path | None,
     _json: bool,
@@ -45,7 +53,7 @@ def command(
 
     def load() -> Config:
         config = load_config(config_path) if config_path else Config()
-        return with_options(config, source, gallery, model)
+        return with_options(config, source, gallery, model, profile)
 
     config = load()
     with ExitStack() as stack:
@@ -60,7 +68,11 @@ def command(
 
 
 def with_options(
-    config: Config, source: str | None, gallery: Path | None, model: Path | None
+    config: Config,
+    source: str | None,
+    gallery: Path | None,
+    model: Path | None,
+    profile: str | None = None,
 ) -> Config:
     """The settings with what the command line says instead."""
     replaced = msgspec.structs.replace
@@ -71,4 +83,6 @@ def with_options(
         recognition = replaced(recognition, gallery=str(gallery))
     if model is not None:
         recognition = replaced(recognition, model=str(model))
+    if profile is not None:
+        config = replaced(config, liveness=LivenessSettings(profile=profile))
     return replaced(config, recognition=recognition)

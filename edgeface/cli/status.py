@@ -18,7 +18,8 @@ def command(as_json: bool) -> None:
         return
     click.echo(f"{answer['status']}, {answer['events']} events in {answer['uptime_s']:.0f} s")
     for seen in answer["in_view"]:
-        click.echo(f"in view: {seen['name'] or 'not recognized'} (track {seen['track']})")
+        name, liveness = seen["name"] or "not recognized", seen["liveness"]
+        click.echo(f"in view: {name} (track {seen['track']}, liveness {liveness})")
     for sink in answer["sinks"]:
         state = sink["trouble"] or "works"
         click.echo(

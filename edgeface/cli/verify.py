@@ -16,6 +16,7 @@ from edgeface.verifier import FaceVerifier
 @click.argument("image", type=options.IMAGE, required=False)
 @live.at_camera
 @live.within
+@live.challenge
 @options.far
 @options.gallery
 @options.key_file
@@ -26,6 +27,7 @@ def command(
     image: Path | None,
     at_camera: bool,
     within: float | None,
+    challenge: bool,
     far: float,
     gallery: Path | None,
     key_file: Path | None,
@@ -34,11 +36,14 @@ def command(
 ) -> int:
     """Is the main face of IMAGE the enrolled person NAME? Exit 0 if so, 1 if not.
 
-    With --live, and no IMAGE, the running service looks through its camera.
+    With --live, and no IMAGE, the running service looks through its camera. A picture cannot show
+    whether a person is alive; the service judges that.
     """
     live.check(at_camera, image, "IMAGE")
     if image is None:
-        return live.verify(name, within, as_json)
+        return live.verify(name, within, challenge, as_json)
+    if challenge:
+        raise click.UsageError("--challenge needs --live: a picture answers no challenge")
     timings = Timings()
     decision = FaceVerifier(gallery, model, key_file=key_file).verify(
         name, image, far=far, timings=timings

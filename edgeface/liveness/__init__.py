@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from edgeface.liveness.challenge import Challenge, State, Status
 from edgeface.liveness.cues import CueScores
-from edgeface.liveness.judge import Liveness, LivenessJudge, LivenessVerdict, Profile
+from edgeface.liveness.judge import (
+    Liveness,
+    LivenessJudge,
+    LivenessVerdict,
+    Profile,
+    account,
+)
 from edgeface.liveness.sample import Sample, Sampler
 
 __all__ = [
@@ -22,6 +28,7 @@ __all__ = [
     "Sampler",
     "State",
     "Status",
+    "account",
     "may_pass",
 ]
 

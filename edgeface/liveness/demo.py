@@ -40,7 +40,7 @@ class Tried:
 def run_attempts(portrait: Path) -> Iterator[Tried]:
     """Judge the portrait animated, then the portrait held as a print."""
     detector = Detector(1)
-    frame, face = _framed(read_picture(portrait), detector)
+    frame, face = framed(read_picture(portrait), detector)
     animated = Animated(frame, face)
     yield Tried(f"{portrait.name}, speaking (animated)", True, _judge(detector, animated.speaking))
     yield Tried(f"{portrait.name}, a print in a hand", False, _judge(detector, animated.held))
@@ -60,7 +60,7 @@ def _judge(detector: Detector, at: Callable[[float], Picture]) -> LivenessVerdic
     return last or judge.take(0.0, None)
 
 
-def _framed(portrait: Picture, detector: Detector) -> tuple[Picture, Face]:
+def framed(portrait: Picture, detector: Detector) -> tuple[Picture, Face]:
     """The portrait as a camera at a door frames it, and where the face is in that."""
     face = detector.detect(portrait, 60, first_found=True)[0]
     scale, centre = _FACE / face.box.width, face.box.centre

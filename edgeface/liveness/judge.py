@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from edgeface.detect import Face
 from edgeface.geometry import overlap
@@ -64,6 +65,15 @@ class LivenessVerdict:
     since: float
     reason: str
     scores: CueScores = field(default_factory=CueScores)
+
+
+def account(verdict: LivenessVerdict | None) -> dict[str, Any]:
+    """A verdict as JSON has it: `liveness`, `reason` and the `cues`' scores; None is one that was
+    not asked for."""
+    if verdict is None:
+        return {"liveness": "not judged", "reason": None, "cues": None}
+    cues = {name: round(float(score), 2) for name, score in vars(verdict.scores).items()}
+    return {"liveness": verdict.liveness.value, "reason": verdict.reason, "cues": cues}
 
 
 class LivenessJudge:

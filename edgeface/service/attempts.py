@@ -14,10 +14,12 @@ from edgeface.config import Recognition
 from edgeface.decide import Decision
 from edgeface.detect import Face
 from edgeface.errors import EdgeFaceError
+from edgeface.liveness import Liveness, LivenessVerdict, Profile, State, account, may_pass
 from edgeface.pictures import Picture
 from edgeface.service.judge import GAP
 from edgeface.service.people import People
-from edgeface.service.watch import Look, Sight
+from edgeface.service.session import Session
+from edgeface.service.sight import Look, Sight
 
 Answer = dict[str, Any]
 
@@ -29,10 +31,13 @@ _BETWEEN = 0.4  # seconds between pictures, so that they differ
 
 
 _MOST_LOOKS = 30  # of an attempt: every further one is another chance to be taken for somebody
+_HINT_AFTER = 1.5  # seconds after which the person is told why nothing happens
 
 
 class Attempt(Protocol):
-    """One request that takes several frames."""
+    """One request that takes several frames; `profile` is what it asks of a face."""
+
+    profile: Profile
 
     def see(self, sight: Sight, now: float) -> None:
         """Take in what one frame showed; `now` is the loop's monotonic clock."""
@@ -47,47 +52,96 @@ class Attempt(Protocol):
         ...
 
 
-class _Counted:
-    """Chooses the looks of an attempt that count: good, not nearly the same, and not too many."""
+class _Proven:
+    """Chooses the looks of an attempt that count: good, not nearly the same, not too many, and of
+    a face that was shown to be alive, as far as the profile asks for that."""
 
-    def __init__(self, least_quality: float) -> None:
-        self._least_quality = least_quality
+    def __init__(self, rules: Recognition, profile: Profile) -> None:
+        self._rules, self._profile = rules, profile
+        self._session = Session() if profile.challenged else None
         self._left = _MOST_LOOKS
         self._times: dict[int, float] = {}
+        self._told: str | None = None
+        self._begun: float | None = None
+        self._latest: dict[int, LivenessVerdict | None] = {}
 
     @property
-    def spent(self) -> bool:
-        """Whether no look counts any more."""
-        return self._left == 0
+    def over(self) -> bool:
+        """Whether no look can count any more."""
+        failed = self._session is not None and self._session.status.state is State.FAILED
+        return self._left == 0 or failed
 
-    def of(self, sight: Sight) -> Iterator[Look]:
-        """Those of this frame, which count from now on."""
+    def of(self, sight: Sight) -> Iterator[tuple[Look, bool]]:
+        """Looks of this frame that can be compared, and whether each may count."""
+        if self._session is not None:
+            self._session.see(sight)
         for look in sight.looks:
             before = self._times.get(look.track)
             near = before is not None and look.time - before < GAP
-            if self.spent or near or look.subject.quality.score < self._least_quality:
+            if self._left == 0 or near or look.subject.quality.score < self._rules.least_quality:
                 continue
-            self._left -= 1
             self._times[look.track] = look.time
-            yield look
+            self._latest[look.track] = look.liveness
+            challenge = self._session.status_for(look) if self._session else None
+            counts = may_pass(self._profile, look.liveness, challenge)
+            self._left -= counts
+            yield look, counts
+
+    def account(self, track: int | None) -> Answer:
+        """What an answer says about the liveness of a track, by its newest look."""
+        liveness = self._latest.get(track) if track is not None else None
+        told = account(liveness)
+        if self._profile.judged and liveness is None:
+            told["liveness"] = Liveness.UNDETERMINED.value
+        if self._session is not None:
+            status = self._session.status
+            told["challenge"] = {
+                "state": status.state.value,
+                "prompt": self._session.prompt,
+                "step": status.step,
+                "of": status.of,
+            }
+        return told
+
+    def progress(self, now: float) -> Answer | None:
+        """What the person at the camera should do, if that is new."""
+        message = None
+        if self._session is not None:
+            message = self._session.prompt
+        elif self._profile.judged and self._latest:
+            self._begun = now if self._begun is None else self._begun
+            newest = list(self._latest.values())[-1]
+            dead = newest is not None and newest.liveness is not Liveness.LIVE
+            if newest is not None and dead and now - self._begun >= _HINT_AFTER:
+                message = newest.reason
+        if message is None or message == self._told:
+            return None
+        self._told = message
+        return {"progress": {"message": message}}
 
 
 class Verification:
     """Is the person in view `name`?"""
 
-    def __init__(self, people: People, rules: Recognition, name: str, until: float) -> None:
+    def __init__(
+        self, people: People, rules: Recognition, profile: Profile, name: str, until: float
+    ) -> None:
         people.require(name)
+        self.profile = profile
         self._people, self._rules, self._name, self._until = people, rules, name, until
-        self._looks: dict[int, deque[Decision]] = defaultdict(lambda: deque(maxlen=rules.of))
-        self._counted = _Counted(rules.least_quality)
-        self._best: Decision | None = None
+        self._votes: dict[int, deque[tuple[Look, Decision]]] = defaultdict(
+            lambda: deque(maxlen=rules.of)
+        )
+        self._proven = _Proven(rules, profile)
+        self._best: tuple[Look, Decision] | None = None
 
     def see(self, sight: Sight, now: float) -> None:
-        for look in self._counted.of(sight):
+        for look, counts in self._proven.of(sight):
             decision = self._people.compare(self._name, look.subject)
-            self._looks[look.track].append(decision)
-            if self._best is None or decision.score > self._best.score:
-                self._best = decision
+            if counts:
+                _add(self._votes[look.track], (look, decision))
+            if self._best is None or decision.score > self._best[1].score:
+                self._best = look, decision
 
     @property
     def seen(self) -> bool:
@@ -95,59 +149,76 @@ class Verification:
         return self._best is not None
 
     def progress(self, now: float) -> Answer | None:
-        return None
+        return self._proven.progress(now)
 
     def answer(self, now: float) -> Answer | None:
-        for looks in self._looks.values():
-            passed = [look for look in looks if look.match]
+        for votes in self._votes.values():
+            passed = [vote for vote in votes if vote[1].match]
             if len(passed) >= self._rules.agree:
-                return self._answer(max(passed, key=lambda look: look.score), True)
-        over = now >= self._until or self._counted.spent
+                return self._answer(max(passed, key=lambda vote: vote[1].score), True)
+        over = now >= self._until or self._proven.over
         return self._answer(self._best, False) if over else None
 
-    def _answer(self, best: Decision | None, match: bool) -> Answer:
+    def _answer(self, best: tuple[Look, Decision] | None, match: bool) -> Answer:
+        look, decision = best or (None, None)
         return {
             "match": match,
             "name": self._name,
-            "score": best.score if best else None,
-            "threshold": best.threshold if best else None,
+            "score": decision.score if decision else None,
+            "threshold": decision.threshold if decision else None,
             "seen": self.seen,
+            **self._proven.account(look.track if look else None),
         }
 
 
 class Identification:
     """Who is in view?"""
 
-    def __init__(self, rules: Recognition, until: float) -> None:
+    def __init__(self, rules: Recognition, profile: Profile, until: float) -> None:
+        self.profile = profile
         self._rules, self._until = rules, until
-        self._counted = _Counted(rules.least_quality)
+        self._proven = _Proven(rules, profile)
         self._looks: dict[int, deque[Look]] = defaultdict(lambda: deque(maxlen=rules.of))
+        self._votes: dict[int, deque[tuple[Look, Decision]]] = defaultdict(
+            lambda: deque(maxlen=rules.of)
+        )
 
     def see(self, sight: Sight, now: float) -> None:
-        for look in self._counted.of(sight):
+        for look, counts in self._proven.of(sight):
             self._looks[look.track].append(look)
+            if counts:
+                _add(self._votes[look.track], (look, look.decision))
 
     def progress(self, now: float) -> Answer | None:
-        return None
+        return self._proven.progress(now)
 
     def answer(self, now: float) -> Answer | None:
-        faces = [self._face(list(looks)) for looks in self._looks.values()]
-        over = now >= self._until or self._counted.spent
+        faces = [self._face(track) for track in self._looks]
+        over = now >= self._until or self._proven.over
         if over or (faces and all(face["name"] for face in faces)):
             return {"faces": faces}
         return None
 
-    def _face(self, looks: list[Look]) -> Answer:
-        best = max(looks, key=lambda look: look.decision.score)
-        name = best.decision.name
-        if sum(look.decision.name == name for look in looks) < self._rules.agree:
-            name = None
+    def _face(self, track: int) -> Answer:
+        looks, votes = self._looks[track], self._votes[track]
+        best = max(votes or [(look, look.decision) for look in looks], key=lambda v: v[1].score)
+        decision = best[1]
+        agree = sum(vote.name == decision.name for _, vote in votes)
         return {
             "box": [round(edge, 1) for edge in looks[-1].subject.face.box],
-            "name": name,
-            "score": best.decision.score,
-            "threshold": best.decision.threshold,
+            "name": decision.name if agree >= self._rules.agree else None,
+            "score": decision.score,
+            "threshold": decision.threshold,
+            **self._proven.account(track),
         }
+
+
+def _add(votes: deque[tuple[Look, Decision]], vote: tuple[Look, Decision]) -> None:
+    """Add a vote; those from before it was surely the same thing in view go."""
+    since = vote[0].liveness.since if vote[0].liveness else vote[0].time
+    while votes and vote[0].liveness and votes[0][0].time < since:
+        votes.popleft()
+    votes.append(vote)
 
 
 class Enrollment:
@@ -161,7 +232,8 @@ class Enrollment:
         "come a little closer",
     )
 
-    def __init__(self, people: People, name: str, until: float) -> None:
+    def __init__(self, people: People, profile: Profile, name: str, until: float) -> None:
+        self.profile = profile
         self._people, self._name, self._until = people, name, until
         self._pictures: list[Picture] = []
         self._track: int | None = None
@@ -178,18 +250,24 @@ class Enrollment:
             return
         for look in sight.looks:
             self._follow(look, now)
-            if self._pose < len(self.POSES):
+            if look.liveness is not None and look.liveness.liveness is Liveness.SPOOF:
+                self._begin_anew()
+                self._hint = f"only a living person can be enrolled: this {look.liveness.reason}"
+            elif self._pose < len(self.POSES):
                 self._consider(look, now)
 
     def _follow(self, look: Look, now: float) -> None:
         """All pictures are of one track: another one may be somebody else, who begins anew."""
         if look.track != self._track:
-            self._track, self._pose, self._pose_since = look.track, 0, None
-            self._taken = -_BETWEEN
-            self._pictures.clear()
+            self._track = look.track
+            self._begin_anew()
         if now - self._seen >= _AWAY or self._pose_since is None:
             self._pose_since = now
         self._seen = now
+
+    def _begin_anew(self) -> None:
+        self._pose, self._pose_since, self._taken = 0, None, -_BETWEEN
+        self._pictures.clear()
 
     def _consider(self, look: Look, now: float) -> None:
         """Take the picture if it is good and in the pose asked for, or in any after a while."""

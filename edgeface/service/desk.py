@@ -17,22 +17,27 @@ import msgspec
 from edgeface.config import Recognition
 from edgeface.errors import EdgeFaceError
 from edgeface.gallery import clean_name
+from edgeface.liveness import Profile
 from edgeface.service.attempts import Answer, Attempt, Enrollment, Identification, Verification
 from edgeface.service.lockout import Lockout
 from edgeface.service.people import People
-from edgeface.service.watch import Sight
+from edgeface.service.sight import Sight
 
 _log = logging.getLogger("edgeface.service")
 _MOST_WAITING = 32
 _MOST_ATTEMPTS = 4
+# Seconds for an attempt where nothing else is asked.
+_WITHIN, _WITHIN_CHALLENGED, _WITHIN_ENROLLING = 5.0, 30.0, 60.0
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What may be asked; `within` is the limit of a live attempt in seconds."""
+    """What may be asked; `within` is the limit of a live attempt in seconds, by default 5, 30 where
+    there is a challenge to pass, 60 to enroll; `challenge` asks for one whatever the profile."""
 
     command: Literal["status", "reload", "verify", "identify", "enroll"]
     name: str | None = None
-    within: Annotated[float, msgspec.Meta(gt=0, le=300)] = 5.0
+    within: Annotated[float, msgspec.Meta(gt=0, le=300)] | None = None
+    challenge: bool = False
 
 
 class Asker(Protocol):
@@ -56,11 +61,13 @@ class Desk:
         people: People,
         lockout: Lockout,
         rules: Recognition,
+        profile: Profile,
         status: Callable[[], Answer],
         reload: Callable[[], None],
         locked_out: Callable[[str], None],
     ) -> None:
-        self._people, self.lockout, self.rules = people, lockout, rules
+        self._people, self.lockout = people, lockout
+        self.rules, self.profile = rules, profile
         self._status, self._reload, self._locked_out = status, reload, locked_out
         self._waiting: queue.Queue[tuple[Request, Asker]] = queue.Queue(_MOST_WAITING)
         self._attempts: list[tuple[Attempt, Asker]] = []
@@ -69,6 +76,11 @@ class Desk:
     def busy(self) -> bool:
         """Whether an attempt waits for looks."""
         return bool(self._attempts)
+
+    @property
+    def judging(self) -> bool:
+        """Whether an attempt wants to know what is alive, whatever the profile."""
+        return any(attempt.profile.judged for attempt, _ in self._attempts)
 
     def submit(self, request: Request, asker: Asker) -> None:
         """Hand in a request; it is answered by the loop, or at once if too many wait."""
@@ -116,15 +128,27 @@ class Desk:
             self._attempts.append((self._attempt(request), asker))
 
     def _attempt(self, request: Request) -> Attempt:
-        until = time.monotonic() + request.within
-        if request.command != "enroll" and self.lockout.left:
-            raise EdgeFaceError(self._locked())
-        if request.command == "identify":
-            return Identification(self.rules, until)
-        name = clean_name(request.name or "")
+        profile = Profile.HIGH_SECURITY if request.challenge else self.profile
         if request.command == "enroll":
-            return Enrollment(self._people, name, until)
-        return Verification(self._people, self.rules, name, until)
+            return self._enrollment(request)
+        usual = _WITHIN_CHALLENGED if profile.challenged else _WITHIN
+        until = time.monotonic() + (request.within or usual)
+        if self.lockout.left:
+            raise EdgeFaceError(self._locked())
+        if profile.challenged and any(a.profile.challenged for a, _ in self._attempts):
+            raise EdgeFaceError("somebody else is being challenged; try again in a moment")
+        if request.command == "identify":
+            return Identification(self.rules, profile, until)
+        name = clean_name(request.name or "")
+        return Verification(self._people, self.rules, profile, name, until)
+
+    def _enrollment(self, request: Request) -> Attempt:
+        """Passive cues alone: the poses are no challenge, and pictures held up are refused."""
+        if request.challenge:
+            raise EdgeFaceError("a challenge is for verify and identify; enroll without it")
+        profile = Profile.STANDARD if self.profile.judged else self.profile
+        until = time.monotonic() + (request.within or _WITHIN_ENROLLING)
+        return Enrollment(self._people, profile, clean_name(request.name or ""), until)
 
     def _finished(self, attempt: Attempt, asker: Asker, now: float) -> bool:
         """Tell what there is to tell; whether the attempt is over."""

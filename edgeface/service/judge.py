@@ -41,7 +41,7 @@ class Verdict:
 class Case:
     """What is known of one track."""
 
-    votes: deque[Decision]
+    votes: deque[tuple[float, Decision]]
     best_quality: float = 0.0
     last_look: float = -1e9
     verdict: Verdict | None = None
@@ -55,15 +55,16 @@ class Judge:
         self.rules = rules
         self._cases: dict[int, Case] = {}
 
-    def pays(self, track: int, quality: float, now: float) -> bool:
-        """Whether encoding this frame's face would tell more than is known already."""
+    def pays(self, track: int, quality: float, now: float, *, owed: bool = False) -> bool:
+        """Whether encoding this frame's face would tell more than is known already; `owed` is a
+        verdict that waits for a fresh look to be told."""
         if quality < self.rules.least_quality:
             return False
         case = self._case(track)
         since = now - case.last_look
         if since < GAP:
             return False
-        if case.verdict is None:
+        if case.verdict is None or owed:
             return quality >= _WORSE * case.best_quality or since >= _WAIT
         if case.verdict.name is None:
             return quality >= _BETTER * case.best_quality or since >= _WAIT
@@ -76,7 +77,7 @@ class Judge:
     def vote(self, track: int, decision: Decision, quality: float, now: float) -> Verdict | None:
         """Count one look; the verdict if this look agrees with it, None while undecided."""
         case = self._case(track)
-        case.votes.append(decision)
+        case.votes.append((now, decision))
         case.best_quality = max(case.best_quality, quality)
         case.last_look = now
         case.verdict = _count(case.votes, self.rules)
@@ -85,12 +86,22 @@ class Judge:
         case.told = True
         return case.verdict
 
+    def drop(self, track: int, before: float) -> None:
+        """Let looks from before a time not count: it may have been somebody else."""
+        case = self._cases.get(track)
+        if case is None or not case.votes or case.votes[0][0] >= before:
+            return
+        kept = [(when, vote) for when, vote in case.votes if when >= before]
+        case.votes.clear()
+        case.votes.extend(kept)
+        case.verdict = _count(case.votes, self.rules)
+
     def close(self, track: int) -> Verdict | None:
         """Forget a track; a stranger's verdict if it left before there were looks enough."""
         case = self._cases.pop(track, None)
-        if case is None or not case.votes or case.told or any(v.name for v in case.votes):
+        if case is None or not case.votes or case.told or any(v.name for _, v in case.votes):
             return None
-        best = max(case.votes, key=lambda vote: vote.score)
+        best = max((vote for _, vote in case.votes), key=lambda vote: vote.score)
         return Verdict(None, best.score, best.threshold)
 
     def name_of(self, track: int) -> str | None:
@@ -106,7 +117,8 @@ class Judge:
         return self._cases.setdefault(track, Case(deque(maxlen=self.rules.of)))
 
 
-def _count(votes: deque[Decision], rules: Rules) -> Verdict | None:
+def _count(dated: deque[tuple[float, Decision]], rules: Rules) -> Verdict | None:
+    votes = [vote for _, vote in dated]
     counts = Counter(vote.name for vote in votes if vote.name is not None)
     for name, count in counts.most_common(1):
         if count >= rules.agree:

@@ -17,13 +17,15 @@ from typing import Any, Self
 from edgeface.config import Config, Subject
 from edgeface.errors import ConfigError, EdgeFaceError
 from edgeface.events import Event, incident
+from edgeface.liveness import account
 from edgeface.pictures import Picture
 from edgeface.service.desk import Desk
 from edgeface.service.lockout import Lockout
 from edgeface.service.notify import Notifier
 from edgeface.service.people import People
+from edgeface.service.sight import Sight
 from edgeface.service.thermal import Governor
-from edgeface.service.watch import Sight, Watch
+from edgeface.service.watch import Asked, Watch
 from edgeface.sinks.build import build_outlets
 from edgeface.sources import Frame, SourceEnded, is_live
 from edgeface.sources.feed import open_feed
@@ -46,12 +48,13 @@ class Service:
         self._rate = 0.0
         self._started = time.monotonic()
         self._people = People(config.recognition)
-        self._watch = Watch(self._people, config.recognition)
+        self._watch = Watch(self._people, config.recognition, config.liveness.asked)
         self._governor = Governor(config.power.warm, config.power.hot)
         self.desk = Desk(
             self._people,
             Lockout(config.lockout),
             config.recognition,
+            config.liveness.asked,
             self.status,
             self._reload_now,
             self._locked_out,
@@ -101,27 +104,33 @@ class Service:
             self._pace(begun)
 
     def _work_on(self, frame: Frame) -> None:
-        sight = self._watch.step(frame, self._feed.name, eager=self.desk.busy)
+        busy = self.desk.busy
+        challenge = not busy and not self.desk.lockout.left
+        asked = Asked(eager=busy, judged=self.desk.judging, challenge=challenge)
+        sight = self._watch.step(frame, self._feed.name, asked)
         self.frames += 1
         self.desk.see(sight)
         self._emit(sight)
 
     def _emit(self, sight: Sight) -> None:
         for event, picture in sight.events:
-            self._count(event)
             if event.name is not None and self.desk.lockout.left:
                 self._watch.untold(event.name)  # told when the door is open again
                 continue
             self._put(event, picture)
+            self._count(event)
 
     def _count(self, event: Event) -> None:
-        """Strangers at the door count as refused attempts where the settings say so."""
-        if not self._config.lockout.count_unknown:
-            return
-        if event.name is not None:
-            self.desk.lockout.accepted()
-        elif self.desk.lockout.refused():
+        """Who is refused at the door counts as a refused attempt where the settings say so."""
+        rules, lockout = self._config.lockout, self.desk.lockout
+        failed = event.challenge is not None and event.challenge.state == "failed"
+        spoof = event.type == "not_live" and event.liveness == "spoof"
+        if event.name is not None and (rules.count_unknown or rules.count_spoof):
+            lockout.accepted()
+        if event.type == "unknown" and rules.count_unknown and lockout.refused():
             self._locked_out("locked after too many unknown faces in a row")
+        if (failed or spoof) and rules.count_spoof and lockout.refused():
+            self._locked_out("locked after too many pictures or failed challenges in a row")
 
     def _put(self, event: Event, picture: Picture | None = None) -> None:
         self._events += 1
@@ -191,14 +200,15 @@ class Service:
                 if feed is not None:
                     feed.close()
                 raise
-        if config.source != old.source or config.recognition != old.recognition:
+        watched = (old.source, old.recognition, old.liveness)
+        if (config.source, config.recognition, config.liveness) != watched:
             self._emit(self._watch.finish(self._feed.name))
-            self._watch = Watch(self._people, config.recognition)
+            self._watch = Watch(self._people, config.recognition, config.liveness.asked)
         if config.source != old.source:
             self._feed.close()  # before the new one: a camera can be open once
             self._feed = feed or open_feed(config.source.settings())
         self._governor = Governor(config.power.warm, config.power.hot)
-        self.desk.rules = config.recognition
+        self.desk.rules, self.desk.profile = config.recognition, config.liveness.asked
         if config.lockout != old.lockout:
             self.desk.lockout = Lockout(config.lockout)
         self._outlets = build_outlets(config, self._sink_struggles, (old, self._outlets))
@@ -220,7 +230,11 @@ class Service:
             "frames": self.frames,
             "fps": round(self._rate, 1),
             "people": len(self._people),
-            "in_view": [{"track": t, "name": name} for t, name in self._watch.in_view],
+            "profile": self._config.liveness.profile,
+            "in_view": [
+                {"track": track, "name": name, "liveness": account(verdict)["liveness"]}
+                for track, name, verdict in self._watch.in_view
+            ],
             "events": self._events,
             "uptime_s": round(time.monotonic() - self._started, 1),
             "temperature_c": self._governor.temperature,

@@ -17,6 +17,11 @@ from typing import Any, Self
 import cv2
 import numpy as np
 
+from edgeface.detect import Detector
+from edgeface.liveness.animate import Animated
+from edgeface.liveness.demo import framed
+from edgeface.pictures import Picture, read_picture
+
 PORTRAITS = Path(__file__).resolve().parents[2] / "edgeface" / "portraits"
 
 
@@ -34,6 +39,24 @@ def portrait_video(path: Path, *names: str, frames: int = 40, fps: float = 20.0)
             y, x = 40, place * width + 20 + sway
             frame[y : y + small.shape[0], x : x + small.shape[1]] = small
         writer.write(frame)
+    writer.release()
+    return path
+
+
+def shown(name: str, how: str) -> Callable[[float], Picture]:
+    """What a camera sees of a shipped portrait at a time in seconds: the person `speaking` (the
+    stand-in for a living one), the picture `held` in a hand, or the picture `still`."""
+    frame, face = framed(read_picture(PORTRAITS / f"{name}.jpg"), Detector(1))
+    animated = Animated(frame, face)
+    return {"speaking": animated.speaking, "held": animated.held, "still": lambda _: frame}[how]
+
+
+def shown_video(path: Path, name: str, how: str, seconds: float = 3.0) -> Path:
+    """The same as a video of 640 x 480 at 15 frames a second."""
+    at, fps = shown(name, how), 15
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (640, 480))
+    for number in range(round(seconds * fps)):
+        writer.write(at(number / fps))
     writer.release()
     return path
 
@@ -69,6 +92,9 @@ class Running:
             reader.start()
 
     def write(self, settings: str) -> None:
+        """Portraits that only sway are no living people: liveness is off unless it is asked for."""
+        if "[liveness]" not in settings:
+            settings += '\n[liveness]\nprofile = "convenience"\n'
         self.settings.write_text(
             f'{settings}\n[control]\nsocket = "{self.socket}"\ngroup = "root"\n'
         )

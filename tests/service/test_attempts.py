@@ -10,9 +10,11 @@ import pytest
 from edgeface.config import Recognition
 from edgeface.decide import Decision
 from edgeface.geometry import Point
+from edgeface.liveness import CueScores, Liveness, LivenessVerdict, Profile
 from edgeface.service.attempts import Enrollment, Identification, Verification
-from edgeface.service.watch import Sight
+from edgeface.service.sight import Sight
 
+OFF = Profile.CONVENIENCE
 TURNS = (0.0, 0.3, -0.3, 0.0, 0.0)  # what the poses ask for, in order
 
 
@@ -37,7 +39,20 @@ class People:
         return SimpleNamespace(name=name, templates=count, added=count, rejected=[], warnings=[])
 
 
-def sight(now: float, *tracks: int, turn: float = 0.0, faces: int | None = None) -> Any:
+def found(liveness: str | None, now: float, since: float = 0.0) -> LivenessVerdict | None:
+    if liveness is None:
+        return None
+    return LivenessVerdict(Liveness(liveness), now, since, f"is {liveness}", CueScores())
+
+
+def sight(
+    now: float,
+    *tracks: int,
+    turn: float = 0.0,
+    faces: int | None = None,
+    liveness: str | None = None,
+    since: float = 0.0,
+) -> Any:
     face = SimpleNamespace(
         right_eye=Point(0.0, 0.0),
         left_eye=Point(10.0, 0.0),
@@ -52,6 +67,7 @@ def sight(now: float, *tracks: int, turn: float = 0.0, faces: int | None = None)
             decision=Decision("ada", 0.7, 0.5, True),
             picture=(track, now),
             time=now,
+            liveness=found(liveness, now, since),
         )
         for track in tracks
     ]
@@ -59,7 +75,7 @@ def sight(now: float, *tracks: int, turn: float = 0.0, faces: int | None = None)
 
 
 def attempt(people: Any) -> Enrollment:
-    return Enrollment(people, "ada", until=60.0)
+    return Enrollment(people, Profile.STANDARD, "ada", until=60.0)
 
 
 def test_one_person_who_follows_the_poses_is_enrolled_from_five_pictures() -> None:
@@ -125,8 +141,8 @@ def test_a_pose_that_is_not_struck_is_passed_with_a_fresh_picture() -> None:
 
 def test_nearly_the_same_frame_again_is_no_further_vote() -> None:
     people: Any = People()
-    verification = Verification(people, Recognition(agree=3, of=5), "ada", 60.0)
-    identification = Identification(Recognition(agree=3, of=5), 60.0)
+    verification = Verification(people, Recognition(agree=3, of=5), OFF, "ada", 60.0)
+    identification = Identification(Recognition(agree=3, of=5), OFF, 60.0)
     for attempt in (verification, identification):
         for step in range(5):
             attempt.see(sight(step / 100, 1), 0.0)
@@ -139,10 +155,81 @@ def test_nearly_the_same_frame_again_is_no_further_vote() -> None:
 
 def test_an_attempt_is_refused_after_thirty_looks_whatever_its_limit() -> None:
     people: Any = People(match=False)
-    verification = Verification(people, Recognition(), "ada", 300.0)
+    verification = Verification(people, Recognition(), OFF, "ada", 300.0)
     for step in range(300):
         verification.see(sight(step / 5, step // 20), 0.0)
     answer = verification.answer(0.0)
     assert answer is not None
     assert answer["match"] is False
     assert people.compared == 30
+
+
+@pytest.mark.parametrize("liveness", [None, "spoof", "undetermined"])
+def test_who_is_not_shown_to_be_alive_is_refused_and_told_so(liveness: str | None) -> None:
+    people: Any = People()
+    verification = Verification(people, Recognition(), Profile.STANDARD, "ada", 60.0)
+    identification = Identification(Recognition(), Profile.STANDARD, 60.0)
+    for step in range(100):
+        for attempt in (verification, identification):
+            attempt.see(sight(step / 5, 1, liveness=liveness), step / 5)
+            assert attempt.answer(step / 5) is None
+    answer = verification.answer(60.0) or {}
+    assert answer["match"] is False
+    assert answer["seen"] is True
+    assert answer["liveness"] == liveness or (liveness is None and answer["cues"] is None)
+    (face,) = (identification.answer(60.0) or {})["faces"]
+    assert face["name"] is None
+    if liveness:
+        assert answer["reason"] == f"is {liveness}"
+        told = verification.progress(90.0)
+        assert told is None or told["progress"]["message"] == f"is {liveness}"
+
+
+def test_a_living_match_is_answered_with_its_proof() -> None:
+    people: Any = People()
+    verification = Verification(people, Recognition(), Profile.STANDARD, "ada", 60.0)
+    identification = Identification(Recognition(), Profile.STANDARD, 60.0)
+    for step in range(3):
+        for attempt in (verification, identification):
+            assert attempt.answer(0.0) is None
+            attempt.see(sight(step / 5, 1, liveness="live"), 0.0)
+    answer = verification.answer(0.0) or {}
+    assert (answer["match"], answer["liveness"]) == (True, "live")
+    assert answer["cues"]["depth"] == 0
+    (face,) = (identification.answer(0.0) or {})["faces"]
+    assert (face["name"], face["liveness"]) == ("ada", "live")
+
+
+def test_looks_from_before_it_may_have_been_somebody_else_do_not_count() -> None:
+    people: Any = People()
+    verification = Verification(people, Recognition(), Profile.STANDARD, "ada", 60.0)
+    for step in range(2):
+        verification.see(sight(step / 5, 1, liveness="live"), 0.0)
+    for step in range(2, 4):
+        verification.see(sight(step / 5, 1, liveness="live", since=0.4), 0.0)
+    assert verification.answer(0.0) is None
+    verification.see(sight(0.8, 1, liveness="live", since=0.4), 0.0)
+    assert (verification.answer(0.0) or {})["match"] is True
+
+
+def test_nobody_matches_at_high_security_without_a_challenge() -> None:
+    people: Any = People()
+    verification = Verification(people, Recognition(), Profile.HIGH_SECURITY, "ada", 60.0)
+    for step in range(100):
+        verification.see(sight(step / 5, 1, liveness="live"), 0.0)
+    answer = verification.answer(60.0) or {}
+    assert answer["match"] is False
+    assert answer["challenge"]["state"] == "running"
+
+
+def test_a_picture_held_to_the_camera_is_not_enrolled() -> None:
+    people = People()
+    enrollment = attempt(people)
+    for step, turn in enumerate(TURNS[:4]):
+        enrollment.see(sight(float(step), 1, turn=turn, liveness="undetermined"), float(step))
+    for step in range(4, 30):
+        enrollment.see(sight(float(step), 1, liveness="spoof"), float(step))
+        assert enrollment.answer(float(step)) is None
+    answer = enrollment.answer(60.0) or {}
+    assert "only a living person can be enrolled" in answer["error"]
+    assert people.pictures == []

@@ -38,6 +38,9 @@ def write(tmp_path: Path, text: str) -> Path:
         ('[webhook]\nurl = "ftp://x"', ["webhook", "http"]),
         ('[gpio]\npin = 17\nevents = ["recognised"]', ["gpio.events", "recognised"]),
         ("source = 5", ["source", "[source]"]),
+        ('[liveness]\nprofile = "high"', ["liveness", "high_security", '"high"']),
+        ('[liveness]\nprofle = "standard"', ["liveness.profle", "liveness.profile"]),
+        ("[source]\nfps = 2.0", ["source.fps", "5", "convenience"]),
         ("[source", ["not TOML"]),
     ],
 )

@@ -8,6 +8,7 @@ from test_attempts import People, sight
 
 from edgeface.config import Lockout as Rules
 from edgeface.config import Recognition
+from edgeface.liveness import Profile
 from edgeface.service.desk import Desk, Request
 from edgeface.service.lockout import Lockout
 
@@ -31,7 +32,13 @@ class Door:
         self.locked: list[str] = []
         self.lockout = Lockout(Rules(attempts=attempts))
         self.desk = Desk(
-            self.people, self.lockout, Recognition(), dict, lambda: None, self.locked.append
+            self.people,
+            self.lockout,
+            Recognition(),
+            Profile.CONVENIENCE,
+            dict,
+            lambda: None,
+            self.locked.append,
         )
 
     def ask(self, command: Any, within: float = 60.0) -> Asker:

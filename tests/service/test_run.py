@@ -31,8 +31,15 @@ WALKERS = SHARED / "data" / "walkers-1080p.mp4"
 SCHEMA = json.loads((Path(events.__file__).parent / events.SCHEMA_FILE).read_text())
 
 
-def run(gallery: Path, *arguments: str | Path) -> list[dict[str, Any]]:
-    """The events of a run that ends by itself, each checked against the schema."""
+def run(
+    gallery: Path, *arguments: str | Path, profile: str | None = "convenience"
+) -> list[dict[str, Any]]:
+    """The events of a run that ends by itself, each checked against the schema.
+
+    Portraits that only sway are no living people, so liveness is off unless it is asked for.
+    """
+    if profile:
+        arguments += ("--profile", profile)
     done = subprocess.run(
         [sys.executable, "-m", "edgeface", "run", *map(str, arguments)],
         capture_output=True,

@@ -1,0 +1,230 @@
+"""A photo held to the running camera is not recognized, whoever is on it; a living person is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers_service import Running, shown, shown_video
+from test_run import enroll, run
+
+from conftest import CHECKOUT
+from edgeface.config import Recognition
+from edgeface.events import Event
+from edgeface.liveness import Challenge, Liveness, LivenessVerdict, Profile, Sampler
+from edgeface.liveness.gestures import Gesture
+from edgeface.pictures import Picture
+from edgeface.service import proof, session
+from edgeface.service.people import People
+from edgeface.service.watch import Watch
+from edgeface.sources import Frame
+from edgeface.units import Seconds
+
+sys.path.insert(0, str(CHECKOUT / "benchmarks"))
+from attacks.puppet import Puppet
+
+FPS = 15
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("gallery")
+    return enroll(folder / "gallery.safetensors", barack="obama", joe="biden")
+
+
+@pytest.fixture(scope="module")
+def people(gallery: Path) -> People:
+    return People(Recognition(gallery=str(gallery)))
+
+
+def watched(
+    people: People, frames: Iterator[tuple[float, Picture]], profile: Profile = Profile.STANDARD
+) -> Iterator[Event]:
+    """The events of frames, as they come, and of their end; everybody is encoded often, so that
+    whoever takes another's place is recognized soon if at all."""
+    watch = Watch(people, Recognition(recheck=Seconds(0.2)), profile)
+    for time, picture in frames:
+        for event, _ in watch.step(Frame(picture, time), "test").events:
+            yield event
+    for event, _ in watch.finish("test").events:
+        yield event
+
+
+def after_each_other(*parts: tuple[Callable[[float], Picture], float]) -> Iterator[Any]:
+    """Frames of one thing for some seconds, then of the next in the same place."""
+    number = 0
+    for at, seconds in parts:
+        for _ in range(round(seconds * FPS)):
+            yield number / FPS, at(number / FPS)
+            number += 1
+
+
+def test_a_person_who_speaks_is_recognized_with_the_proof(tmp_path: Path, gallery: Path) -> None:
+    video = shown_video(tmp_path / "v.avi", "obama2", "speaking")
+    (event,) = run(gallery, "--source", video, profile=None)
+    assert (event["type"], event["name"], event["liveness"]) == ("recognized", "barack", "live")
+    assert event["cues"]["mouth"] >= 1
+    assert event["reason"]
+
+
+def test_a_photo_held_to_the_camera_is_told_as_one_that_names_nobody(
+    tmp_path: Path, gallery: Path
+) -> None:
+    video = shown_video(tmp_path / "v.avi", "obama2", "held", 4)
+    (event,) = run(gallery, "--source", video, profile=None)
+    assert (event["type"], event["name"], event["liveness"]) == ("not_live", None, "spoof")
+    assert event["score"] >= event["threshold"]
+    assert "looks like barack" in event["message"]
+    (event,) = run(gallery, "--source", video, profile="convenience")
+    assert (event["type"], event["name"]) == ("recognized", "barack")
+    assert event["liveness"] == "not judged"
+
+
+@pytest.mark.parametrize("profile", ["standard", "high_security"])
+@pytest.mark.parametrize("how", ["held", "still"])
+@pytest.mark.parametrize("name", ["obama2", "biden", "collins"])
+def test_no_photo_is_ever_recognized(name: str, how: str, profile: str, people: People) -> None:
+    frames = after_each_other((shown(name, how), 4))
+    told = {(event.type, event.name) for event in watched(people, frames, Profile(profile))}
+    assert told <= {("not_live", None), ("unknown", None), ("challenge", None)}
+    assert told
+
+
+def test_a_picture_file_shows_nobody_alive(gallery: Path) -> None:
+    picture = CHECKOUT / "edgeface" / "portraits" / "obama2.jpg"
+    (event,) = run(gallery, "--source", picture, profile=None)
+    assert (event["type"], event["name"]) == ("not_live", None)
+    assert "one picture" in event["message"]
+
+
+@pytest.mark.parametrize("order", ["photo first", "person first"])
+def test_life_does_not_pass_from_a_person_to_a_photo_in_the_same_place(
+    order: str, people: People
+) -> None:
+    photo, person = (shown("biden", "held"), 3.0), (shown("collins", "speaking"), 3.0)
+    parts = [photo, person] if order == "photo first" else [person, photo]
+    assert all(event.type != "recognized" for event in watched(people, after_each_other(*parts)))
+
+
+def test_who_is_enrolled_gains_nothing_for_the_photo_of_another(people: People) -> None:
+    frames = after_each_other((shown("obama2", "speaking"), 3), (shown("biden", "held"), 4))
+    names = [event.name for event in watched(people, frames) if event.type == "recognized"]
+    assert names == ["barack"]
+
+
+def test_a_video_that_answers_nothing_is_not_recognized_at_high_security(people: People) -> None:
+    frames = after_each_other((shown("obama2", "speaking"), 14))
+    events = list(watched(people, frames, Profile.HIGH_SECURITY))
+    assert all(event.name is None for event in events)
+    prompts = [event for event in events if event.type == "challenge"]
+    assert prompts[0].message == "look straight at the camera"
+    assert any(event.challenge and event.challenge.state == "failed" for event in prompts)
+
+
+class Obliging(Sampler):
+    """Sees a face that does what it is told; there is no footage of a person who does."""
+
+    asked: str = ""
+
+    def __init__(self, mesh: Any) -> None:
+        super().__init__(mesh)
+        self._puppet: Puppet | None = None
+        self._heard, self._since = "", 0.0
+
+    def sample(self, time: float, frame: Picture, face: Any) -> Any:
+        if self._puppet is None:
+            seen = super().sample(time, frame, face)
+            assert seen is not None
+            self._puppet = Puppet(seen, np.random.default_rng(0))
+        if Obliging.asked != self._heard:
+            self._heard, self._since = Obliging.asked, time
+        gesture = next((g for g in Gesture if g.value == self._heard), None)
+        return self._puppet.answer(time, gesture, time - self._since)
+
+
+class Alive:
+    """Finds life in every face: the passive cues are tested elsewhere."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        pass
+
+    def take(self, time: float, sample: Any, face: Any) -> LivenessVerdict:
+        return LivenessVerdict(Liveness.LIVE, time, 0.0, "a living face")
+
+
+def test_who_answers_the_challenge_is_recognized_once_and_not_before(
+    people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof, "Sampler", Obliging)
+    monkeypatch.setattr(proof, "LivenessJudge", Alive)
+    gestures = (Gesture.LEFT, Gesture.MOUTH, Gesture.UP)
+    monkeypatch.setattr(session, "Challenge", lambda: Challenge(gestures))
+    events: list[Event] = []
+    frames = after_each_other((shown("biden", "still"), 20))
+    for event in watched(people, frames, Profile.HIGH_SECURITY):
+        events.append(event)
+        Obliging.asked = (event.message or "") if event.challenge else Obliging.asked
+    told = [(event.type, event.name, event.message) for event in events]
+    passed = told.index(("challenge", None, "thank you"))
+    assert [name for _, name, _ in told if name] == ["joe"]
+    assert told[passed + 1] == ("recognized", "joe", None)
+
+
+@pytest.fixture
+def door(tmp_path: Path, gallery: Path) -> Callable[[str], Running]:
+    """The service, in `standard`, before an endless video of barack's picture."""
+
+    def open_(how: str) -> Running:
+        video = shown_video(tmp_path / "live.avi", "obama2", how, 4)
+        (tmp_path / "gallery.safetensors").write_bytes(gallery.read_bytes())
+        return Running(
+            tmp_path,
+            f'[source]\nspec = "{video}"\npace = "own"\nloop = true\n'
+            '[liveness]\nprofile = "standard"\n[lockout]\nattempts = 50\n',
+        ).ready()
+
+    return open_
+
+
+def test_live_requests_before_a_person_who_speaks(door: Any) -> None:
+    with door("speaking") as service:
+        *_, verified = service.ask(command="verify", name="barack", within=20)
+        assert (verified["match"], verified["liveness"]) == (True, "live")
+        *_, identified = service.ask(command="identify", within=20)
+        assert [(f["name"], f["liveness"]) for f in identified["faces"]] == [("barack", "live")]
+        assert service.ask(command="status")[0]["in_view"][0]["liveness"] == "live"
+        done = service.command("verify", "barack", "--live", "--challenge", "--within", "20")
+        assert done.returncode == 1
+        assert "look straight at the camera" in done.stderr
+        assert "challenge failed" in done.stdout
+
+
+def test_live_requests_before_a_photo(door: Any) -> None:
+    with door("held") as service:
+        *hints, verified = service.ask(command="verify", name="barack", within=3)
+        assert (verified["match"], verified["seen"]) == (False, True)
+        assert verified["score"] >= verified["threshold"]
+        assert verified["liveness"] in {"spoof", "undetermined"}
+        assert hints
+        *_, identified = service.ask(command="identify", within=2)
+        assert [face["name"] for face in identified["faces"]] == [None]
+        done = service.command("verify", "barack", "--live", "--within", "2")
+        assert done.returncode == 1
+        assert "liveness" in done.stdout
+        *_, refused = service.ask(command="enroll", name="other", within=3)
+        assert "only a living person can be enrolled" in refused["error"]
+
+
+def test_pictures_held_to_the_camera_lock_the_door(tmp_path: Path, gallery: Path) -> None:
+    video = shown_video(tmp_path / "v.avi", "obama2", "held", 4)
+    settings = tmp_path / "s.toml"
+    settings.write_text("[lockout]\nattempts = 1\n")
+    told = run(gallery, "--source", video, "--config", settings, profile=None)
+    assert [event["type"] for event in told] == ["not_live", "lockout"]
+    settings.write_text("[lockout]\nattempts = 1\ncount_spoof = false\n")
+    told = run(gallery, "--source", video, "--config", settings, profile=None)
+    assert [event["type"] for event in told] == ["not_live"]
