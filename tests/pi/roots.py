@@ -204,6 +204,8 @@ class Root:
         )
         for word in " ".join(settings.values()).split():
             path = Path(word.removeprefix("file://"))
+            if word.startswith("file://"):
+                path = path.parent  # an index's pages point to files beside it
             if path.is_absolute() and path.exists():
                 inside = self.path / path.relative_to("/")
                 if path.is_dir():
