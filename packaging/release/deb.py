@@ -99,7 +99,9 @@ def _pip(arguments: list[str]) -> None:
 
 def _system(root: Path) -> None:
     packaging = source.CHECKOUT / "packaging"
-    unit = (packaging / "edgeface.service").read_text().replace("@EDGEFACE@", "/usr/bin/edgeface")
+    unit = (
+        (packaging / "edgeface.service").read_text().replace("@EDGEFACE@", f"/{HOME}/bin/edgeface")
+    )
     _, _, rest = unit.partition("\n")
     put = {
         "usr/lib/systemd/system/edgeface.service": (
