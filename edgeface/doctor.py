@@ -102,7 +102,9 @@ def _camera(config: Config) -> Check:
 def _service(config: Config) -> Check:
     if socket_path().exists():
         return Check("service", True, str(ask({"command": "status"})["status"]))
-    if Path("/etc/systemd/system", UNIT).exists():
+    units = Path("/etc/systemd/system")
+    # A package brings the unit with it; it counts as installed once it is to start at boot.
+    if (units / UNIT).exists() or (units / "multi-user.target.wants" / UNIT).is_symlink():
         return Check(
             "service",
             False,

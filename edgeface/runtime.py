@@ -90,8 +90,13 @@ def choose_runtime() -> str:
     for name in [wanted] if wanted else RUNTIMES:
         if find_spec(RUNTIMES[name]) is not None:
             return name
+    if sys.maxsize <= 2**32 and not wanted:
+        raise RuntimeMissing(
+            "there is no LiteRT for this 32-bit system; write Raspberry Pi OS (64-bit) to the SD "
+            "card, which a Pi 3, 4, 5 and Zero 2 W can run"
+        )
     raise RuntimeMissing(
-        f"{wanted or 'no TFLite interpreter'} is not installed; run: pip install "
+        f"{wanted or 'a TFLite interpreter'} is not installed; run: pip install "
         + ("tflite-runtime" if wanted == "tflite-runtime" else "ai-edge-litert")
     )
 

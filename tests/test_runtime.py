@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,16 @@ def test_a_missing_runtime_says_how_to_install_it(monkeypatch: pytest.MonkeyPatc
     (missing,) = {"litert", "tflite-runtime"} - set(installed_runtimes())
     monkeypatch.setenv("EDGEFACE_RUNTIME", missing)
     with pytest.raises(RuntimeMissing, match="pip install"):
+        choose_runtime()
+
+
+def test_a_32_bit_system_is_told_that_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGEFACE_RUNTIME", raising=False)
+    monkeypatch.setattr("edgeface.runtime.find_spec", lambda name: None)
+    with pytest.raises(RuntimeMissing, match="a TFLite interpreter is not installed"):
+        choose_runtime()
+    monkeypatch.setattr(sys, "maxsize", 2**31 - 1)
+    with pytest.raises(RuntimeMissing, match="64-bit"):
         choose_runtime()
 
 

@@ -19,6 +19,7 @@ from edgeface.sources import needs_network
 from edgeface.storage import write_atomically
 
 UNIT = "edgeface.service"
+PACKAGED = Path("usr/lib/systemd/system") / UNIT
 _UNITS = Path("etc/systemd/system")
 _DROPINS = _UNITS / f"{UNIT}.d"
 _SETTINGS = Path("etc/edgeface/edgeface.toml")
@@ -30,10 +31,12 @@ _HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 def install(root: Path) -> list[Path]:
     """Write everything; returns what was written. ConfigError when it may not be."""
     settings = root / _SETTINGS
-    written = [
-        _put(root / _UNITS / UNIT, _template(UNIT).replace("@EDGEFACE@", _program())),
-        _put(root / _SYSUSERS, _template("edgeface.sysusers")),
-    ]
+    written = []
+    if not _packaged(root):
+        written += [
+            _put(root / _UNITS / UNIT, _template(UNIT).replace("@EDGEFACE@", _program())),
+            _put(root / _SYSUSERS, _template("edgeface.sysusers")),
+        ]
     if not settings.exists():
         written.append(_put(settings, _template("edgeface.toml")))
     (root / _CREDENTIALS).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -61,14 +64,21 @@ def uninstall(root: Path) -> list[Path]:
     return gone
 
 
+def _packaged(root: Path) -> bool:
+    """Whether a Debian package brought this environment, and with it the unit and the user."""
+    unit = root / PACKAGED
+    return unit.exists() and f"ExecStart={_program()} " in unit.read_text()
+
+
 def systemctl(*arguments: str) -> str:
     """Run systemctl; returns what it prints, ConfigError if it is not there or fails."""
     return _run("systemctl", *arguments)
 
 
 def make_user() -> None:
-    """Create the service's user and groups as the sysusers file says."""
-    _run("systemd-sysusers", f"/{_SYSUSERS}")
+    """Create the service's user and groups as the sysusers file says; a package has done it."""
+    if Path("/", _SYSUSERS).exists():
+        _run("systemd-sysusers", f"/{_SYSUSERS}")
 
 
 def _wants_network(config: Config) -> bool:

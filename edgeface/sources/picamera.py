@@ -101,6 +101,11 @@ def import_picamera2() -> tuple[Any, Any]:
         raise ConfigError(
             f"{missing}'s Python package is not there ({error}); {INSTALL_ADVICE}"
         ) from None
+    except ValueError as error:  # "numpy.dtype size changed": built for NumPy 1, run beside NumPy 2
+        raise ConfigError(
+            f"picamera2 does not fit this environment's NumPy ({error}); install EdgeFace into a "
+            "new environment, which chooses a NumPy that fits"
+        ) from None
 
 
 def camera_advice(module: Any, error: Exception) -> str:

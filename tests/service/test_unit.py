@@ -94,6 +94,20 @@ def test_a_gallery_key_is_handed_over_where_there_is_one(installed: Path) -> Non
     assert "LoadCredential=edgeface-gallery-key:" in drop_in.read_text()
 
 
+def test_a_package_brings_the_unit_and_only_drop_ins_are_written(tmp_path: Path) -> None:
+    packaged = tmp_path / "usr/lib/systemd/system/edgeface.service"
+    packaged.parent.mkdir(parents=True)
+    packaged.write_text(f"[Service]\nExecStart={sys.prefix}/bin/edgeface run\n")
+    (tmp_path / "etc/edgeface").mkdir(parents=True)
+    (tmp_path / "etc/edgeface/edgeface.toml").write_text('[mqtt]\nhost = "x"\n')
+    install(tmp_path)
+    assert not unit(tmp_path).exists()
+    assert (tmp_path / "etc/systemd/system/edgeface.service.d/network.conf").exists()
+    packaged.write_text("[Service]\nExecStart=/another/edgeface run\n")
+    install(tmp_path)
+    assert unit(tmp_path).exists()
+
+
 def test_settings_survive_another_installation_and_the_removal(installed: Path) -> None:
     settings = installed / "etc/edgeface/edgeface.toml"
     settings.write_text('[source]\nspec = "0"\n')

@@ -1,0 +1,100 @@
+"""Report: what the proofs saw, as the page docs/raspberry-pi-proof.md.
+
+Takes in what each system's proof has saved, hands on Markdown. It judges nothing: a proof that
+failed has saved nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+_HEAD = """\
+# Proof on emulated Raspberry Pi systems
+
+Made by `make test-pi` (root, debootstrap and qemu-user; on a Pi nothing of this is needed). Each
+system is made from nothing by debootstrap for its processor, and EdgeFace is installed there by the
+commands of the README as they stand. Minutes are an emulator's on a shared two-core server: they
+say nothing about a Pi's speed.
+
+What this cannot prove: cameras, GPIO, heat and speed. For those there are `edgeface doctor` and
+`edgeface bench` on the board.
+"""
+
+
+def as_markdown(proofs: list[dict[str, Any]]) -> str:
+    """The page."""
+    parts = [_HEAD]
+    whole = [proof for proof in proofs if "told" not in proof["facts"]]
+    parts += [_system(proof) for proof in whole]
+    parts += [_refused(proof) for proof in proofs if "told" in proof["facts"]]
+    return "\n".join(parts)
+
+
+def load(folder: Path) -> list[dict[str, Any]]:
+    """The last result of each system in `folder`, the 64-bit ones first."""
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("proof-*.json"))]
+
+
+def _system(proof: dict[str, Any]) -> str:
+    facts = proof["facts"]
+    packages = ", ".join(f"{name} {version}" for name, version in facts["packages"].items())
+    lines = [
+        f"## {proof['suite']}, {proof['architecture']}, Python {facts['Python']}",
+        "",
+        f"{proof['date']}, commit {proof['commit']}. {packages}.",
+    ]
+    if facts["not in Debian"]:
+        lines += [
+            f"Debian itself lacks {', '.join(facts['not in Debian'])}; Raspberry Pi OS has it."
+        ]
+    lines += ["", "| step | result |", "| --- | --- |"]
+    for key, name in (("demo", "LiteRT"), ("demo, tflite-runtime", "tflite-runtime")):
+        if key in facts:
+            lines.append(f"| `edgeface demo`, {name} | {facts[key]} |")
+    lines.append("| enroll, verify, identify | the six exit statuses expected |")
+    for key, summary in facts.items():
+        if key.startswith("tests, "):
+            lines.append(f"| {key} | {summary} |")
+        elif key.startswith("parity, "):
+            lines.append(
+                f"| parity, {key.removeprefix('parity, ')}, {summary['faces']} faces "
+                f"({proof['faces']}) | cosine with x86 {summary['least_cosine']:.5f} at least, "
+                f"{summary['median_cosine']:.5f} in the median; {summary['different']} of "
+                f"{summary['decisions']:,} decisions differ |"
+            )
+    if "NumPy beside apt's simplejpeg" in facts:
+        version = facts["NumPy beside apt's simplejpeg"]
+        lines.append(
+            f"| apt's simplejpeg, which picamera2 needs, beside NumPy {version} | imported |"
+        )
+    lines += ["", "`edgeface doctor`:", "", "```"]
+    for name, (ok, detail, advice) in facts["doctor"].items():
+        lines.append(f"{'ok  ' if ok else 'FAIL'} {name}: {detail}")
+        if advice:
+            lines.append(f"     {advice}")
+    return "\n".join([*lines, "```", "", *_minutes(proof)])
+
+
+def _refused(proof: dict[str, Any]) -> str:
+    return "\n".join(
+        [
+            f"## {proof['suite']}, {proof['architecture']}: a 32-bit system",
+            "",
+            f"{proof['date']}, commit {proof['commit']}. `pip install .` ends with an error that "
+            "says:",
+            "",
+            "```",
+            proof["facts"]["told"],
+            "```",
+            "",
+            *_minutes(proof),
+        ]
+    )
+
+
+def _minutes(proof: dict[str, Any]) -> list[str]:
+    lines = ["| step | minutes |", "| --- | ---: |"]
+    lines += [f"| {what} | {minutes:.1f} |" for what, minutes in proof["steps"]]
+    return [*lines, f"| all | {sum(minutes for _, minutes in proof['steps']):.1f} |", ""]
