@@ -30,6 +30,7 @@ Subject = Literal[
     "not_live",
     "challenge",
     "lockout",
+    "gallery_restored",
     "source_lost",
     "source_back",
     "sink_failed",

@@ -156,6 +156,8 @@ class Service:
         if self._people.refresh():
             _log.info("the gallery has changed: %d people", len(self._people))
             self._watch.gallery_changed()
+        if restored := self._people.take_restored():
+            self._tell("gallery_restored", restored)
         self.desk.work()
         self._notifier.status(self.summary())
 

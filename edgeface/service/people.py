@@ -70,6 +70,11 @@ class People:
             return False
         return True
 
+    def take_restored(self) -> str | None:
+        """The sentence about a damaged gallery that was restored, once."""
+        told, self._gallery.restored = self._gallery.restored, None
+        return told
+
     def recognize(self, subject: Subject) -> Decision:
         """Whom an encoded face is, if anyone (1:K)."""
         counts = self._gallery.template_counts

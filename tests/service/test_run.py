@@ -225,3 +225,14 @@ def test_a_stopped_loop_does_not_feed_the_watchdog(tmp_path: Path, gallery: Path
         with pytest.raises(TimeoutError):
             manager.recv(200)
         service.process.kill()
+
+
+def test_a_damaged_gallery_is_restored_with_an_event(tmp_path: Path, gallery: Path) -> None:
+    enroll(gallery, joe="biden")  # so that there is an earlier generation, with barack alone
+    damaged = bytearray(gallery.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    gallery.write_bytes(damaged)
+    told = run(gallery, "--source", PORTRAITS / "obama2.jpg")
+    assert told[0]["type"] == "gallery_restored"
+    assert "edgeface list" in told[0]["message"]
+    assert {event["name"] for event in told} <= {None, "barack"}
