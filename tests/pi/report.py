@@ -43,7 +43,7 @@ def _system(proof: dict[str, Any]) -> str:
     lines = [
         f"## {proof['suite']}, {proof['architecture']}, Python {facts['Python']}",
         "",
-        f"{proof['date']}, commit {proof['commit']}. {packages}.",
+        f"{proof['date']}, commit {proof['commit']}, on the core of a {facts['core']}. {packages}.",
     ]
     if facts["not in Debian"]:
         lines += [
