@@ -34,7 +34,7 @@ UNUSED = (
     *(f"ai_edge_litert/{name}" for name in ("aot", "tools", "vendors")),
     "ai_edge_litert/libLiteRtWebGpuAccelerator.so",
 )
-"""Of the wheels, what a Pi at a door never runs: back ends for other hardware, and others' tests."""
+"""Of the wheels, what a door never needs: back ends for other hardware, and others' tests."""
 
 _PROGRAM = """\
 #!/usr/lib/edgeface/bin/python3

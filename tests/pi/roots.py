@@ -116,7 +116,8 @@ class Root:
     def __init__(self, suite: str, architecture: str) -> None:
         self.suite, self.architecture = suite, architecture
         lower = base(suite, architecture)
-        self._layers = CACHE / "layers" / lower.name
+        _forget_the_dead(CACHE / "layers")
+        self._layers = CACHE / "layers" / f"{lower.name}.{os.getpid()}"
         shutil.rmtree(self._layers, ignore_errors=True)
         self.path = self._layers / "root"
         for name in ("upper", "work", "root"):
@@ -253,6 +254,13 @@ class Root:
         archives = self.path / "var/cache/apt/archives"
         self._mount("--bind", str(downloads), at=archives)
         (archives / "partial").mkdir(exist_ok=True)
+
+
+def _forget_the_dead(layers: Path) -> None:
+    """Delete what killed processes left; their mounts have gone with them."""
+    for folder in layers.glob("*.*"):
+        if not Path("/proc", folder.suffix[1:]).exists():
+            shutil.rmtree(folder)
 
 
 def _pip_settings() -> dict[str, str]:
