@@ -206,6 +206,19 @@ def compare(
     root.become(boards[0])
 
 
+def plan(root: Root, proof: Proof, environment: str) -> None:
+    """Which operators of the int8 model XNNPACK takes over on this core."""
+    with proof.step("LiteRT's plan"):
+        script = f"{SOURCE}/benchmarks/pi_cost.py --json"
+        told = root.run(f"{environment}/bin/python {script}", USER, PYTHONSAFEPATH="1").stdout
+        table = json.loads(told)
+        proof.facts["operators"] = sum(line["count"] for line in table.values())
+        proof.facts["in XNNPACK"] = sum(line["in_xnnpack"] for line in table.values())
+        _expect(
+            proof.facts["in XNNPACK"] == proof.facts["operators"], f"operators fall back: {told}"
+        )
+
+
 def tflite(root: Root, proof: Proof, faces: Path) -> None:
     """The same on tflite-runtime, by the README's line for it, in an environment of its own."""
     environment = f"/home/{USER}/edgeface-tflite"
@@ -263,6 +276,7 @@ def prove(suite: str, faces: Path) -> Proof:
         }
         picamera_neighbours(root, proof)
         use(root, proof)
+        plan(root, proof, environment)
         compare(root, proof, environment, faces, "LiteRT", BOARDS_OF[suite])
         test(root, proof, environment, PI_TESTS, "LiteRT")
         if suite == "bookworm":
