@@ -3,9 +3,9 @@
     python benchmarks/pi_cost.py > docs/pi-cost.md      (make pi-cost)
     python benchmarks/pi_cost.py --json                 the operators as this machine runs them
 
-Takes in the shipped model, hands on Markdown. Multiply-accumulates are counted from the shapes; what
-XNNPACK takes over is read from the interpreter after it has made its plan. The times are arithmetic
-and not a measurement: `edgeface bench` on the board is.
+Takes in the shipped model, hands on Markdown. Multiply-accumulates are counted from the shapes;
+what XNNPACK takes over is read from the interpreter after it has made its plan. The times are
+arithmetic and not a measurement: `edgeface bench` on the board is.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def as_markdown(table: dict[str, Line], machine: str) -> str:
     lines = [
         "# What a face costs on a Raspberry Pi",
         "",
-        "Made by `make pi-cost`. `edgeface bench` on your board replaces all of it by measurements.",
+        "Made by `make pi-cost`. `edgeface bench` on your board replaces it by measurements.",
         "",
         "## Operators of the int8 model",
         "",
@@ -136,13 +136,14 @@ def as_markdown(table: dict[str, Line], machine: str) -> str:
         f"| all | {whole} | {total / 1e6:,.1f} | {whole - outside} |",
         "",
         f"Read from LiteRT's own plan on {machine}: {outside} operators fall back to the built-in "
-        "kernels. `make test-pi` reads the plan on emulated ARM cores too and stops if any does there.",
+        "kernels. `make test-pi` reads the plan on emulated ARM cores too and stops if any does.",
         "",
         "## Estimated time of the encoder",
         "",
-        "**An estimate, not a measurement**: no board was at hand. Multiply-accumulates divided by the "
-        f"clock and by what a core can do in a cycle at best, of which {EFFICIENCY[1]:.0%} (good) to "
-        f"{EFFICIENCY[0]:.0%} (poor) is reached; four cores count as {4 * PARALLEL:g}.",
+        "**An estimate, not a measurement**: no board was at hand. Multiply-accumulates divided by "
+        "the clock and by what a core can do in a cycle at best, of which "
+        f"{EFFICIENCY[1]:.0%} (good) to {EFFICIENCY[0]:.0%} (poor) is reached; four cores count "
+        f"as {4 * PARALLEL:g}.",
         "",
         "| board | core | GHz | int8 per cycle, at best | one core, ms | four cores, ms |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
@@ -159,10 +160,10 @@ def as_markdown(table: dict[str, Line], machine: str) -> str:
         )
     lines += [
         "",
-        "The A53 and the A72 multiply eight bits by widening (SMULL, SMLAL; 8 and up to 16 products a "
-        "cycle), the A76 has the dot product (two SDOT a cycle, 16 products each). Finding the face "
-        "(BlazeFace, a few of its squares a frame) comes on top, about a third of the encoder on "
-        "x86. A hot board is slower by what it throttles.",
+        "The A53 and the A72 multiply eight bits by widening (SMULL, SMLAL; 8 and up to 16 "
+        "products a cycle), the A76 has the dot product (two SDOT a cycle, 16 products each). "
+        "Finding the face (BlazeFace, a few of its squares a frame) comes on top, about a third "
+        "of the encoder on x86. A hot board is slower by what it throttles.",
     ]
     return "\n".join(lines)
 
