@@ -3,7 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_QUIET = --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types test-litert test-tflite models clean soak systemd-trial prove-gallery crowd
+.PHONY: demo test lint types test-litert test-tflite models clean soak systemd-trial prove-gallery crowd \
+	dist deb reproducible lint-deb test-pi test-deb pi-cost
 
 demo: .venv/.ready
 	.venv/bin/edgeface demo
@@ -67,3 +68,33 @@ soak: .venv-tools/.ready
 # The unit under a systemd of its own, as root: EDGEFACE_TRIAL_VIDEO names a video of a face.
 systemd-trial: .venv/.ready
 	tests/service/systemd_trial.sh .venv/bin/edgeface
+
+# Source archive and wheel; one Debian package for each processor. The same bytes every time.
+dist: .venv-tools/.ready
+	.venv-tools/bin/python packaging/release/dists.py
+
+deb: .venv-tools/.ready
+	.venv-tools/bin/python packaging/release/deb.py
+
+# Both again, twice each, with the hashes compared (ten minutes or more).
+reproducible: .venv-tools/.ready
+	.venv-tools/bin/python packaging/release/dists.py --twice
+	.venv-tools/bin/python packaging/release/deb.py --twice
+
+lint-deb: deb
+	lintian --fail-on error dist/edgeface_*.deb
+
+# As root, with debootstrap and qemu-user: EdgeFace on emulated Raspberry Pi systems, from an empty
+# one to its tests (an hour or more). LFW=folder takes real faces; SUITE=bookworm only that system.
+test-pi: .venv-tools/.ready
+	.venv-tools/bin/python tests/pi/prove.py --report docs/raspberry-pi-proof.md \
+		$(if $(LFW),--lfw $(LFW)) $(if $(SUITE),--suite $(SUITE))
+
+# As root: the packages' whole life, on both systems and processors.
+test-deb: deb
+	.venv-tools/bin/python tests/pi/packages.py dist $(if $(SUITE),--suite $(SUITE)) \
+		$(if $(ARCH),--arch $(ARCH))
+
+# What the model costs on each board, estimated: docs/pi-cost.md
+pi-cost: .venv-tools/.ready
+	.venv-tools/bin/python benchmarks/pi_cost.py > docs/pi-cost.md

@@ -43,7 +43,7 @@ def _system(proof: dict[str, Any]) -> str:
     lines = [
         f"## {proof['suite']}, {proof['architecture']}, Python {facts['Python']}",
         "",
-        f"{proof['date']}, commit {proof['commit']}. {packages}.",
+        f"{proof['date']}, commit {proof['commit']}, on the core of a {facts['core']}. {packages}.",
     ]
     if facts["not in Debian"]:
         lines += [
@@ -54,6 +54,10 @@ def _system(proof: dict[str, Any]) -> str:
         if key in facts:
             lines.append(f"| `edgeface demo`, {name} | {facts[key]} |")
     lines.append("| enroll, verify, identify | the six exit statuses expected |")
+    lines.append(
+        f"| operators of the int8 model that XNNPACK runs | {facts['in XNNPACK']} of "
+        f"{facts['operators']} |"
+    )
     for key, summary in facts.items():
         if key.startswith("tests, "):
             lines.append(f"| {key} | {summary} |")

@@ -32,6 +32,19 @@ _MAGIC = {
         r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff",
     ),
 }
+# By board: qemu's name of its core, and what /proc/cpuinfo says of it. XNNPACK chooses its kernels
+# by both, and the machine's own cpuinfo, of another processor, would crash it.
+BOARDS = {
+    "Pi 3": ("cortex-a53", "fp asimd evtstrm crc32 cpuid", "0xd03", "4"),
+    "Pi 4": ("cortex-a72", "fp asimd evtstrm crc32 cpuid", "0xd08", "3"),
+    "Pi 5": (
+        "cortex-a76",
+        "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc "
+        "dcpop asimddp",
+        "0xd0b",
+        "1",
+    ),
+}
 _NATIVE = {"x86_64": "amd64", "aarch64": "arm64"}
 _NEWNS, _REC, _PRIVATE = 0x20000, 0x4000, 0x40000
 
@@ -103,7 +116,8 @@ class Root:
     def __init__(self, suite: str, architecture: str) -> None:
         self.suite, self.architecture = suite, architecture
         lower = base(suite, architecture)
-        self._layers = CACHE / "layers" / lower.name
+        _forget_the_dead(CACHE / "layers")
+        self._layers = CACHE / "layers" / f"{lower.name}.{os.getpid()}"
         shutil.rmtree(self._layers, ignore_errors=True)
         self.path = self._layers / "root"
         for name in ("upper", "work", "root"):
@@ -113,6 +127,12 @@ class Root:
         self._mount("-t", "overlay", "-o", layers, "overlay", at=self.path)
         self._mount("-t", "proc", "proc", at=self.path / "proc")
         self._mount("--rbind", "/sys", at=self.path / "sys")
+        self._processor: dict[str, str] = {}
+        self._emulated = architecture == "arm64" and architecture != _NATIVE.get(os.uname().machine)
+        if self._emulated:
+            (self._layers / "cpuinfo").touch()
+            self._mount("--bind", f"{self._layers}/cpuinfo", at=self.path / "proc/cpuinfo")
+        self.become("Pi 4")
         self._mount("-t", "tmpfs", "tmpfs", at=self.path / "dev")
         for device in ("null", "zero", "full", "random", "urandom", "tty"):
             (self.path / "dev" / device).touch()
@@ -134,6 +154,20 @@ class Root:
             subprocess.run(["umount", "--recursive", "--lazy", path], check=True)  # noqa: S607
         shutil.rmtree(self._layers)
 
+    def become(self, board: str) -> None:
+        """Run on that board's kind of core from now on, where the processor is emulated."""
+        if self._emulated:
+            core, features, part, revision = BOARDS[board]
+            self._processor = {"QEMU_CPU": core}
+            each = (
+                f"BogoMIPS\t: 108.00\nFeatures\t: {features}\nCPU implementer\t: 0x41\n"
+                "CPU architecture: 8\nCPU variant\t: 0x0\n"
+                f"CPU part\t: {part}\nCPU revision\t: {revision}\n\n"
+            )
+            (self._layers / "cpuinfo").write_text(
+                "".join(f"processor\t: {number}\n{each}" for number in range(4))
+            )
+
     def run(
         self,
         command: str,
@@ -150,6 +184,7 @@ class Root:
             "USER": user,
             "LANG": "C.UTF-8",
             "DEBIAN_FRONTEND": "noninteractive",
+            **self._processor,
             **environment,
         }
         done = subprocess.run(
@@ -219,6 +254,13 @@ class Root:
         archives = self.path / "var/cache/apt/archives"
         self._mount("--bind", str(downloads), at=archives)
         (archives / "partial").mkdir(exist_ok=True)
+
+
+def _forget_the_dead(layers: Path) -> None:
+    """Delete what killed processes left; their mounts have gone with them."""
+    for folder in layers.glob("*.*"):
+        if not Path("/proc", folder.suffix[1:]).exists():
+            shutil.rmtree(folder)
 
 
 def _pip_settings() -> dict[str, str]:
