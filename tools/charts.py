@@ -12,7 +12,7 @@ from html import escape
 from math import log10
 
 _WIDTH, _HEIGHT = 480, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 14, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 14, 14, 48
 
 Point = tuple[float, float]
 
@@ -108,7 +108,7 @@ def _framed(across: Axis, up: Axis, body: str, told: str) -> str:
         f"{escape(across.label)}</text>"
     )
     marks.append(
-        f'<text class="axis" transform="translate(13 {(_TOP + bottom) / 2}) rotate(-90)" '
+        f'<text class="axis" transform="translate(14 {(_TOP + bottom) / 2}) rotate(-90)" '
         f'text-anchor="middle">{escape(up.label)}</text>'
     )
     return (

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from edgeface_tools.charts import Line, bars, decades, linear, lines
 
 if TYPE_CHECKING:
+    from edgeface_tools.curves import Curve
     from edgeface_tools.reporting import People, Report
 
 _STYLE = """
@@ -39,10 +40,14 @@ table{border-collapse:collapse;width:100%;font-size:.92rem;font-variant-numeric:
 th,td{text-align:left;padding:4px 14px 4px 0;border-bottom:1px solid var(--edge);
 vertical-align:top}
 th{color:var(--soft);font-weight:600}
-th.n,td.n{text-align:right;white-space:nowrap}
+.scroll td,.scroll th{white-space:nowrap}
 figure{margin:0}
 svg{display:block;width:100%;height:auto}
 svg text{font:13px system-ui,sans-serif;fill:var(--soft)}
+@media(max-width:560px){svg text{font-size:16px}}
+.three{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,300px),1fr));gap:16px}
+.three svg text{font-size:17px}
+.wrap td{overflow-wrap:anywhere}.wrap td:first-child{min-width:8em}
 .grid{stroke:var(--edge);stroke-width:1}
 .line{fill:none;stroke-width:2.2}
 .line.float{stroke:var(--float);stroke-dasharray:6 4}.line.made{stroke:var(--made)}
@@ -151,22 +156,22 @@ def _noise(report: Report) -> str:
     levels = [one.sqnr_db for one in report.noise]
     if not levels:
         return ""
-    high = 10 * ceil(max(levels) / 10)
     low = min(0, 10 * floor(min(levels) / 10))
+    high = max(10 * ceil(max(levels) / 10), low + 10)
     chart = bars(
         linear("layer, in the order they run", 0, len(levels), 4, "{:.0f}"),
-        linear("SQNR, dB", low, max(high, low + 10), 5, "{:.0f}"),
+        linear("SQNR, dB", low, high, (high - low) // 10, "{:.0f}"),
         [("made", list(enumerate(levels)))],
         "signal to quantization noise by layer",
     )
     worst = sorted(report.noise, key=lambda one: one.sqnr_db)[:8]
-    rows = [(one.layer, one.operator, f"{one.sqnr_db:.1f}") for one in worst]
+    rows = [(f"{one.sqnr_db:.1f}", one.operator, one.layer) for one in worst]
     return _section(
         "Noise of each layer",
         f"<p>Signal to quantization noise ratio at the output of each of {len(levels)} layers on "
         f"{report.noise_faces} faces, the noise of the layers before included; the worst are "
         f"below, all are in report.json.</p><figure>{chart}</figure>"
-        + _table(("layer", "operator", "dB"), rows),
+        + _table(("dB", "operator", "layer"), rows),
     )
 
 
@@ -177,14 +182,15 @@ def _people(found: People, precision: str) -> Iterable[str]:
         for one in found.curves
     )
     lowest = floor(log10(max(1e-9, min(p.far for one in found.curves for p in one.points))))
-    least = min((p.low for one in found.curves for p in one.points if p.low > 0), default=1e-3)
+    rates = [rate for one in found.curves for p in one.points for rate in (p.low, p.frr)]
+    least = min((rate for rate in rates if rate > 0), default=1e-3)
     drawn = [
         Line(
             kinds[one.what],
             [(p.far, p.frr) for p in one.points],
             [(p.far, p.low, p.high) for p in one.points],
         )
-        for one in found.curves
+        for one in reversed(found.curves)  # float, which is dashed, last: over the converted
     ]
     det = lines(
         decades("false accept rate (strangers taken for a person)", lowest, -1),
@@ -230,6 +236,7 @@ def _people(found: People, precision: str) -> Iterable[str]:
                 for one in found.listed
             ],
         )
+    yield _section("Operating points", _table(head, rows) + listed)
     histograms = "".join(
         f"<figure><figcaption>{escape(one.what)}</figcaption>{_histogram(one)}</figure>"
         for one in found.curves
@@ -237,13 +244,14 @@ def _people(found: People, precision: str) -> Iterable[str]:
     yield _section(
         "Scores of genuine and impostor pairs",
         '<p><span class="key"><i class="i-float"></i>impostor</span>'
-        '<span class="key"><i class="i-made"></i>genuine</span></p>' + histograms,
+        '<span class="key"><i class="i-made"></i>genuine</span></p>'
+        f'<div class="three">{histograms}</div>',
+        wide=True,
     )
-    yield _section("Operating points", _table(head, rows) + listed, wide=True)
 
 
-def _histogram(one: object) -> str:
-    genuine, impostor, edges = one.genuine, one.impostor, one.edges  # type: ignore[attr-defined]
+def _histogram(one: Curve) -> str:
+    genuine, impostor, edges = one.genuine, one.impostor, one.edges
     return bars(
         linear("score", -1, 1, 4),
         linear("share of pairs", 0, _above(max(*genuine, *impostor)), 4),
@@ -303,8 +311,10 @@ def _description(report: Report) -> str:
         ("embedding", f"{about.embedding.size} numbers"),
         ("calibrated on", f"{report.calibration.used} faces of {report.calibration.what}"),
     ]
-    rows += [(one.picture, one.why) for one in report.calibration.skipped]
-    text = _table((), rows)
+    text = _table((), rows, "wrap")
+    if report.calibration.skipped:
+        told = [(one.picture, one.why) for one in report.calibration.skipped]
+        text += "<p>Pictures that were skipped:</p>" + _table((), told, "wrap")
     if about.scores is not None:
         table = about.scores
         text += (
@@ -326,13 +336,13 @@ def _section(title: str, body: str, *, wide: bool = False) -> str:
     return f"<section{kind}><h2>{escape(title)}</h2>{body}</section>"
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], kind: str = "scroll") -> str:
     text = ""
     if head:
         text = "<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + "</tr>"
     for row in rows:
         text += "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
-    return f'<div class="scroll"><table>{text}</table></div>'
+    return f'<div class="{kind}"><table>{text}</table></div>'
 
 
 def _above(value: float) -> float:

@@ -142,7 +142,10 @@ def report(
         found = embed(converted.network, plain, crops, progress)
     people = None
     if named is not None:
-        people = _people(named, exact, found, about)
+        what = "the folders of the calibration photos"
+        if converted.labelled and about.scores:
+            what = about.scores.measured_on
+        people = _people(named, exact, found, about, what)
     noise_faces = converted.faces.crops[:: max(1, len(converted.faces.crops) // _NOISE_FACES)]
     noise_faces = noise_faces[:_NOISE_FACES]
     with bar("noise of each layer", len(noise_faces)) as progress:
@@ -200,7 +203,9 @@ def _parity(exact: Embeddings, found: Embeddings, what: str) -> Parity:
     )
 
 
-def _people(named: Labelled, exact: Embeddings, found: Embeddings, about: Description) -> People:
+def _people(
+    named: Labelled, exact: Embeddings, found: Embeddings, about: Description, what: str
+) -> People:
     centre = about.embedding.centre
     if centre is not None:
         exact, found = centred(exact, centre), centred(found, centre)
@@ -209,19 +214,19 @@ def _people(named: Labelled, exact: Embeddings, found: Embeddings, about: Descri
         kinds = {"float32": found, "pixels": kinds["pixels"]}
     with bar("all pairs", len(kinds)) as progress:
         curves = []
-        for what, rows in kinds.items():
-            curves.append(curve(what, rows, named.people))
+        for kind, rows in kinds.items():
+            curves.append(curve(kind, rows, named.people))
             progress()
     numbers = np.unique(named.people, return_counts=True)[1]
     genuine = int((numbers * (numbers - 1) // 2).sum())
     faces = len(named.people)
     listed = []
-    for what, rows in kinds.items() if named.pairs else ():
+    for kind, rows in kinds.items() if named.pairs else ():
         known = dict(zip(named.pictures, rows, strict=True))
         missing = dict.fromkeys(path for path, _ in named.skipped)
-        listed.append(_accuracy(what, evaluate(list(named.pairs), {**missing, **known})))
+        listed.append(_accuracy(kind, evaluate(list(named.pairs), {**missing, **known})))
     return People(
-        what=about.scores.measured_on if about.scores else "the folders of the photos",
+        what=what,
         people=len(numbers),
         faces=faces,
         skipped=[Skipped(str(path), why) for path, why in named.skipped],

@@ -18,7 +18,7 @@ from edgeface_tools.faces import standardize
 from edgeface_tools.flatbuffer import operators, unpack
 from edgeface_tools.legacy_h5 import read_legacy_h5
 from edgeface_tools.observe import Observations, observe
-from edgeface_tools.operators import Need, needed_version, minimum_runtime, needs, too_new
+from edgeface_tools.operators import Need, minimum_runtime, needed_version, needs, too_new
 from edgeface_tools.quantize import quantize, rounding_shift
 from edgeface_tools.rewrite import simplify
 
