@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 
-def build(numbers: int, seed: int = 0) -> Any:
+def build(numbers: int, seed: int = 0) -> Any:  # noqa: PLR0915 (a network is a list)
     """A keras.Model with random weights, 160x160x3 to `numbers`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")

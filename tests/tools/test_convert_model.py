@@ -3,48 +3,19 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
+from command import convert_model, refused
 from networks import KerasTwo, small_facenet
 
-from conftest import CHECKOUT, PORTRAITS
+from conftest import CHECKOUT
 from edgeface.model import load_model
 from edgeface_tools.convert import TEMPLATE
 from edgeface_tools.faces import cut_faces
 
 SHIPPED = CHECKOUT / "models" / "facenet-int8.tflite"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    status: int
-    stdout: str
-    stderr: str
-
-
-def convert_model(*arguments: str | Path) -> Outcome:
-    done = subprocess.run(
-        [sys.executable, "-m", "edgeface_tools.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return Outcome(done.returncode, done.stdout, done.stderr)
-
-
-def refused(*arguments: str | Path) -> str:
-    outcome = convert_model(*arguments)
-    assert outcome.status == 2
-    (line,) = [text for text in outcome.stderr.splitlines() if text.startswith("convert-model: ")]
-    return line
 
 
 @pytest.fixture(scope="module")
@@ -53,24 +24,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shipped portraits at several sizes, a picture without a face and a file that is none."""
-    folder = tmp_path_factory.mktemp("photos")
-    for path in sorted(PORTRAITS.glob("*.jpg")):
-        portrait = cv2.imread(str(path))
-        for width in (240, 320, 400, 480, 560, 640):
-            height = round(portrait.shape[0] * width / portrait.shape[1])
-            small = cv2.resize(portrait, (width, height), interpolation=cv2.INTER_AREA)
-            cv2.imwrite(str(folder / f"{path.stem}-{width}.png"), small)
-    cv2.imwrite(str(folder / "grey.png"), np.full((200, 200, 3), 128, np.uint8))
-    (folder / "text.jpg").write_text("no picture")
-    return folder
-
-
-@pytest.fixture(scope="module")
 def converted(source: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("converted") / "small.tflite"
-    outcome = convert_model(source, "-o", path, "--calibrate", photos)
+    outcome = convert_model(source, "-o", path, "--calibrate", photos, "--no-report")
     assert outcome.status == 0, outcome.stderr
     assert "grey.png: no face found" in outcome.stderr
     assert "text.jpg" in outcome.stderr
@@ -102,7 +58,7 @@ def test_observations_stand_in_for_the_photos(
 ) -> None:
     numbers, again = tmp_path / "numbers.json", tmp_path / "again.tflite"
     assert convert_model("observe", source, "-o", numbers, "--calibrate", photos).status == 0
-    assert convert_model(source, "-o", again, "--observations", numbers).status == 0
+    assert convert_model(source, "-o", again, "--observations", numbers, "--no-report").status == 0
     networks = [load_model(path).description.network_sha256 for path in (again, converted)]
     assert networks[0] == networks[1]
 

@@ -92,7 +92,7 @@ def test_two_conversions_of_the_pinned_source_give_the_shipped_bytes(
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "edgeface_tools.cli", "facenet"),
-                *("-o", tmp_path / attempt),
+                *("-o", tmp_path / attempt, "--no-report"),
                 *("--observations", MODELS / "facenet-observations.json"),
                 *("--population", MODELS / "facenet-population.json"),
             ],

@@ -15,12 +15,13 @@ from edgeface.model import InputSpec
 from edgeface_tools import observe as observing
 from edgeface_tools.build import float_tflite
 from edgeface_tools.faces import standardize
-from edgeface_tools.flatbuffer import operators, unpack
+from edgeface_tools.flatbuffer import end_types, operators, unpack
 from edgeface_tools.legacy_h5 import read_legacy_h5
 from edgeface_tools.observe import Observations, observe
 from edgeface_tools.operators import Need, minimum_runtime, needed_version, needs, too_new
-from edgeface_tools.quantize import quantize, rounding_shift
+from edgeface_tools.quantize import Precision, quantize, rounding_shift
 from edgeface_tools.rewrite import simplify
+from edgeface_tools.sqnr import layer_noise
 
 SPEC = InputSpec(SIDE, "bgr", "per-image")
 
@@ -67,6 +68,48 @@ def test_the_same_numbers_give_the_same_bytes(floats: bytes, observed: Observati
     again = observe(floats, crops(64, 1), SPEC, "noise")
     assert again == observed
     assert quantize(floats, "int8", again) == quantize(floats, "int8", observed)
+
+
+@pytest.mark.parametrize(
+    ("precision", "median", "kind"),
+    [
+        ("float32", 0.999999, "float32"),
+        ("float16", 0.99999, "float32"),
+        ("dynamic", 0.998, "float32"),
+        ("int16x8", 0.999, "int16"),
+    ],
+)
+def test_every_precision_stays_near_and_loads_everywhere(
+    precision: Precision, median: float, kind: str, floats: bytes, observed: Observations
+) -> None:
+    network = quantize(floats, precision, observed)
+    pictures = [standardize(crop, SPEC)[0] for crop in crops(50, 2)]
+    assert np.median(cosines(run(floats, *pictures), run(network, *pictures))) > median
+    model = unpack(network)
+    assert end_types(model) == (kind, kind)
+    assert too_new(needs(model)) == []
+    assert all(operator.version == needed_version(operator) for operator in operators(model))
+
+
+def test_an_int8_network_may_keep_float_ends(floats: bytes, observed: Observations) -> None:
+    network = quantize(floats, "int8", observed, "float32")
+    assert end_types(unpack(network)) == ("float32", "float32")
+    pictures = [standardize(crop, SPEC)[0] for crop in crops(50, 2)]
+    assert np.median(cosines(run(floats, *pictures), run(network, *pictures))) > 0.995
+
+
+def test_int16_keeps_more_than_int8(floats: bytes, observed: Observations) -> None:
+    """Layer by layer: the wider activations lose less everywhere."""
+    faces = crops(8, 4)
+    loss = {
+        precision: [
+            one.sqnr_db
+            for one in layer_noise(floats, quantize(floats, precision, observed), faces, SPEC)
+        ]
+        for precision in ("int8", "int16x8")
+    }
+    assert len(loss["int8"]) == len(loss["int16x8"]) == 10
+    assert np.median(np.subtract(loss["int16x8"], loss["int8"])) > 3
 
 
 def test_observations_survive_their_file(observed: Observations, tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ import inception
 import numpy as np
 import openface
 import pytest
+from command import refused
 from interpreters import cosines, run
 from networks import KerasTwo, small_facenet
 from numpy.typing import NDArray
-from test_convert_model import refused
 
 from edgeface.errors import ConfigError, ModelError
 from edgeface_tools.build import float_tflite
