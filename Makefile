@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_QUIET = --quiet --disable-pip-version-check
 
 .PHONY: demo test lint types test-litert test-tflite models clean soak systemd-trial prove-gallery crowd \
-	dist deb reproducible lint-deb test-pi test-deb pi-cost
+	dist deb reproducible lint-deb test-pi test-deb pi-cost precisions
 
 demo: .venv/.ready
 	.venv/bin/edgeface demo
@@ -56,7 +56,13 @@ crowd: .venv-tools/.ready
 # The shipped model again, byte for byte, from the pinned source and the recorded numbers.
 models: .venv-tools/.ready
 	.venv-tools/bin/convert-model facenet -o models/facenet-int8.tflite \
-		--observations models/facenet-observations.json --population models/facenet-population.json
+		--observations models/facenet-observations.json --population models/facenet-population.json \
+		--no-report
+
+# The table of docs/precisions.md: make precisions LFW=folder with View 1's images and pairs
+precisions: .venv-tools/.ready .venv-tflite/.ready
+	.venv-tools/bin/convert-model precisions facenet -o docs/precisions-table.md \
+		--pairs $(LFW)/pairsDevTest.txt --python .venv-tflite/bin/python
 
 clean:
 	rm -rf .venv .venv-tools .venv-tflite .cache build dist *.egg-info

@@ -82,3 +82,18 @@ def portrait() -> Any:
         return cv2.imread(str(PORTRAITS / f"{name}.jpg"))
 
     return read
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shipped portraits at several sizes, a picture without a face and a file that is none."""
+    folder = tmp_path_factory.mktemp("photos")
+    for path in sorted(PORTRAITS.glob("*.jpg")):
+        portrait = cv2.imread(str(path))
+        for width in (240, 320, 400, 480, 560, 640):
+            height = round(portrait.shape[0] * width / portrait.shape[1])
+            small = cv2.resize(portrait, (width, height), interpolation=cv2.INTER_AREA)
+            cv2.imwrite(str(folder / f"{path.stem}-{width}.png"), small)
+    cv2.imwrite(str(folder / "grey.png"), np.full((200, 200, 3), 128, np.uint8))
+    (folder / "text.jpg").write_text("no picture")
+    return folder

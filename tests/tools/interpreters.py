@@ -22,7 +22,8 @@ def run(network: bytes, *pictures: NDArray[Any]) -> NDArray[np.float64]:
         values = picture[None].astype(np.float64)
         scale, zero = source["quantization"]
         if scale:
-            values = np.rint(values / scale + zero).clip(-128, 127)
+            limits = np.iinfo(source["dtype"])
+            values = np.rint(values / scale + zero).clip(limits.min, limits.max)
         interpreter.set_tensor(source["index"], values.astype(source["dtype"]))
         interpreter.invoke()
         output = interpreter.get_tensor(target["index"])[0].astype(np.float64)

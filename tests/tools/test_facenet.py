@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from conftest import CHECKOUT, SHARED
 from edgeface.errors import ConfigError
 from edgeface.model import InputSpec, load_model
-from edgeface_tools.build import float_tflite
-from edgeface_tools.convert import TEMPLATE, load_source
+from edgeface_tools.convert import TEMPLATE
 from edgeface_tools.faces import Crops, cut_faces, pictures_in, standardize
 from edgeface_tools.fetch import WEIGHTS_SHA256, Fetched, fetch_facenet, sha256_of
 from edgeface_tools.legacy_h5 import read_legacy_h5
+from edgeface_tools.sources import load_source
 
 MODELS = CHECKOUT / "models"
 SHIPPED = MODELS / "facenet-int8.tflite"
@@ -64,8 +64,7 @@ def network_of(path: Path) -> bytes:
 def test_the_rebuilt_float_network_is_keras_own(
     facenet: Fetched, crops: Crops, by_keras: NDArray[np.float32]
 ) -> None:
-    network = float_tflite(load_source(str(facenet.weights)).network)
-    found = run(network, *inputs(crops[:40]))
+    found = run(load_source(str(facenet.weights)).network, *inputs(crops[:40]))
     np.testing.assert_allclose(found, by_keras[:40], rtol=0, atol=2e-4)
 
 
@@ -93,7 +92,7 @@ def test_two_conversions_of_the_pinned_source_give_the_shipped_bytes(
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "edgeface_tools.cli", "facenet"),
-                *("-o", tmp_path / attempt),
+                *("-o", tmp_path / attempt, "--no-report"),
                 *("--observations", MODELS / "facenet-observations.json"),
                 *("--population", MODELS / "facenet-population.json"),
             ],

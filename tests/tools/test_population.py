@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeface.errors import ModelError
+from edgeface.model import load_model
 from edgeface_tools import population as populations
-from edgeface_tools.population import Embeddings, Population, centred, count_scores, score_table
+from edgeface_tools.embed import Embeddings
+from edgeface_tools.population import Population, centred, count_scores, score_table
 
 
 def people_like(count: int, each: int, seed: int = 0) -> tuple[Embeddings, list[str]]:
@@ -74,6 +76,16 @@ def test_centring_is_what_the_runtime_does() -> None:
     np.testing.assert_allclose(np.linalg.norm(moved, axis=1), 1, rtol=1e-6)
     one = embeddings[3] - embeddings.mean(axis=0)
     np.testing.assert_allclose(moved[3], one / np.linalg.norm(one), rtol=1e-5)
+
+
+def test_only_the_mean_of_many_people_is_a_centre() -> None:
+    plain = load_model().description
+    few, people = people_like(99, 2)
+    assert populations.measure(plain, few, people, "").centre is None
+    many, people = people_like(100, 2)
+    centre = populations.measure(plain, many, people, "").centre
+    assert centre is not None
+    np.testing.assert_allclose(centre, many.mean(axis=0), rtol=1e-4, atol=1e-6)
 
 
 def test_a_population_survives_its_file(tmp_path: Path) -> None:
