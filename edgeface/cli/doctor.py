@@ -12,6 +12,8 @@ from edgeface.cli.run import with_options
 from edgeface.config import SYSTEM_CONFIG, Config, load_config
 from edgeface.doctor import examine
 
+_STATE = Path("/var/lib/edgeface")
+
 
 @click.command("doctor")
 @click.option(
@@ -30,6 +32,9 @@ def command(
     """Look at camera, runtime, model, gallery, service and heat. Exit 0 if all is well."""
     if path is None and os.access(SYSTEM_CONFIG, os.R_OK):
         path = SYSTEM_CONFIG
+        # The service's settings, hence its gallery, for whoever may look into its folder.
+        if not gallery and "EDGEFACE_GALLERY" not in os.environ and os.access(_STATE, os.X_OK):
+            gallery = _STATE / "gallery.safetensors"
     config = load_config(path) if path else Config()
     checks = examine(with_options(config, source, gallery, model))
     if as_json:

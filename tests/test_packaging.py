@@ -1,0 +1,69 @@
+"""Packaging: what is shipped is complete and says what it needs; `make test-deb` installs it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from conftest import CHECKOUT
+
+DEBIAN = CHECKOUT / "packaging" / "debian"
+SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
+requirements = pytest.importorskip("packaging.requirements")
+
+
+def pinned(abi: str) -> dict[str, str]:
+    """Versions that the Debian package brings for one Python, by name."""
+    text = "".join((DEBIAN / f"wheels-{part}.txt").read_text() for part in ("common", abi))
+    return dict(re.findall(r"^([\w-]+)==(\S+)", text, flags=re.M))
+
+
+@pytest.mark.parametrize("abi", ["cp311", "cp313"])
+def test_the_debian_package_brings_every_dependency(abi: str) -> None:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [
+        *project["dependencies"],
+        *(one for name in ("crypto", "gpio", "mqtt") for one in extras[name]),
+    ]
+    versions = pinned(abi)
+    for text in wanted:
+        requirement = requirements.Requirement(text)
+        system = {"python_version": f"3.{abi[3:]}", "platform_machine": "aarch64"}
+        if requirement.marker is None or requirement.marker.evaluate(system):
+            assert requirement.specifier.contains(versions[requirement.name]), text
+
+
+@pytest.mark.parametrize("abi", ["cp311", "cp313"])
+def test_each_wheel_is_pinned_by_a_hash(abi: str) -> None:
+    for part in ("common", abi):
+        for entry in re.split(r"^(?=\w)", (DEBIAN / f"wheels-{part}.txt").read_text(), flags=re.M)[
+            1:
+        ]:
+            hashes = re.findall(r"--hash=sha256:([0-9a-f]{64})\b", entry)
+            # One wheel for both processors, or one for each.
+            assert len(hashes) in ((1, 2) if part == "common" else (2,)), entry
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_maintainer_script_is_valid_and_asks_nothing(name: str) -> None:
+    script = DEBIAN / name
+    done = subprocess.run(["sh", "-n", script], capture_output=True, text=True, check=False)  # noqa: S607
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "set -e" in script.read_text()
+    assert not re.search(r"^\s*read\b|debconf", script.read_text(), flags=re.M)
+
+
+def test_a_32_bit_installation_ends_with_a_sentence(tmp_path: Path) -> None:
+    code = f"import sys; sys.maxsize = 2**31 - 1; exec(open({str(CHECKOUT / 'setup.py')!r}).read())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "64-bit" in done.stderr
+    assert "Traceback" not in done.stderr
