@@ -97,7 +97,8 @@ def compare(
             for number, (runtime, python) in enumerate(places):
                 trial, found = try_out(path, few, runtime, python, _RUNS)
                 exact = found if exact is None else exact
-                accuracy, tar = None, {}
+                accuracy: float | None = None
+                tar: dict[str, float] = {}
                 if number == 0 and trial.p50_ms is not None and trial.p50_ms < _SLOWEST:
                     _, whole = try_out(centred_path, people.crops, runtime, python, 1)
                     accuracy, tar = _accuracy(people, whole)
