@@ -61,7 +61,7 @@ models: .venv-tools/.ready
 
 # The table of docs/precisions.md: make precisions LFW=folder with View 1's images and pairs
 precisions: .venv-tools/.ready .venv-tflite/.ready
-	.venv-tools/bin/convert-model precisions facenet -o docs/precisions-table.md \
+	.venv-tools/bin/convert-model precisions facenet -o docs/precisions.md \
 		--pairs $(LFW)/pairsDevTest.txt --python .venv-tflite/bin/python
 
 clean:

@@ -12,7 +12,7 @@ from html import escape
 from math import log10
 
 _WIDTH, _HEIGHT = 480, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 14, 14, 48
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 22, 14, 48
 
 Point = tuple[float, float]
 

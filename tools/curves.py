@@ -118,7 +118,8 @@ def _rates(genuine: Counts, impostor: Counts) -> tuple[Counts, Counts]:
 def _at(fars: Counts, frr: Counts, far: Counts) -> Counts:
     """FRR at the lowest threshold whose FAR is at most each of `fars`."""
     places = np.searchsorted(-far, -fars).clip(0, len(frr) - 1)
-    return frr[places]
+    found: Counts = frr[places]
+    return found
 
 
 def _equal(frr: Counts, far: Counts) -> float:

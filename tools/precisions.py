@@ -39,6 +39,18 @@ _RUNS = 10
 _SLOWEST = 250.0  # milliseconds a face: slower ones would take hours for the accuracy
 
 
+_PAGE = """# {name} in every precision, on every runtime
+
+Made by `make precisions LFW=FOLDER`, which runs `convert-model precisions`. Cosine: embeddings of
+{faces} faces against those of the float32 network on the first runtime. Accuracy: the {pairs} pairs
+of the list, each tenth judged at the threshold chosen on the other nine. TAR: over every cross pair
+of the list's pictures. Both are read on the first runtime only, and not where a face takes so long
+that it would be hours. Milliseconds are those of the machine at that moment: compare rows.
+
+{rows}
+"""
+
+
 @dataclass(frozen=True)
 class Row:
     """One precision on one runtime."""
@@ -85,7 +97,8 @@ def compare(
             for number, (runtime, python) in enumerate(places):
                 trial, found = try_out(path, few, runtime, python, _RUNS)
                 exact = found if exact is None else exact
-                accuracy, tar = None, {}
+                accuracy: float | None = None
+                tar: dict[str, float] = {}
                 if number == 0 and trial.p50_ms is not None and trial.p50_ms < _SLOWEST:
                     _, whole = try_out(centred_path, people.crops, runtime, python, 1)
                     accuracy, tar = _accuracy(people, whole)
@@ -97,13 +110,19 @@ def compare(
 
 
 def as_markdown(table: Table) -> str:
-    """The table for the documentation."""
+    """A page for the documentation."""
+    return _PAGE.format(
+        name=table.name, faces=table.faces, pairs=table.pairs, rows="\n".join(_lines(table.rows))
+    )
+
+
+def _lines(rows: list[Row]) -> list[str]:
     head = (
         "| precision | in, out | size | TFLite from | runtime | ms a face | cosine with float32, "
         "median / least | accuracy | TAR at FAR 1e-3 / 1e-4 |"
     )
     lines = [head, "| " + " | ".join(["---"] * 9) + " |"]
-    for row in table.rows:
+    for row in rows:
         trial = row.trial
         speed = f"{trial.p50_ms:.1f}" if trial.p50_ms is not None else f"no: {trial.why_not}"
         near = f"{row.cosines[0]:.5f} / {row.cosines[1]:.5f}" if row.cosines else ""
@@ -114,7 +133,7 @@ def as_markdown(table: Table) -> str:
             f"{trial.runtime} {trial.version} | {speed} | {near} | {right} | "
             f"{f'{tars} %' if tars else ''} |"
         )
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _row(

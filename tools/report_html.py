@@ -11,7 +11,7 @@ from html import escape
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING
 
-from edgeface_tools.charts import Line, bars, decades, linear, lines
+from edgeface_tools.charts import Axis, Line, bars, decades, linear, lines
 
 if TYPE_CHECKING:
     from edgeface_tools.curves import Curve
@@ -44,7 +44,7 @@ th{color:var(--soft);font-weight:600}
 figure{margin:0}
 svg{display:block;width:100%;height:auto}
 svg text{font:13px system-ui,sans-serif;fill:var(--soft)}
-@media(max-width:560px){svg text{font-size:16px}}
+@media(max-width:560px){svg text{font-size:16px}th,td{padding-right:8px}table{font-size:.86rem}}
 .three{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,300px),1fr));gap:16px}
 .three svg text{font-size:17px}
 .wrap td{overflow-wrap:anywhere}.wrap td:first-child{min-width:8em}
@@ -136,7 +136,7 @@ def _parity(report: Report) -> str:
     found = report.parity
     chart = bars(
         linear("cosine of float and converted", found.edges[0], 1.0, 4),
-        linear("share of faces", 0, _above(max(found.shares)), 4),
+        _from_zero("share of faces", max(found.shares)),
         [("made", list(zip(found.edges[:-1], found.shares, strict=True)))],
         "histogram of the cosine between the embeddings of the two networks",
     )
@@ -208,34 +208,26 @@ def _people(found: People, precision: str) -> Iterable[str]:
         f"<p>{keys}</p><figure>{det}</figure>",
     )
     fars = sorted({far for one in found.curves for far in one.tar}, key=float, reverse=True)
-    head = ("", "EER", "AUC", *(f"TAR at {far}" for far in fars))
     rows = [
-        (
-            one.what,
-            _percent(one.eer),
-            f"{one.auc:.4f}",
-            *(_percent(one.tar[far]) if far in one.tar else "" for far in fars),
-        )
-        for one in found.curves
+        ("equal error rate", *(_percent(one.eer) for one in found.curves)),
+        ("area under the ROC", *(f"{one.auc:.4f}" for one in found.curves)),
     ]
+    for far in fars:
+        shares = (_percent(one.tar[far]) if far in one.tar else "" for one in found.curves)
+        rows.append((f"TAR at FAR {far}", *shares))
     listed = ""
     if found.listed:
-        listed = (
-            "<p>On the listed pairs, threshold chosen on nine tenths and read on the tenth:</p>"
-        )
+        listed = "<p>On the listed pairs, threshold chosen on nine tenths, read on the tenth:</p>"
         listed += _table(
-            ("", "pairs", "accuracy", "deviation", "EER"),
+            ("", *(one.what for one in found.listed)),
             [
-                (
-                    one.what,
-                    str(one.pairs),
-                    _percent(one.accuracy),
-                    _percent(one.accuracy_std),
-                    _percent(one.eer),
-                )
-                for one in found.listed
+                ("pairs", *(str(one.pairs) for one in found.listed)),
+                ("accuracy", *(_percent(one.accuracy) for one in found.listed)),
+                ("its deviation", *(_percent(one.accuracy_std) for one in found.listed)),
+                ("equal error rate", *(_percent(one.eer) for one in found.listed)),
             ],
         )
+    head = ("", *(one.what for one in found.curves))
     yield _section("Operating points", _table(head, rows) + listed)
     histograms = "".join(
         f"<figure><figcaption>{escape(one.what)}</figcaption>{_histogram(one)}</figure>"
@@ -254,7 +246,7 @@ def _histogram(one: Curve) -> str:
     genuine, impostor, edges = one.genuine, one.impostor, one.edges
     return bars(
         linear("score", -1, 1, 4),
-        linear("share of pairs", 0, _above(max(*genuine, *impostor)), 4),
+        _from_zero("share of pairs", max(*genuine, *impostor)),
         [
             ("float", list(zip(edges[:-1], impostor, strict=True))),
             ("made", list(zip(edges[:-1], genuine, strict=True))),
@@ -274,7 +266,7 @@ def _operators(report: Report) -> str:
         "Operators",
         f"<p>{_megabytes(found.bytes)} MB, {escape(found.input_type)} in, "
         f"{escape(found.output_type)} out; runs from TFLite {escape(found.minimum_runtime)}.</p>"
-        + _table(("operator", "version", "count", "since TFLite"), rows)
+        + _table(("operator", "version", "count", "since"), rows)
         + _table(("runtime", "loads"), loads),
     )
 
@@ -294,8 +286,8 @@ def _latency(report: Report) -> str:
     ]
     return _section(
         "Latency",
-        "<p>One aligned face encoded on this machine, median and 95th percentile.</p>"
-        + _table(("runtime", "precision", "p50 ms", "p95 ms"), rows),
+        "<p>One aligned face encoded on this machine: median and 95th percentile, milliseconds.</p>"
+        + _table(("runtime", "precision", "p50", "p95"), rows),
     )
 
 
@@ -345,10 +337,11 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], kind: str = "
     return f'<div class="{kind}"><table>{text}</table></div>'
 
 
-def _above(value: float) -> float:
-    """A round number that is not less."""
-    step = 10.0 ** floor(log10(max(value, 1e-6)))
-    return next(n * step for n in (1, 2, 4, 5, 8, 10) if n * step >= value)
+def _from_zero(label: str, highest: float) -> Axis:
+    """An axis up to a round number that is not less, in round steps."""
+    unit = 10.0 ** floor(log10(max(highest, 1e-6)))
+    top = next(n for n in (1, 2, 4, 5, 8, 10) if n * unit >= highest)
+    return linear(label, 0, top * unit, 4 if top in (2, 4, 8) else 5)
 
 
 def _percent(share: float) -> str:

@@ -280,7 +280,7 @@ def _samples(about: Description) -> list[Sample]:
         crop = aligner.align(frame, line.main_face(frame))
         scale = _SHOWN_SIDE / min(frame.shape[:2])
         small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        found.append(Sample(name, _data_uri(small), _data_uri(crop)))
+        found.append(Sample(name, _data_uri(small.astype(np.uint8)), _data_uri(crop)))
     return found
 
 

@@ -7,6 +7,7 @@ tensor that both compute. It changes nothing and averages nothing over layers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -63,17 +64,18 @@ def layer_noise(
     ]
 
 
-def _quantized(picture: NDArray[np.float32], tensor: dict[str, object]) -> NDArray[np.generic]:
-    scale, zero = tensor["quantization"]  # type: ignore[misc]
-    kind = np.dtype(tensor["dtype"])  # type: ignore[call-overload]
+def _quantized(picture: NDArray[np.float32], tensor: dict[str, Any]) -> NDArray[Any]:
+    scale, zero = tensor["quantization"]
+    kind = np.dtype(tensor["dtype"])
     if not scale:
         return picture.astype(kind)
     limits = np.iinfo(kind)
-    return np.rint(picture / scale + zero).clip(limits.min, limits.max).astype(kind)
+    levels: NDArray[Any] = np.rint(picture / scale + zero).clip(limits.min, limits.max)
+    return levels.astype(kind)
 
 
-def _dequantized(values: NDArray[np.generic], tensor: dict[str, object]) -> NDArray[np.float64]:
-    scale, zero = tensor["quantization"]  # type: ignore[misc]
+def _dequantized(values: NDArray[Any], tensor: dict[str, Any]) -> NDArray[np.float64]:
+    scale, zero = tensor["quantization"]
     plain = values.astype(np.float64)
     return (plain - zero) * scale if scale else plain
 
