@@ -96,12 +96,17 @@ class FaceLine:
         """How fit one face of the frame is to be judged, without encoding it."""
         return assess(face, self._aligner.align(frame, face), self.model.description.alignment)
 
-    def encode(self, frame: Picture, face: Face, timings: Timings | None = None) -> Subject:
-        """Align and encode one face of the frame."""
+    def encode(
+        self, frame: Picture, face: Face, timings: Timings | None = None, *, careful: bool = False
+    ) -> Subject:
+        """Align and encode one face of the frame.
+
+        `careful` is for what is kept or in doubt: the mean of two looks, in twice the time.
+        """
         started = time.perf_counter()
         crop = self._aligner.align(frame, face)
         aligned = time.perf_counter()
-        embedding = self._encoder.encode(crop)
+        embedding = self._encoder.encode(crop, careful=careful)
         if timings:
             timings.align += 1e3 * (aligned - started)
             timings.encode += _since(aligned)

@@ -75,6 +75,20 @@ class EmbeddingSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     centre: tuple[float, ...] | None = None
 
 
+class CrowdSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Faces of a population, from which an embedding is moved away (see `edgeface.crowd`).
+
+    faces: int8, one row of the embedding's size each, their directions alone count (base64 in
+    JSON); strength: how far, 0 to 1; sharpness: how much more the more similar ones weigh;
+    nearest_left_out: so many of the nearest weigh nothing, since they may be the person.
+    """
+
+    faces: bytes
+    strength: float
+    sharpness: float
+    nearest_left_out: int
+
+
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the model was converted from."""
 
@@ -97,15 +111,19 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: Source
     tool: str
     minimum_runtime: str
+    crowd: CrowdSpec | None = None
 
     @property
     def identity(self) -> str:
-        """Hex SHA-256 of everything that shapes an embedding: network, input, alignment, centre.
+        """Hex SHA-256 of everything that shapes an embedding: network, input, alignment, centre,
+        and the crowd where there is one.
 
         Two models with the same identity give comparable embeddings; the name, the score table
         and the tool's version do not enter.
         """
-        shaping = (self.network_sha256, self.input, self.alignment, self.embedding)
+        shaping: list[object] = [self.network_sha256, self.input, self.alignment, self.embedding]
+        if self.crowd is not None:  # models without one keep the identity they always had
+            shaping.append(self.crowd)
         return hashlib.sha256(msgspec.json.encode(shaping)).hexdigest()
 
 
