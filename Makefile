@@ -45,6 +45,7 @@ benchmark-timing: .venv/.ready .venv-tools/.ready
 .venv/.ready: pyproject.toml
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install $(PIP_QUIET) --editable .
+	.venv/bin/python -m compileall -q edgeface  # as pip does where it is installed for good
 	touch $@
 
 .venv-tools/.ready: pyproject.toml requirements-camera.txt

@@ -31,18 +31,20 @@ def main() -> None:
     parser.add_argument("view1", type=Path, nargs="?", help="not needed for timing alone")
     parser.add_argument("--only", choices=("timing", "accuracy", "degradation"))
     parser.add_argument("--rounds", type=int, default=timing.ROUNDS)
+    parser.add_argument("--pairs", type=int, help="a trial with so many pairs; nothing is written")
     options = parser.parse_args()
     parts: dict[str, Callable[[], str]] = {
         "timing": lambda: timing.report(options.rounds),
-        "accuracy": lambda: accuracy.report(options.view1),
-        "degradation": lambda: degradation.report(options.view1),
+        "accuracy": lambda: accuracy.report(options.view1, options.pairs),
+        "degradation": lambda: degradation.report(options.view1, options.pairs),
     }
     for part in [options.only] if options.only else parts:
         if part != "timing" and options.view1 is None:
             parser.error(f"{part} needs the folder of LFW View 1")
         text = parts[part]()
         print(text)
-        write(part, text)
+        if options.pairs is None:
+            write(part, text)
 
 
 if __name__ == "__main__":

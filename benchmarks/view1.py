@@ -34,9 +34,12 @@ class Split:
         return np.unique([path.parts[0] for path in self.pictures], return_inverse=True)[1]
 
 
-def split(view1: Path, name: str) -> Split:
-    """The list `name` of View 1."""
+def split(view1: Path, name: str, most: int | None = None) -> Split:
+    """The list `name` of View 1, or `most` of its pairs, of both kinds alike."""
     pairs = read_pairs(view1 / name)
+    if most is not None:
+        kinds = ([p for p in pairs if p.same], [p for p in pairs if not p.same])
+        pairs = [pair for kind in kinds for pair in kind[: most // 2]]
     pictures = sorted({picture for pair in pairs for picture in (pair.first, pair.second)})
     return Split(view1 / "images", pairs, pictures)
 

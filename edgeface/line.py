@@ -17,7 +17,7 @@ from edgeface.detect import Detector, Face, Square
 from edgeface.encode import Embedding, Encoder
 from edgeface.errors import FaceError
 from edgeface.mesh import FaceMesh
-from edgeface.model import Model, load_model
+from edgeface.model import Model, ModelBeingChecked
 from edgeface.pictures import Picture
 from edgeface.quality import Quality, assess
 
@@ -53,9 +53,10 @@ class FaceLine:
     """The stations opened for one model. One thread at a time."""
 
     def __init__(self, model: str | Path | Model | None = None, threads: int | None = None) -> None:
-        self.model = model if isinstance(model, Model) else load_model(model)
+        pending = model if isinstance(model, Model) else ModelBeingChecked(model)
+        self._detector = Detector(threads)  # opened while the model's bytes are checked
+        self.model = pending if isinstance(pending, Model) else pending.checked()
         self._encoder = Encoder(self.model, threads)
-        self._detector = Detector(threads)
         spec = self.model.description
         self._aligner = Aligner(spec.alignment, spec.input.size)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,12 +32,14 @@ from edgeface.decide import (
 )
 from edgeface.detect import Face
 from edgeface.encode import Embedding
-from edgeface.enrollment import Candidate, Enrollment, Rejection, enroll_candidates
 from edgeface.errors import GalleryError, PictureError
 from edgeface.gallery import Gallery, clean_name, default_gallery_path
 from edgeface.gallery_seal import find_key
 from edgeface.line import FaceLine, Subject, Timings
 from edgeface.pictures import ImageInput, as_frame
+
+if TYPE_CHECKING:
+    from edgeface.enrollment import Candidate, Enrollment, Rejection
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,8 @@ class FaceVerifier:
         the person is enrolled under another name, with the gallery unchanged; a file that is no
         picture raises PictureError before anything is enrolled.
         """
+        from edgeface.enrollment import Candidate, Rejection, enroll_candidates
+
         if isinstance(images, str | bytes | PathLike | np.ndarray):
             raise PictureError("enroll takes a list of images; put a single one into [brackets]")
         name = clean_name(name)

@@ -24,6 +24,7 @@ from edgeface_tools.faces import standardize
 from edgeface_tools.fetch import fetch_facenet
 from view1 import TEST, TRAIN, Split, pair_scores, split
 
+_BATCH = 32
 FACE_WIDTH = 100  # pixels of a face in LFW's pictures of 250, about
 
 
@@ -86,29 +87,47 @@ class _Networks:
         import keras_reference
 
         self._line = FaceLine()
-        self._keras = keras_reference.build(fetch_facenet().weights)
+        self._keras = keras_reference.compiled(keras_reference.build(fetch_facenet().weights))
         self._crowd = Crowd(self._line.model.description)
 
-    def both(self, picture: Picture) -> tuple[np.ndarray, np.ndarray, bool] | None:
-        """int8 and float32 embeddings, each careful, and whether the gates let the face pass."""
-        try:
-            face = self._line.main_face(picture)
-        except FaceError:
-            return None
-        subject = self._line.encode(picture, face, careful=True)
-        crop = self._line.crop(picture, face)[..., ::-1]
+    def embed(
+        self, wanted: Split, spoil: Callable[[Picture], Picture]
+    ) -> tuple[list[np.ndarray], np.ndarray]:
+        """int8 and float32 embeddings of one look at each picture, rows of NaN where there is no
+        face, and whether the gates let it pass."""
+        print(f"{len(wanted.pictures)} pictures", file=sys.stderr)
+        rows = [np.full((len(wanted.pictures), 128), np.nan, np.float32) for _ in range(2)]
+        passed = np.zeros(len(wanted.pictures), bool)
+        waiting: dict[int, np.ndarray] = {}
         spec = self._line.model.description.input
-        values = np.concatenate([standardize(look, spec) for look in (crop, crop[:, ::-1])])
-        seen = unit(np.asarray(self._keras(values, training=False)))
-        placed = self._crowd.place(unit(seen.sum(axis=0, keepdims=True)))[0]
-        return subject.embedding, placed, not subject.quality.reasons
+        for number, path in enumerate(wanted.pictures):
+            picture = spoil(read_picture(wanted.folder / path))
+            try:
+                face = self._line.main_face(picture)
+            except FaceError:
+                continue
+            subject = self._line.encode(picture, face)
+            rows[0][number] = subject.embedding
+            passed[number] = not subject.quality.reasons
+            crop = self._line.crop(picture, face)
+            waiting[number] = standardize(crop[..., ::-1], spec)[0]
+            if len(waiting) == _BATCH:
+                self._float32(waiting, rows[1])
+        self._float32(waiting, rows[1])
+        return rows, passed
+
+    def _float32(self, waiting: dict[int, np.ndarray], rows: np.ndarray) -> None:
+        if waiting:
+            seen = np.asarray(self._keras(np.stack(list(waiting.values()))))
+            rows[list(waiting)] = self._crowd.place(unit(seen))
+            waiting.clear()
 
 
-def report(view1: Path) -> str:
-    """The table, in Markdown."""
+def report(view1: Path, pairs: int | None = None) -> str:
+    """The table, in Markdown; `pairs` takes only so many of each list, for a trial."""
     networks = _Networks()
-    train, test = split(view1, TRAIN), split(view1, TEST)
-    rows, _ = _embed(networks, train, KINDS["as they are"])
+    train, test = (split(view1, name, pairs) for name in (TRAIN, TEST))
+    rows, _ = networks.embed(train, KINDS["as they are"])
     thresholds = [best_threshold(*pair_scores(train, one)) for one in rows]
     lines = [
         "| pictures | int8 | float32 | difference | no face found | refused by the gates | "
@@ -116,7 +135,7 @@ def report(view1: Path) -> str:
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for kind, spoil in KINDS.items():
-        rows, passed = _embed(networks, test, spoil)
+        rows, passed = networks.embed(test, spoil)
         right = []
         for one, threshold in zip(rows, thresholds, strict=True):
             scores, same = pair_scores(test, one)
@@ -131,17 +150,6 @@ def report(view1: Path) -> str:
             f"{(~passed & ~lost).mean():.1%} | {share} |"
         )
     return "\n".join(lines)
-
-
-def _embed(
-    networks: _Networks, wanted: Split, spoil: Callable[[Picture], Picture]
-) -> tuple[list[np.ndarray], np.ndarray]:
-    print(f"{len(wanted.pictures)} pictures", file=sys.stderr)
-    nothing = np.full(128, np.nan, np.float32)
-    found = [networks.both(spoil(read_picture(wanted.folder / p))) for p in wanted.pictures]
-    whole = [one if one is not None else (nothing, nothing, False) for one in found]
-    rows = [np.array([one[number] for one in whole], np.float32) for number in (0, 1)]
-    return rows, np.array([one[2] for one in whole])
 
 
 def _both_pass(wanted: Split, passed: np.ndarray) -> np.ndarray:

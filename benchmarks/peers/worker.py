@@ -149,7 +149,7 @@ class Keras:
         from edgeface_tools.fetch import fetch_facenet
 
         self._line, self._standardize = FaceLine(threads=THREADS), standardize
-        self._model = keras_reference.build(fetch_facenet().weights)
+        self._run = keras_reference.compiled(keras_reference.build(fetch_facenet().weights))
 
     def embed(self, frame: np.ndarray) -> np.ndarray | None:
         from edgeface.errors import FaceError
@@ -160,7 +160,7 @@ class Keras:
             return None
         crop = self._line.crop(frame, face)
         values = self._standardize(crop[..., ::-1], self._line.model.description.input)
-        return np.asarray(self._model(values, training=False))[0]
+        return np.asarray(self._run(values))[0]
 
     once = embed
 
