@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_QUIET = --quiet --disable-pip-version-check
 
 .PHONY: demo test lint types test-litert test-tflite models clean soak systemd-trial prove-gallery crowd \
-	dist deb reproducible lint-deb test-pi test-deb pi-cost precisions
+	dist deb reproducible lint-deb test-pi test-deb pi-cost precisions benchmark benchmark-timing
 
 demo: .venv/.ready
 	.venv/bin/edgeface demo
@@ -36,9 +36,17 @@ crowd: .venv-tools/.ready
 	.venv-tools/bin/python tests/crowd_experiment.py $(LFW)/images --cache .cache/view1.npz \
 		--plot docs/crowd.svg
 
+# docs/benchmarks.md: make benchmark LFW=folder of View 1; benchmark-timing wants an idle machine
+benchmark: .venv/.ready .venv-tools/.ready
+	.venv-tools/bin/python benchmarks/run.py $(LFW)
+
+benchmark-timing: .venv/.ready .venv-tools/.ready
+	.venv-tools/bin/python benchmarks/run.py --only timing
+
 .venv/.ready: pyproject.toml
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install $(PIP_QUIET) --editable .
+	.venv/bin/python -m compileall -q edgeface  # as pip does where it is installed for good
 	touch $@
 
 .venv-tools/.ready: pyproject.toml requirements-camera.txt

@@ -8,8 +8,6 @@ nothing.
 from __future__ import annotations
 
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeface.bench_figures import Latency, percentiles
+from edgeface.bench_start import measure_cold_start, measure_load
 from edgeface.demo import PORTRAITS
 from edgeface.detect import Detector
 from edgeface.gallery import Gallery
@@ -27,22 +27,15 @@ from edgeface.line import FaceLine, Timings
 from edgeface.model import Model, load_model
 from edgeface.pictures import Picture, read_picture
 from edgeface.runtime import default_threads
+from edgeface.service.thermal import hottest
 
 FRAMES = {"640x480": (640, 480), "1280x720": (1280, 720)}
 FACES = (0, 1, 3)
 PEOPLE = (1, 100, 1_000, 10_000)
 TEMPLATES_EACH = 3
 MANY_TEMPLATES = 1_000_000
+_FIRMWARE = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
 _STATIONS = ("detect", "align", "encode", "match", "total")
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Percentiles over the runs, in milliseconds."""
-
-    p50: float
-    p95: float
-    p99: float
 
 
 @dataclass(frozen=True)
@@ -54,12 +47,6 @@ class GalleryCost:
     file_mb: float
     open_ms: float
     search_ms: Latency
-
-
-def percentiles(milliseconds: list[float]) -> Latency:
-    """p50, p95 and p99 of a list of milliseconds."""
-    p50, p95, p99 = np.percentile(milliseconds, (50, 95, 99)).round(3).tolist()
-    return Latency(p50, p95, p99)
 
 
 def make_frame(size: tuple[int, int], faces: int) -> Picture:
@@ -156,42 +143,21 @@ def measure_gallery(model: Model, people: int, templates: int, runs: int) -> Gal
     )
 
 
-_COLD = """
-import sys, time
-started = time.perf_counter()
-from edgeface.verifier import FaceVerifier
-imported = time.perf_counter()
-verifier = FaceVerifier(sys.argv[1], sys.argv[2])
-verifier.line
-loaded = time.perf_counter()
-verifier.verify("a", sys.argv[3])
-done = time.perf_counter()
-print(1e3 * (imported - started), 1e3 * (loaded - imported), 1e3 * (done - loaded))
-"""
-
-
-def measure_cold_start(model: Model, runs: int) -> dict[str, Latency]:
-    """From process start to the first decision, each time in a new process, in milliseconds."""
-    parts = ("process", "import", "load", "first_decision")
-    samples: dict[str, list[float]] = {part: [] for part in parts}
+def measure_sustained(model: Model, threads: int, seconds: float) -> float:
+    """Frames a second over so many seconds without a pause: one face at 640x480, encoded and
+    searched for in every frame."""
+    line, detector = FaceLine(model, threads), Detector(threads)
+    frame = make_frame(FRAMES["640x480"], 1)
     with tempfile.TemporaryDirectory() as folder:
-        gallery = str(Path(folder) / "gallery.safetensors")
-        picture = PORTRAITS / "collins.jpg"
-        from edgeface.verifier import FaceVerifier
-
-        FaceVerifier(gallery, model.path).enroll("a", [picture])
-        for _ in range(runs):
-            started = time.perf_counter()
-            out = subprocess.run(  # noqa: S603 (our own interpreter, our own script)
-                [sys.executable, "-c", _COLD, gallery, str(model.path), str(picture)],
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout
-            samples["process"].append(1e3 * (time.perf_counter() - started))
-            for part, value in zip(parts[1:], out.split(), strict=True):
-                samples[part].append(float(value))
-    return {part: percentiles(values) for part, values in samples.items()}
+        path = Path(folder) / "gallery.safetensors"
+        write_gallery(path, model, 1_000, TEMPLATES_EACH)
+        gallery = Gallery.open(path, model)
+    frames, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        for face in detector.detect(frame):
+            gallery.search(line.encode(frame, face).embedding)
+        frames += 1
+    return round(frames / (time.perf_counter() - started), 1)
 
 
 def peak_memory_mb() -> float:
@@ -199,20 +165,39 @@ def peak_memory_mb() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
-def temperature() -> float | None:
-    """The processor's temperature in degrees Celsius, where the kernel tells it."""
+def resident_memory_mb() -> float:
+    """The memory this process holds now, in megabytes."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return round(pages * resource.getpagesize() / 2**20, 1)
+
+
+def throttled() -> int | None:
+    """A Raspberry Pi's firmware flags: 1 under-voltage, 2 frequency capped, 4 throttled, 8 soft
+    temperature limit, each now, and times 65,536 since the start; None on other machines."""
     try:
-        return int(Path("/sys/class/thermal/thermal_zone0/temp").read_text()) / 1000
+        return int(_FIRMWARE.read_text(), 16)
     except (OSError, ValueError):
         return None
 
 
+def measure_memory(model: Model) -> float:
+    """Resident memory of the line with one frame, after its networks are open and have run."""
+    line = FaceLine(model)
+    frame = make_frame(FRAMES["640x480"], 1)
+    line.encode(frame, line.main_face(frame))
+    return resident_memory_mb()
+
+
 def bench(
-    model_path: Path | None, runs: int, progress: Callable[[], None] = lambda: None
+    model_path: Path | None,
+    runs: int,
+    progress: Callable[[], None] = lambda: None,
+    seconds: float = 10.0,
 ) -> dict[str, object]:
-    """Everything `edgeface bench` measures, by key."""
+    """Everything `edgeface bench` measures, by key (docs/bench.md); `seconds` without a pause."""
     model = load_model(model_path)
     threads = default_threads()
+    resident = measure_memory(model)  # first, before anything else takes memory
     latency = {
         str(count): measure_line(model, count, runs, progress) for count in sorted({1, threads})
     }
@@ -223,8 +208,14 @@ def bench(
         "threads": threads,
         "latency_ms": latency,
         "frames_per_second": round(1e3 / one_face.p50, 1),
+        "sustained_fps": {
+            str(count): measure_sustained(model, count, seconds) for count in sorted({1, threads})
+        },
         "cold_start_ms": measure_cold_start(model, max(3, runs // 20)),
+        "model_load_ms": measure_load(model, max(3, runs // 20)),
         "gallery": [measure_gallery(model, people, TEMPLATES_EACH, runs) for people in PEOPLE],
+        "resident_memory_mb": resident,
         "peak_memory_mb": peak_memory_mb(),
-        "temperature_c": temperature(),
+        "temperature_c": hottest(),
+        "throttled": throttled(),
     }

@@ -25,6 +25,7 @@ from edgeface.model import Model, ScoreTable
 DEFAULT_FAR = 1e-3
 DEFAULT_FPIR = 1e-2
 AMBIGUOUS = 0.05  # less between the best two is noise, two deviations of it (docs/crowd.md)
+DOUBT = 0.05  # this near to the threshold a second look may change the answer (docs/accuracy.md)
 
 # Measured on View 1 train with one and more templates and 1 to 1,000 people (docs/crowd.md).
 _TEMPLATES_ALIKE = 0.4  # n templates of a person are n**0.4 chances
@@ -67,6 +68,11 @@ def decide_among(best: Sequence[Match], threshold: float) -> Decision:
         note = f"as near to {first.name} as to {best[1].name} ({best[1].score:.3f})"
         return Decision(None, first.score, threshold, False, note)
     return Decision(first.name, first.score, threshold, True)
+
+
+def in_doubt(decision: Decision) -> bool:
+    """Whether the score is so near to the threshold that a careful look is worth its time."""
+    return abs(decision.score - decision.threshold) < DOUBT
 
 
 def verification_threshold(model: Model, far: float, templates: int) -> float:

@@ -96,7 +96,10 @@ def _picture(name: str, number: str) -> Path:
 def encode_all(
     line: FaceLine, folder: Path, pictures: Iterable[Path], progress: Callable[[], None]
 ) -> dict[Path, Embedding | None]:
-    """The main face of each picture; None where no face was found.
+    """The main face of each picture, encoded with care; None where no face was found.
+
+    Care is what templates get, and a probe whose first score leaves doubt: at any threshold the
+    answers are those of `verify`.
 
     Raises PictureError for a file that is missing or no picture.
     """
@@ -104,7 +107,8 @@ def encode_all(
     for picture in pictures:
         frame = read_picture(folder / picture)
         try:
-            embeddings[picture] = line.encode(frame, line.main_face(frame)).embedding
+            subject = line.encode(frame, line.main_face(frame), careful=True)
+            embeddings[picture] = subject.embedding
         except FaceError:
             embeddings[picture] = None
         progress()

@@ -11,7 +11,6 @@ instruction between, FILE is the old or the new one, whole.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,8 +31,6 @@ from edgeface.storage import (
 )
 
 LOCK_TIMEOUT = 10.0  # seconds to wait for another process's change
-
-_log = logging.getLogger("edgeface.gallery")
 
 
 @dataclass(frozen=True)
@@ -171,7 +168,9 @@ def _restore(path: Path, key: bytes | None, *, write: bool = True) -> Loaded:
             sentence += " (it could not be written back)"
     except OSError as error:
         sentence += f" (it could not be written back: {error.strerror})"
-    _log.error("%s", sentence)
+    import logging  # hardly ever needed
+
+    logging.getLogger("edgeface.gallery").error("%s", sentence)
     return Loaded(contents, sentence)
 
 

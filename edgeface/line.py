@@ -17,7 +17,7 @@ from edgeface.detect import Detector, Face, Square
 from edgeface.encode import Embedding, Encoder
 from edgeface.errors import FaceError
 from edgeface.mesh import FaceMesh
-from edgeface.model import Model, load_model
+from edgeface.model import Model, ModelBeingChecked
 from edgeface.pictures import Picture
 from edgeface.quality import Quality, assess
 
@@ -53,9 +53,10 @@ class FaceLine:
     """The stations opened for one model. One thread at a time."""
 
     def __init__(self, model: str | Path | Model | None = None, threads: int | None = None) -> None:
-        self.model = model if isinstance(model, Model) else load_model(model)
+        pending = model if isinstance(model, Model) else ModelBeingChecked(model)
+        self._detector = Detector(threads)  # opened while the model's bytes are checked
+        self.model = pending if isinstance(pending, Model) else pending.checked()
         self._encoder = Encoder(self.model, threads)
-        self._detector = Detector(threads)
         spec = self.model.description
         self._aligner = Aligner(spec.alignment, spec.input.size)
 
@@ -96,12 +97,17 @@ class FaceLine:
         """How fit one face of the frame is to be judged, without encoding it."""
         return assess(face, self._aligner.align(frame, face), self.model.description.alignment)
 
-    def encode(self, frame: Picture, face: Face, timings: Timings | None = None) -> Subject:
-        """Align and encode one face of the frame."""
+    def encode(
+        self, frame: Picture, face: Face, timings: Timings | None = None, *, careful: bool = False
+    ) -> Subject:
+        """Align and encode one face of the frame.
+
+        `careful` is for what is kept or in doubt: the mean of two looks, in twice the time.
+        """
         started = time.perf_counter()
         crop = self._aligner.align(frame, face)
         aligned = time.perf_counter()
-        embedding = self._encoder.encode(crop)
+        embedding = self._encoder.encode(crop, careful=careful)
         if timings:
             timings.align += 1e3 * (aligned - started)
             timings.encode += _since(aligned)

@@ -20,9 +20,11 @@ from typing import BinaryIO, Literal
 import msgspec
 
 from edgeface.errors import ModelError
+from edgeface.threads import Worker
 
 DESCRIPTION_NAME = "edgeface.json"
 DESCRIPTION_FORMAT = 1
+_SLOWEST_DIGEST = 60.0  # seconds; a Pi Zero with a slow card takes about two
 _TFLITE_MAGIC = b"TFL3"  # flatbuffer file identifier, bytes 4..8
 
 
@@ -75,6 +77,20 @@ class EmbeddingSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     centre: tuple[float, ...] | None = None
 
 
+class CrowdSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Faces of a population, from which an embedding is moved away (see `edgeface.crowd`).
+
+    faces: int8, one row of the embedding's size each, their directions alone count (base64 in
+    JSON); strength: how far, 0 to 1; sharpness: how much more the more similar ones weigh;
+    nearest_left_out: so many of the nearest weigh nothing, since they may be the person.
+    """
+
+    faces: bytes
+    strength: float
+    sharpness: float
+    nearest_left_out: int
+
+
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the model was converted from."""
 
@@ -97,15 +113,19 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: Source
     tool: str
     minimum_runtime: str
+    crowd: CrowdSpec | None = None
 
     @property
     def identity(self) -> str:
-        """Hex SHA-256 of everything that shapes an embedding: network, input, alignment, centre.
+        """Hex SHA-256 of everything that shapes an embedding: network, input, alignment, centre,
+        and the crowd where there is one.
 
         Two models with the same identity give comparable embeddings; the name, the score table
         and the tool's version do not enter.
         """
-        shaping = (self.network_sha256, self.input, self.alignment, self.embedding)
+        shaping: list[object] = [self.network_sha256, self.input, self.alignment, self.embedding]
+        if self.crowd is not None:  # models without one keep the identity they always had
+            shaping.append(self.crowd)
         return hashlib.sha256(msgspec.json.encode(shaping)).hexdigest()
 
 
@@ -147,18 +167,41 @@ def load_model(path: str | Path | None = None) -> Model:
 
     Raises ModelError if the file is missing, cut short, changed, or not described.
     """
-    path = Path(path) if path is not None else default_model_path()
-    try:
-        with path.open("rb") as file:
-            description = read_description(file, path)
-            digest = _digest_of_head(file, description.network_bytes)
-    except FileNotFoundError:
-        raise ModelError(f"there is no model file {path}; check --model") from None
-    except OSError as error:
-        raise ModelError(f"cannot read the model file {path}: {error.strerror}") from None
-    if digest != description.network_sha256:
-        raise ModelError(f"the model file {path} is damaged (its network changed); copy it again")
-    return Model(path, description, description.identity)
+    return ModelBeingChecked(path).checked()
+
+
+class ModelBeingChecked:
+    """As `load_model`, the network's bytes checked by a thread of its own (20 ms and more).
+
+    Nothing may open the network before `checked` has returned. Both raise ModelError.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self._path = Path(path) if path is not None else default_model_path()
+        try:
+            with self._path.open("rb") as file:
+                self._description = read_description(file, self._path)
+                self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except FileNotFoundError:
+            raise ModelError(f"there is no model file {self._path}; check --model") from None
+        except OSError as error:
+            raise ModelError(f"cannot read the model file {self._path}: {error.strerror}") from None
+        self._digest = ""
+        self._hashing = Worker("digest", lambda stopping: self._hash())
+
+    def _hash(self) -> None:
+        size = self._description.network_bytes
+        with self._data, memoryview(self._data) as view, view[:size] as head:
+            self._digest = hashlib.sha256(head).hexdigest()
+
+    def checked(self) -> Model:
+        """The model, once its bytes were found to be those described."""
+        self._hashing.close(_SLOWEST_DIGEST)
+        if self._digest != self._description.network_sha256:
+            raise ModelError(
+                f"the model file {self._path} is damaged (its network changed); copy it again"
+            )
+        return Model(self._path, self._description, self._description.identity)
 
 
 def read_description(file: BinaryIO, path: Path) -> Description:
@@ -186,15 +229,6 @@ def read_description(file: BinaryIO, path: Path) -> Description:
             f"reads {DESCRIPTION_FORMAT}; convert the model again"
         )
     return description
-
-
-def _digest_of_head(file: BinaryIO, size: int) -> str:
-    with (
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-        memoryview(data) as view,
-        view[:size] as head,
-    ):
-        return hashlib.sha256(head).hexdigest()
 
 
 def describe(network: bytes, description: Description) -> bytes:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -48,6 +47,8 @@ def write_beside(path: Path, chunks: Iterable[bytes | memoryview], mode: int = 0
 
     Creates the folder (0700) if missing. Raises OSError with nothing left behind.
     """
+    import tempfile  # with all that it imports, which who only reads should not pay for
+
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_UNFINISHED, dir=path.parent)
     try:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,16 +27,19 @@ from edgeface.decide import (
     decide,
     decide_among,
     identification_threshold,
+    in_doubt,
     verification_threshold,
 )
 from edgeface.detect import Face
 from edgeface.encode import Embedding
-from edgeface.enrollment import Candidate, Enrollment, Rejection, enroll_candidates
 from edgeface.errors import GalleryError, PictureError
 from edgeface.gallery import Gallery, clean_name, default_gallery_path
 from edgeface.gallery_seal import find_key
 from edgeface.line import FaceLine, Subject, Timings
 from edgeface.pictures import ImageInput, as_frame
+
+if TYPE_CHECKING:
+    from edgeface.enrollment import Candidate, Enrollment, Rejection
 
 
 @dataclass(frozen=True)
@@ -94,16 +98,16 @@ class FaceVerifier:
         return find_key(self._key_file)
 
     def encode(self, image: ImageInput) -> Embedding:
-        """The embedding of the main face: float32, shape (n,), unit length.
+        """The embedding of the main face, as `enroll` keeps it: float32, shape (n,), unit length.
 
         Raises PictureError or FaceError.
         """
         return self.subject(image).embedding
 
-    def subject(self, image: ImageInput, timings: Timings | None = None) -> Subject:
-        """The main face of an image, encoded, with its box and quality."""
+    def subject(self, image: ImageInput) -> Subject:
+        """The main face of an image, encoded with care, with its box and quality."""
         frame = as_frame(image)
-        return self.line.encode(frame, self.line.main_face(frame, timings), timings)
+        return self.line.encode(frame, self.line.main_face(frame), careful=True)
 
     def enroll(self, name: str, images: Sequence[ImageInput], *, force: bool = False) -> Enrollment:
         """Add the faces of `images` to a person; the gallery's file has them when this returns.
@@ -113,6 +117,8 @@ class FaceVerifier:
         the person is enrolled under another name, with the gallery unchanged; a file that is no
         picture raises PictureError before anything is enrolled.
         """
+        from edgeface.enrollment import Candidate, Rejection, enroll_candidates
+
         if isinstance(images, str | bytes | PathLike | np.ndarray):
             raise PictureError("enroll takes a list of images; put a single one into [brackets]")
         name = clean_name(name)
@@ -125,7 +131,7 @@ class FaceVerifier:
             if len(faces) != 1:
                 rejected.append(Rejection(position, _count_reason(len(faces))))
                 continue
-            subject = self.line.encode(frame, faces[0])
+            subject = self.line.encode(frame, faces[0], careful=True)
             if subject.quality.reasons and not force:
                 rejected.append(Rejection(position, "; ".join(subject.quality.reasons)))
                 continue
@@ -146,18 +152,23 @@ class FaceVerifier:
     ) -> Decision:
         """Is the main face of `image` the enrolled `name`? At a FAR of `far` for an impostor.
 
+        Where the first look leaves doubt a careful one decides.
         Raises UnknownPerson, PictureError or FaceError.
         """
         name = clean_name(name)
         gallery = self.gallery
         gallery.require(name)
-        subject = self.subject(image, timings)
-        started = time.perf_counter()
-        match = gallery.compare(name, subject.embedding)
-        threshold = verification_threshold(self.line.model, far, match.templates)
-        decision = decide(name, match.score, threshold)
-        if timings:
+        frame, timings = as_frame(image), timings or Timings()
+        face = self.line.main_face(frame, timings)
+        for careful in (False, True):
+            subject = self.line.encode(frame, face, timings, careful=careful)
+            started = time.perf_counter()
+            match = gallery.compare(name, subject.embedding)
+            threshold = verification_threshold(self.line.model, far, match.templates)
+            decision = decide(name, match.score, threshold)
             timings.match += 1e3 * (time.perf_counter() - started)
+            if not in_doubt(decision):
+                break
         return decision
 
     def identify(self, image: ImageInput, *, fpir: float = DEFAULT_FPIR) -> list[Identification]:
@@ -166,10 +177,14 @@ class FaceVerifier:
         `fpir` is the chance that a stranger is taken for anyone, whatever the gallery's size.
         """
         frame = as_frame(image)
-        return [
-            Identification(face, self.recognize(self.line.encode(frame, face), fpir=fpir))
-            for face in self.line.detect(frame)
-        ]
+        found = []
+        for face in self.line.detect(frame):
+            decision = self.recognize(self.line.encode(frame, face), fpir=fpir)
+            if in_doubt(decision):
+                careful = self.line.encode(frame, face, careful=True)
+                decision = self.recognize(careful, fpir=fpir)
+            found.append(Identification(face, decision))
+        return found
 
     def recognize(self, subject: Subject, *, fpir: float = DEFAULT_FPIR) -> Decision:
         """Whom an encoded face is, if anyone."""

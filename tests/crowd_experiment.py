@@ -58,7 +58,7 @@ def embed(folder: Path, line: FaceLine, cache: Path | None) -> Embeddings:
             face = line.main_face(picture)
         except FaceError:
             continue
-        rows[path.parent.name].append(line.encode(picture, face).embedding)
+        rows[path.parent.name].append(line.encode(picture, face, careful=True).embedding)
     people = {name: np.array(found) for name, found in rows.items()}
     if cache:
         np.savez(cache, **people)

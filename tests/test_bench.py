@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from conftest import CommandLine
+from conftest import CHECKOUT, CommandLine
 
 
 def test_bench_measures_every_station_start_up_memory_and_search(edgeface: CommandLine) -> None:
-    out = edgeface("bench", "--runs", "10", "--json").json
+    plot = edgeface.gallery.with_name("bench.svg")
+    arguments = ("--runs", "10", "--seconds", "0.2", "--plot", str(plot), "--json")
+    out = edgeface("bench", *arguments).json
     assert out["threads"] >= 1
     for frames in out["latency_ms"].values():
         assert len(frames) == 6
@@ -21,5 +23,13 @@ def test_bench_measures_every_station_start_up_memory_and_search(edgeface: Comma
     assert cold["process"]["p50"] > cold["import"]["p50"] > 0
     assert [cost["people"] for cost in out["gallery"]] == [1, 100, 1_000, 10_000]
     assert all(cost["file_mb"] * 1e6 / cost["templates"] > 128 for cost in out["gallery"])
-    assert out["peak_memory_mb"] > 20
+    assert 20 < out["resident_memory_mb"] <= out["peak_memory_mb"]
+    assert all(fps > 0 for fps in out["sustained_fps"].values())
+    if out["runtime"] == "litert":
+        for parts in out["model_load_ms"].values():
+            assert all(parts[part]["p50"] > 0 for part in ("import", "open"))
+    keys = (CHECKOUT / "docs" / "bench.md").read_text()
+    assert [key for key in out if f"`{key}`" not in keys] == []
+    drawn = plot.read_text()
+    assert drawn.count(" threads</text>") == sum(len(f) for f in out["latency_ms"].values())
     assert not edgeface.gallery.exists()

@@ -7,10 +7,8 @@ holds no face logic.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import traceback
 from importlib import import_module
 from typing import Any
 
@@ -101,6 +99,8 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         # Not 1, which would say "no match"; what went wrong is ours, not the caller's.
         if "--debug" in arguments:
+            import traceback
+
             traceback.print_exc()
         sentence = (
             f"something unforeseen went wrong ({type(error).__name__}: {error}); run it again with "
@@ -116,5 +116,7 @@ def print_json(value: Any) -> None:
     try:
         text = msgspec.json.encode(value).decode()
     except UnicodeEncodeError:  # a file name that is not UTF-8
+        import json
+
         text = json.dumps(msgspec.to_builtins(value))
     click.echo(text)

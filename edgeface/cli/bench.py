@@ -18,8 +18,10 @@ from edgeface.bench import (
     bench,
     measure_gallery,
 )
+from edgeface.bench_plot import draw
 from edgeface.cli import options, print_json
 from edgeface.model import load_model
+from edgeface.storage import write_atomically
 
 
 @click.command("bench")
@@ -29,9 +31,26 @@ from edgeface.model import load_model
 @click.option(
     "--gallery", "gallery_only", is_flag=True, help="Only galleries, up to 1,000,000 templates."
 )
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1),
+    default=10.0,
+    show_default=True,
+    help="How long to run without a pause.",
+)
+@click.option(
+    "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the latencies (SVG)."
+)
 @options.model
 @options.as_json
-def command(runs: int, gallery_only: bool, model: Path | None, as_json: bool) -> None:
+def command(
+    runs: int,
+    gallery_only: bool,
+    seconds: float,
+    plot: Path | None,
+    model: Path | None,
+    as_json: bool,
+) -> None:
     """Measure latency, throughput, start-up, memory and gallery search on this machine."""
     if gallery_only:
         opened = load_model(model)
@@ -45,8 +64,10 @@ def command(runs: int, gallery_only: bool, model: Path | None, as_json: bool) ->
             file=sys.stderr,
             hidden=not sys.stderr.isatty(),
         ) as bar:
-            results = bench(model, runs, lambda: bar.update(1))
+            results = bench(model, runs, lambda: bar.update(1), seconds)
     plain = msgspec.to_builtins(results)
+    if plot is not None and not gallery_only:
+        write_atomically(plot.absolute(), [draw(plain).encode()], mode=0o644)
     if as_json:
         print_json(plain)
     else:
@@ -67,9 +88,19 @@ def _print_table(results: dict[str, Any]) -> None:
         cold = ", ".join(f"{k} {v['p50']:.0f}" for k, v in results["cold_start_ms"].items())
         click.echo(f"\none face at 640x480: {results['frames_per_second']} frames a second")
         click.echo(f"cold start, milliseconds: {cold}")
-        click.echo(f"peak memory: {results['peak_memory_mb']} MB")
+        fps = ", ".join(f"{n} threads {fps}" for n, fps in results["sustained_fps"].items())
+        click.echo(f"without a pause, frames a second: {fps}")
+        for way, parts in (results["model_load_ms"] or {}).items():
+            load = ", ".join(f"{part} {figure['p50']:.0f}" for part, figure in parts.items())
+            click.echo(f"the network by {way.replace('_', ' ')}, milliseconds: {load}")
+        click.echo(
+            f"memory: {results['resident_memory_mb']} MB with the line open, "
+            f"{results['peak_memory_mb']} MB at most"
+        )
         if results["temperature_c"] is not None:
             click.echo(f"temperature: {results['temperature_c']:.0f} degrees Celsius")
+        if results["throttled"]:
+            click.echo(f"the firmware slows this machine down: flags {results['throttled']:#x}")
     click.echo("\ngallery   people   templates      MB   open ms   search ms (p50)")
     for cost in results["gallery"]:
         click.echo(

@@ -51,6 +51,15 @@ def embed(model: Any, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
     return found
 
 
+def compiled(model: Any) -> Any:
+    """The model as one function of a batch of pictures, many times as fast as layer by layer."""
+    import tensorflow
+
+    return tensorflow.function(
+        lambda pictures: model(pictures, training=False), reduce_retracing=True
+    )
+
+
 def _settings(kind: str, recorded: dict[str, Any]) -> dict[str, Any]:
     wanted = {
         "Conv2D": ("filters", "kernel_size", "strides", "padding", "use_bias"),

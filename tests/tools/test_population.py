@@ -9,11 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeface.crowd import apart, faces_of, unit
 from edgeface.errors import ModelError
 from edgeface.model import load_model
 from edgeface_tools import population as populations
+from edgeface_tools.crowd import crowd_of
 from edgeface_tools.embed import Embeddings
-from edgeface_tools.population import Population, centred, count_scores, score_table
+from edgeface_tools.population import (
+    Population,
+    centred,
+    count_among_others,
+    count_scores,
+    score_table,
+)
 
 
 def people_like(count: int, each: int, seed: int = 0) -> tuple[Embeddings, list[str]]:
@@ -89,8 +97,9 @@ def test_only_the_mean_of_many_people_is_a_centre() -> None:
 
 
 def test_a_population_survives_its_file(tmp_path: Path) -> None:
-    table = score_table(*people_like(20, 2), "made up")
-    numbers = Population(1, "0" * 64, (0.1, -0.2), table)
+    embeddings, people = people_like(20, 2)
+    table = score_table(embeddings, people, "made up")
+    numbers = Population(1, "0" * 64, (0.1, -0.2), table, crowd_of(embeddings))
     path = tmp_path / "population.json"
     path.write_bytes(populations.encoded(numbers))
     assert populations.load(path) == numbers
@@ -102,3 +111,31 @@ def test_a_file_without_a_population_is_refused(content: bytes, tmp_path: Path) 
     path.write_bytes(content)
     with pytest.raises(ModelError, match="holds no population"):
         populations.load(path)
+
+
+def test_a_crowd_serves_strangers_and_spares_its_own_people() -> None:
+    """TAR at a FAR of 1e-3 must rise for people whom the crowd does not know; and the table must
+    say for them what it says."""
+    random = np.random.default_rng(3)
+    kinds = random.normal(size=(12, 16))  # people come in kinds that resemble each other
+    middles = kinds[random.integers(0, 12, 900)] + 0.9 * random.normal(size=(900, 16))
+    rows = np.repeat(middles, 2, axis=0) + 0.4 * random.normal(size=(1800, 16))
+    rows = unit(rows.astype(np.float32))
+    people = np.repeat(np.arange(900), 2)
+    known, strangers = people < 600, people >= 600
+    spec = crowd_of(rows[known])
+    placed = apart(rows[strangers], faces_of(spec, 16), spec)
+    names = people[strangers].astype(str).tolist()
+    assert tar(count_scores(placed, names)) > tar(count_scores(rows[strangers], names))
+    told = count_among_others(rows[known], people[known].astype(str).tolist())
+    assert told[0].sum() == 600
+    assert told[1].sum() == 1200 * 1199 // 2 - 600
+    limit = int(np.searchsorted(-told[1][::-1].cumsum()[::-1], -1e-2 * told[1].sum()))
+    impostor = count_scores(placed, names)[1]
+    assert impostor[limit:].sum() / impostor.sum() == pytest.approx(1e-2, rel=0.5)
+
+
+def tar(counts: tuple[np.ndarray, np.ndarray], far: float = 1e-3) -> float:
+    genuine, impostor = counts
+    limit = int(np.searchsorted(-impostor[::-1].cumsum()[::-1], -far * impostor.sum()))
+    return float(genuine[limit:].sum() / genuine.sum())
