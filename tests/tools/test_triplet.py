@@ -1,4 +1,4 @@
-"""The triplet loss: formula (3) to the letter, and every way of mining against three plain loops."""
+"""The triplet loss: formula (3) to the letter, and every mining against three plain loops."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def by_loops(encodings: Array, people: list[int], mining: Mining) -> set[Triplet
 
 
 def batch(seed: int, people: list[int], spread: float = 0.5) -> Array:
-    """Unit encodings of 128 numbers, those of a person near each other but not apart from others."""
+    """Unit encodings of 128 numbers, those of a person near each other, not far from others."""
     random = np.random.default_rng(seed)
     centres = random.normal(size=(max(people) + 1, 128)) * spread
     encodings = centres[people] + random.normal(size=(len(people), 128))
