@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,9 @@ FEWEST_PEOPLE = FEWEST_PICTURES = 2
 
 FEW_HELD_OUT = 20
 """Fewer people to validate on say little: their few hundred pairs decide by chance."""
+
+Bar = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
+"""Shows progress: what is done, how many steps it has; gives what to call after each."""
 
 _NAMED = 5  # people named in a message; the rest are counted
 
@@ -59,11 +63,10 @@ def read_people(
     alignment: AlignmentSpec,
     size: int,
     cache: Path,
-    progress: Callable[[int], Callable[[], None]],
+    bar: Bar,
 ) -> People:
     """Cut the face out of every picture of every person, or take it from `cache`.
 
-    `progress` is told how many pictures will be searched and gives what to call after each.
     Raises ConfigError for too few people, and for people with too few pictures, by name.
     """
     if not folder.is_dir():
@@ -73,7 +76,8 @@ def read_people(
     key = _fingerprint(folder, pictures, alignment, size)
     kept = load_arrays(cache, key)
     if kept is None:
-        faces = cut_faces(pictures, alignment, size, progress(len(pictures)))
+        with bar("cutting faces", len(pictures)) as step:
+            faces = cut_faces(pictures, alignment, size, step)
         used = {path: place for place, path in enumerate(faces.used)}
         found = np.array([used.get(path, -1) for path in pictures], np.int64)
         kept = {"found": found, "crops": faces.crops}
