@@ -22,13 +22,17 @@ from edgeface_tools.graph import (
     Concatenate,
     Convolution,
     Dense,
+    Depthwise,
+    Flatten,
     GlobalAverage,
     Network,
     Node,
     Operation,
+    Pad,
     Padding,
     Pool,
     Relu,
+    Scale,
 )
 from edgeface_tools.rewrite import drop_identities
 
@@ -36,7 +40,7 @@ INPUT, OUTPUT = "picture", "embedding"
 
 _PADDINGS: dict[Padding, int] = {"same": schema.Padding.SAME, "valid": schema.Padding.VALID}
 _POOLS = {"max": "MAX_POOL_2D", "average": "AVERAGE_POOL_2D"}
-_FUSES_RELU = (Convolution, Dense, Add)
+_FUSES_RELU = (Convolution, Depthwise, Dense, Add)
 
 _Form = tuple[str, Any, list[int]]
 """Operator code, options and inputs."""
@@ -92,6 +96,16 @@ class _Writer:
         return "CONV_2D", options, [*inputs, kernel, bias]
 
     @_form.register
+    def _(self, operation: Depthwise, name: str, inputs: list[int]) -> _Form:
+        kernel = self._constant(f"{name}/weights", operation.kernel[None])
+        bias = self._constant(f"{name}/bias", operation.bias)
+        options = schema.DepthwiseConv2DOptionsT()
+        options.padding = _PADDINGS[operation.padding]
+        options.strideH, options.strideW = operation.strides
+        options.depthMultiplier = operation.multiplier
+        return "DEPTHWISE_CONV_2D", options, [*inputs, kernel, bias]
+
+    @_form.register
     def _(self, operation: Dense, name: str, inputs: list[int]) -> _Form:
         kernel = self._constant(f"{name}/weights", operation.kernel.T)
         bias = self._constant(f"{name}/bias", operation.bias)
@@ -110,6 +124,24 @@ class _Writer:
         shift = operation.beta - operation.mean * factor
         product = self._times(f"{name}/scaled", inputs[0], factor)
         return "ADD", schema.AddOptionsT(), [product, self._constant(f"{name}/shift", shift)]
+
+    @_form.register
+    def _(self, operation: Scale, name: str, inputs: list[int]) -> _Form:
+        product = self._times(f"{name}/scaled", inputs[0], np.float32(operation.factor))
+        shift = self._constant(f"{name}/shift", np.float32(operation.shift))
+        return "ADD", schema.AddOptionsT(), [product, shift]
+
+    @_form.register
+    def _(self, operation: Pad, name: str, inputs: list[int]) -> _Form:
+        sides = np.array([(0, 0), operation.vertical, operation.horizontal, (0, 0)], np.int32)
+        return "PAD", schema.PadOptionsT(), [*inputs, self._constant(f"{name}/sides", sides)]
+
+    @_form.register
+    def _(self, operation: Flatten, name: str, inputs: list[int]) -> _Form:
+        shape = np.array([1, *self._network.shapes[name]], np.int32)
+        options = schema.ReshapeOptionsT()
+        options.newShape = shape
+        return "RESHAPE", options, [*inputs, self._constant(f"{name}/shape", shape)]
 
     @_form.register
     def _(self, operation: Pool, name: str, inputs: list[int]) -> _Form:

@@ -1,9 +1,9 @@
 """From a source to a described model: the stations of the workstation side in their order.
 
-    source ──► network ──► float .tflite ──► observations ──► int8 .tflite ──► description
+    source ──► float .tflite ──► observations ──► quantized .tflite ──► scores ──► description
 
-Takes in what the command line was told, hands on bytes; knows the defaults that FaceNet is used
-with. It writes no file and asks no questions.
+Takes in what the command line was told, hands on a `Converted`; knows the defaults that FaceNet is
+used with. It writes no file and asks no questions.
 """
 
 from __future__ import annotations
@@ -12,26 +12,35 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+import numpy as np
+
+from edgeface.demo import PORTRAITS
 from edgeface.errors import ConfigError, ModelError
-from edgeface.model import AlignmentSpec, Description, EmbeddingSpec, InputSpec, Source, describe
+from edgeface.model import (
+    AlignmentSpec,
+    Description,
+    EmbeddingSpec,
+    ScoreTable,
+    describe,
+)
+from edgeface_tools import labelled as labels
+from edgeface_tools import observe as observing
 from edgeface_tools import population as populations
-from edgeface_tools.build import float_tflite
-from edgeface_tools.faces import FEWEST_FACES, Faces, cut_faces, pictures_in
-from edgeface_tools.fetch import Fetched, fetch_facenet, sha256_of
+from edgeface_tools.embed import embed
+from edgeface_tools.faces import Faces, check_enough, cut_faces, people_apart, pictures_in
 from edgeface_tools.flatbuffer import unpack
-from edgeface_tools.graph import Network
-from edgeface_tools.legacy_h5 import read_legacy_h5
+from edgeface_tools.guess import guessed_table
+from edgeface_tools.labelled import Labelled, Wanted
 from edgeface_tools.observe import Observations, observe
 from edgeface_tools.operators import minimum_runtime, needs, too_new
+from edgeface_tools.population import Population
 from edgeface_tools.progress import bar
-from edgeface_tools.quantize import quantize_int8
-from edgeface_tools.rewrite import simplify, swap_colours
+from edgeface_tools.quantize import CALIBRATED, Ends, Precision, quantize
+from edgeface_tools.sources import Loaded
 
 TOOL = "convert-model 1"
 """Raised when the same source gives other bytes; not with every release."""
-
-FACENET = "facenet"
-"""The name that stands for the pinned FaceNet in place of a path."""
 
 # The common 112 x 112 template of eyes and mouth corners' centre, enlarged 1.05 times about the
 # picture's centre: best on LFW View 1 train of 1.00, 1.05 and 1.10 (with 1.10 the tail at a FAR of
@@ -39,101 +48,168 @@ FACENET = "facenet"
 TEMPLATE = AlignmentSpec(
     right_eye=(0.33397, 0.45969), left_eye=(0.66434, 0.45781), mouth=(0.50131, 0.84022)
 )
+PORTRAIT_FACES = "the portraits that ship with EdgeFace"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command line was told besides the source."""
+
+    precision: Precision = "int8"
+    ends: Ends = "int8"
+    name: str | None = None
+    calibrate: Path | None = None
+    observations: Path | None = None
+    population: Path | None = None
+    labelled: Wanted | None = None
+    measured_on: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Loaded:
-    """A source as a network that takes BGR pictures."""
+class Converted:
+    """A described model and what was looked at on the way."""
 
-    name: str
-    source: Source
-    network: Network
-    pictures: Path | None
-    """Pictures that came with the source, to calibrate on."""
-
-
-def load_source(source: str) -> Loaded:
-    """Read a source: a path, or `facenet` for the pinned one."""
-    fetched: Fetched | None = None
-    if source == FACENET:
-        fetched = fetch_facenet()
-    path = fetched.weights if fetched else Path(source)
-    if not path.is_file():
-        raise ConfigError(f"there is no file {path}; give a Keras .h5 file, or: {FACENET}")
-    network = swap_colours(simplify(read_legacy_h5(path)))
-    return Loaded(
-        name=FACENET if fetched else path.stem,
-        source=Source(path.name, sha256_of(path)),
-        network=network,
-        pictures=fetched.pictures if fetched else None,
-    )
+    network: bytes
+    description: Description
+    faces: Faces
+    """Those calibrated on; the shipped portraits where no photos were at hand."""
+    faces_from: str
+    labelled: Labelled | None
 
 
-def input_spec(network: Network) -> InputSpec:
-    """How FaceNet wants its pictures."""
-    return InputSpec(size=network.input_shape[0], colour="bgr", normalization="per-image")
-
-
-def faces_for(loaded: Loaded, folder: Path | None) -> Faces:
-    """Aligned faces to calibrate on: of `folder`, or of the pictures that came with the source."""
-    folder = folder or loaded.pictures
-    if folder is None:
-        raise ConfigError("int8 needs photos of faces to calibrate on; give --calibrate FOLDER")
-    if not folder.is_dir():
-        raise ConfigError(f"there is no folder {folder}; check --calibrate")
-    pictures = pictures_in(folder)
-    with bar("cutting faces", len(pictures)) as progress:
-        faces = cut_faces(pictures, TEMPLATE, loaded.network.input_shape[0], progress)
-    if len(faces.used) < FEWEST_FACES:
-        raise ConfigError(
-            f"only {len(faces.used)} of {len(pictures)} pictures in {folder} show a face; "
-            f"calibration needs {FEWEST_FACES} or more, of several people"
-        )
-    return faces
-
-
-def observations_of(loaded: Loaded, faces: Faces, measured_on: str) -> Observations:
-    """What quantization must know, measured on `faces`."""
-    spec = input_spec(loaded.network)
-    with bar("watching the network", len(faces.crops)) as progress:
-        return observe(float_tflite(loaded.network), faces.crops, spec, measured_on, progress)
-
-
-def convert(
-    loaded: Loaded, observations: Observations, population: Path | None, name: str | None
-) -> bytes:
-    """The described int8 model's bytes."""
-    with bar("quantizing", 2) as progress:
-        network = float_tflite(loaded.network)
+def convert(loaded: Loaded, wish: Wish) -> Converted:
+    """Quantize, check against the oldest runtime, and describe."""
+    if wish.calibrate and wish.observations:
+        raise ConfigError("give --calibrate or --observations, not both")
+    faces = calibration_faces(loaded, wish.calibrate)
+    observations = None
+    if wish.precision in CALIBRATED:
+        observations = _observations(loaded, wish, faces)
+    with bar("quantizing", 1) as progress:
+        network = quantize(loaded.network, wish.precision, observations, wish.ends)
         progress()
-        quantized = quantize_int8(network, observations)
-        progress()
-    found = needs(unpack(quantized))
+    found = needs(unpack(network))
     if lacking := too_new(found):
         raise ModelError(
             f"the oldest supported runtime lacks {', '.join(map(str, lacking))}; nothing written"
         )
-    description = Description(
+    plain = Description(
         format=1,
-        name=name or loaded.name,
-        precision="int8",
-        network_bytes=len(quantized),
-        network_sha256=hashlib.sha256(quantized).hexdigest(),
-        input=input_spec(loaded.network),
+        name=wish.name or loaded.name,
+        precision=wish.precision,
+        network_bytes=len(network),
+        network_sha256=hashlib.sha256(network).hexdigest(),
+        input=loaded.input,
         alignment=TEMPLATE,
-        embedding=EmbeddingSpec(loaded.network.embedding_size),
+        embedding=EmbeddingSpec(loaded.embedding_size),
         scores=None,
         source=loaded.source,
         tool=TOOL,
         minimum_runtime=minimum_runtime(found),
     )
-    return described(quantized, description, population)
+    seen = origin(loaded, wish.calibrate)
+    if faces is None:
+        faces, seen = _portraits(loaded), PORTRAIT_FACES
+    people = cut_people(wish.labelled, plain) if wish.labelled else None
+    if people is not None:
+        what = wish.measured_on or (wish.labelled.folder.name if wish.labelled else "")
+        description = populations.with_population(plain, measure(network, plain, people, what))
+    elif wish.population:
+        description = with_file(plain, wish.population)
+    elif loaded.recorded:
+        description = _with_recorded(plain, loaded.recorded.population)
+    else:
+        scores = _guessed(network, plain, faces, seen)
+        description = msgspec.structs.replace(plain, scores=scores)
+    return Converted(network, description, faces, seen, people)
 
 
-def described(network: bytes, description: Description, population: Path | None) -> bytes:
-    """A model file's bytes, with the population's numbers if a file of them is given."""
-    if population is None:
-        return describe(network, description)
-    numbers = populations.load(population)
-    populations.check_same_model(numbers, description, population)
-    return describe(network, populations.with_population(description, numbers))
+def calibration_faces(loaded: Loaded, folder: Path | None) -> Faces | None:
+    """Aligned faces of `folder`, or of the pictures that came with the source; None without."""
+    checked = folder is not None
+    folder = folder or loaded.pictures
+    if folder is None:
+        return None
+    if not folder.is_dir():
+        raise ConfigError(f"there is no folder {folder}; check --calibrate")
+    faces = _cut(pictures_in(folder), loaded)
+    if checked:
+        check_enough(faces, folder)
+    return faces
+
+
+def observations_of(loaded: Loaded, faces: Faces, measured_on: str) -> Observations:
+    """What quantization must know, measured on `faces`."""
+    with bar("watching the network", len(faces.crops)) as progress:
+        return observe(loaded.network, faces.crops, loaded.input, measured_on, progress)
+
+
+def cut_people(source: Wanted, about: Description) -> Labelled:
+    """Labelled faces as a model wants them, with a progress bar."""
+    with bar("cutting labelled faces", len(source.pictures)) as progress:
+        return labels.cut_labelled(source, about.alignment, about.input.size, progress)
+
+
+def measure(network: bytes, plain: Description, people: Labelled, measured_on: str) -> Population:
+    """The centre and score table of a network on labelled faces."""
+    plain = populations.without_population(plain)
+    with bar("scoring", len(people.crops)) as progress:
+        embeddings = embed(network, plain, people.crops, progress)
+    return populations.measure(plain, embeddings, people.people, measured_on)
+
+
+def with_file(plain: Description, path: Path) -> Description:
+    """The description with the numbers of a population file, which must be this network's."""
+    numbers = populations.load(path)
+    populations.check_same_model(numbers, plain, path)
+    return populations.with_population(plain, numbers)
+
+
+def described(converted: Converted) -> bytes:
+    """The model file's bytes."""
+    return describe(converted.network, converted.description)
+
+
+def _observations(loaded: Loaded, wish: Wish, faces: Faces | None) -> Observations:
+    if wish.observations:
+        return observing.load(wish.observations)
+    if wish.calibrate is None and loaded.recorded:
+        return observing.load(loaded.recorded.observations)
+    if faces is None:
+        raise ConfigError(
+            f"{wish.precision} needs photos of faces to calibrate on; give --calibrate FOLDER"
+        )
+    return observations_of(loaded, faces, origin(loaded, wish.calibrate))
+
+
+def _with_recorded(plain: Description, path: Path) -> Description:
+    """The numbers kept for the shipped model, in this and any other precision of its network."""
+    numbers = populations.load(path)
+    if numbers.measured_with != populations.without_population(plain).identity:
+        told = f"{numbers.scores.measured_on}, with the shipped int8 model"
+        scores = msgspec.structs.replace(numbers.scores, measured_on=told)
+        numbers = msgspec.structs.replace(numbers, scores=scores)
+    return populations.with_population(plain, numbers)
+
+
+def _guessed(network: bytes, plain: Description, faces: Faces, seen: str) -> ScoreTable | None:
+    people = people_apart(faces)
+    if len(np.unique(people)) < 2:
+        return None
+    with bar("guessing scores", len(faces.crops)) as progress:
+        embeddings = embed(network, plain, faces.crops, progress)
+    return guessed_table(embeddings, people.tolist(), seen)
+
+
+def _portraits(loaded: Loaded) -> Faces:
+    return _cut(pictures_in(PORTRAITS), loaded)
+
+
+def _cut(pictures: list[Path], loaded: Loaded) -> Faces:
+    with bar("cutting faces", len(pictures)) as progress:
+        return cut_faces(pictures, TEMPLATE, loaded.input.size, progress)
+
+
+def origin(loaded: Loaded, calibrate: Path | None) -> str:
+    """What the faces to calibrate on are, for the record."""
+    return calibrate.name if calibrate else f"the pictures that come with {loaded.name}"

@@ -1,76 +1,141 @@
-"""Draws how a training went: the loss, and the share of genuine pairs that pass, epoch by epoch.
+"""Error curves of a model on labelled faces, with bands that say how sure they are.
 
-Takes in the epochs, hands on an SVG picture as text; a browser shows it.
+Takes in embeddings and who is on each, hands on a `Curve`: shares of genuine and impostor pairs by
+score, error rates by threshold, and what resampling the people does to them. It draws nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgeface_tools.training import Epoch
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 300, 64, 24, 36, 44
-_GREY = "#ddd"
+from edgeface_tools.embed import Embeddings
 
-_Line = tuple[str, str, Sequence[float | None]]
-"""A label, a colour, and one value for each epoch; None where there is none."""
+FARS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+_BINS = 4000  # of the cosine, -1 to 1
+_SHOWN_BINS = 80
+_BLOCK = 512
+_RESAMPLES = 200
+_CURVE_POINTS = 49
+_FEWEST = 10  # impostor pairs above a score for its FAR to be more than a guess
+
+Counts = NDArray[np.float64]
+"""Shape (people, bins): pairs that a person is in, by score."""
 
 
-def as_svg(epochs: Sequence[Epoch], far: float, best: int) -> str:
-    """Two panels over the same epochs; 0 is the base network, and `best` the one that was saved."""
-    tars: list[_Line] = [("held-out people", "#06c", [epoch.tar for epoch in epochs])]
-    if epochs[0].general is not None:
-        tars.append(("general set", "#a60", [epoch.general for epoch in epochs]))
-    losses: list[float | None] = [None, *(epoch.loss for epoch in epochs[1:])]
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {2 * _HEIGHT}" '
-        'font-family="sans-serif" font-size="13"><rect width="100%" height="100%" fill="#fff"/>',
-        *_panel(0, "triplet loss, mean over the batches", [("training", "#c33", losses)], None),
-        *_panel(_HEIGHT, f"genuine pairs that pass at FAR {far:.2g}", tars, best),
+class CurvePoint(msgspec.Struct, frozen=True):
+    """The miss rate at a FAR, with the band that holds 95 % of the resamples."""
+
+    far: float
+    frr: float
+    low: float
+    high: float
+
+
+class Curve(msgspec.Struct, frozen=True):
+    """One model on labelled faces."""
+
+    what: str
+    eer: float
+    auc: float
+    tar: dict[str, float]
+    """Share of genuine pairs accepted, by FAR; only FARs that 10 impostor pairs or more reach."""
+    points: list[CurvePoint]
+    edges: list[float]
+    """Scores between which `genuine` and `impostor` give the share of pairs."""
+    genuine: list[float]
+    impostor: list[float]
+
+
+def curve(what: str, embeddings: Embeddings, people: Sequence[str]) -> Curve:
+    """All cross pairs; the band from 200 resamples of the people with replacement.
+
+    A pair counts with the sum of its two people's weights less one, the linear part of their
+    product (the bootstrap of a two-sample statistic).
+    """
+    genuine, impostor = _by_person(embeddings, people)
+    total_genuine, total_impostor = genuine.sum(axis=0), impostor.sum(axis=0) / 2
+    frr, far = _rates(total_genuine, total_impostor)
+    pairs = total_impostor.sum()
+    lowest = max(FARS[-1], _FEWEST / pairs)
+    fars = np.logspace(-1, np.log10(lowest), _CURVE_POINTS) if lowest < 0.1 else np.array([0.1])
+    random = np.random.default_rng(0)
+    weights = random.multinomial(len(genuine), np.full(len(genuine), 1 / len(genuine)), _RESAMPLES)
+    sampled = []
+    for row in weights:
+        again = (row @ impostor - total_impostor).clip(0)
+        sampled.append(_at(fars, *_rates(row @ genuine, again)))
+    low, high = np.percentile(sampled, (2.5, 97.5), axis=0)
+    points = [
+        CurvePoint(*(_short(v) for v in values))
+        for values in zip(fars, _at(fars, frr, far), low, high, strict=True)
     ]
-    return "\n".join([*parts, "</svg>\n"])
-
-
-def _panel(top: int, title: str, lines: list[_Line], mark: int | None) -> list[str]:
-    values = [value for _, _, line in lines for value in line if value is not None] or [0.0, 1.0]
-    low, high = min(values), max(values)
-    room = (high - low) * 0.08 or 0.01
-    low, high = low - room, high + room
-    last = max(1, max(len(line) for _, _, line in lines) - 1)
-    bottom = top + _HEIGHT - _BOTTOM
-
-    def spot(epoch: int, value: float) -> tuple[float, float]:
-        across = _LEFT + (_WIDTH - _LEFT - _RIGHT) * epoch / last
-        return across, bottom - (bottom - top - _TOP) * (value - low) / (high - low)
-
-    parts = [f'<text x="{_LEFT}" y="{top + 22}">{title}</text>']
-    for step in range(5):
-        value = low + (high - low) * step / 4
-        y = spot(0, value)[1]
-        parts.append(
-            f'<path d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}" stroke="{_GREY}"/>'
-            f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>'
-        )
-    every = -(-last // 10)
-    parts += [
-        f'<text x="{spot(epoch, low)[0]:.1f}" y="{bottom + 18}" text-anchor="middle">{epoch}</text>'
-        for epoch in range(0, last + 1, every)
-    ]
-    parts.append(
-        f'<text x="{_WIDTH / 2}" y="{bottom + 36}" text-anchor="middle">epoch (0 is the base)</text>'
+    shown = _BINS // _SHOWN_BINS
+    return Curve(
+        what=what,
+        eer=_short(_equal(frr, far)),
+        auc=_short(_area(total_genuine, total_impostor)),
+        tar={
+            f"{one:g}": _short(1 - float(_at(np.array([one]), frr, far)[0]))
+            for one in FARS
+            if one * pairs >= _FEWEST
+        },
+        points=points,
+        edges=np.linspace(-1, 1, _SHOWN_BINS + 1).round(4).tolist(),
+        genuine=_shares(total_genuine, shown),
+        impostor=_shares(total_impostor, shown),
     )
-    if mark is not None:
-        x = spot(mark, low)[0]
-        parts.append(
-            f'<path d="M{x:.1f} {top + _TOP}V{bottom}" stroke="#090" stroke-dasharray="4 4"/>'
-        )
-    for place, (label, colour, line) in enumerate(lines):
-        spots = [spot(epoch, value) for epoch, value in enumerate(line) if value is not None]
-        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
-        dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in spots)
-        parts.append(
-            f'<g fill="{colour}"><polyline points="{points}" fill="none" stroke="{colour}" '
-            f'stroke-width="2"/>{dots}<text x="{_WIDTH - _RIGHT}" y="{top + 22 - 16 * place}" '
-            f'text-anchor="end">{label}</text></g>'
-        )
-    return parts
+
+
+def _by_person(embeddings: Embeddings, people: Sequence[str]) -> tuple[Counts, Counts]:
+    """Genuine pairs once, with their person; impostor pairs twice, with each of their people."""
+    numbers = np.unique(np.array(people), return_inverse=True)[1]
+    count = int(numbers.max()) + 1
+    found = np.zeros((2, count, _BINS))
+    for start in range(0, len(numbers), _BLOCK):
+        rows = numbers[start : start + _BLOCK]
+        scores = embeddings[start : start + _BLOCK] @ embeddings.T
+        bins = ((scores + 1) * (_BINS / 2)).astype(np.int32).clip(0, _BINS - 1)
+        same = rows[:, None] == numbers[None, :]
+        later = np.arange(len(numbers))[None, :] > np.arange(start, start + len(rows))[:, None]
+        places = rows[:, None] * _BINS + bins
+        for kind, chosen in enumerate((same & later, ~same)):
+            counted = np.bincount(places[chosen], minlength=count * _BINS)
+            found[kind] += counted.reshape(count, _BINS)
+    return found[0], found[1]
+
+
+def _rates(genuine: Counts, impostor: Counts) -> tuple[Counts, Counts]:
+    """FRR and FAR when the threshold is the lower edge of each bin."""
+    frr = np.concatenate(([0.0], np.cumsum(genuine)[:-1])) / max(genuine.sum(), 1)
+    far = np.cumsum(impostor[::-1])[::-1] / max(impostor.sum(), 1)
+    return frr, far
+
+
+def _at(fars: Counts, frr: Counts, far: Counts) -> Counts:
+    """FRR at the lowest threshold whose FAR is at most each of `fars`."""
+    places = np.searchsorted(-far, -fars).clip(0, len(frr) - 1)
+    return frr[places]
+
+
+def _equal(frr: Counts, far: Counts) -> float:
+    place = int(np.argmin(np.abs(frr - far)))
+    return float((frr[place] + far[place]) / 2)
+
+
+def _area(genuine: Counts, impostor: Counts) -> float:
+    """Chance that a genuine pair scores higher than an impostor pair."""
+    below = np.cumsum(impostor) - impostor / 2
+    return float(genuine @ below / max(genuine.sum() * impostor.sum(), 1))
+
+
+def _shares(counts: Counts, width: int) -> list[float]:
+    grouped = counts.reshape(-1, width).sum(axis=1)
+    return [_short(value) for value in grouped / max(counts.sum(), 1)]
+
+
+def _short(value: float) -> float:
+    return float(f"{float(value):.4g}")

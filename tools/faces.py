@@ -1,7 +1,7 @@
 """Cuts faces out of ordinary photos with the runtime's own stations.
 
 Takes in a folder, hands on aligned crops, so that what a network is calibrated on is what it sees
-when deployed; says of every picture that gave none why. It never runs the embedding network.
+when deployed; says of every picture that gave none why. It never runs the network to be converted.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.align import Aligner
+from edgeface.decide import threshold_for_far
 from edgeface.detect import Detector
+from edgeface.encode import Encoder
 from edgeface.errors import ConfigError, PictureError
-from edgeface.model import AlignmentSpec, InputSpec
+from edgeface.model import AlignmentSpec, InputSpec, load_model
 from edgeface.pictures import read_picture
 
 FEWEST_FACES = 20
 """Fewer show too little of what the network's tensors hold."""
+
+_ALIKE_SHARE = 0.9  # of all pairs of faces: more of them alike are the pictures of one person
 
 _SMALLEST_FACE = 40  # pixels, as in the runtime's line
 _KINDS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
@@ -36,6 +40,8 @@ class Faces:
     crops: Crops
     used: tuple[Path, ...]
     skipped: tuple[tuple[Path, str], ...]
+    shipped: NDArray[np.float32]
+    """Each face as the shipped model encodes it, shape (n, 128): who resembles whom."""
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -54,7 +60,11 @@ def cut_faces(
 ) -> Faces:
     """Detect and align; pictures without a face, and files that are none, are skipped."""
     detector, aligner = Detector(), Aligner(alignment, size)
-    crops, used, skipped = [], [], []
+    shipped = load_model()
+    encoder = Encoder(shipped)
+    about = shipped.description
+    cutter = Aligner(about.alignment, about.input.size)
+    crops, embeddings, used, skipped = [], [], [], []
     for path in pictures:
         try:
             frame = read_picture(path)
@@ -64,12 +74,49 @@ def cut_faces(
         else:
             if faces:
                 crops.append(aligner.align(frame, faces[0]).copy())
+                embeddings.append(encoder.encode(cutter.align(frame, faces[0])))
                 used.append(path)
             else:
                 skipped.append((path, "no face found"))
         progress()
     stacked = np.stack(crops) if crops else np.empty((0, size, size, 3), np.uint8)
-    return Faces(stacked, tuple(used), tuple(skipped))
+    rows = np.stack(embeddings) if crops else np.empty((0, about.embedding.size), np.float32)
+    return Faces(stacked, tuple(used), tuple(skipped), rows)
+
+
+def people_apart(faces: Faces) -> NDArray[np.int64]:
+    """A number for each face, equal where the shipped model takes two faces for one person.
+
+    Chains count: a face belongs to all whose pictures it links. Shape (n,).
+    """
+    alike = faces.shipped @ faces.shipped.T >= _alike()
+    numbers = np.arange(len(alike))
+    while True:
+        lowest = np.where(alike, numbers[None, :], len(numbers)).min(axis=1, initial=len(numbers))
+        if (lowest == numbers).all():
+            return numbers
+        numbers = lowest
+
+
+def check_enough(faces: Faces, folder: Path) -> None:
+    """ConfigError unless there are faces enough to calibrate on, of more than one person."""
+    count, seen = len(faces.used), len(faces.used) + len(faces.skipped)
+    if count < FEWEST_FACES:
+        raise ConfigError(
+            f"only {count} of {seen} pictures in {folder} show a face; calibration needs "
+            f"{FEWEST_FACES} or more, of several people"
+        )
+    pairs = np.triu_indices(count, 1)
+    alike = (faces.shipped @ faces.shipped.T)[pairs] >= _alike()
+    if alike.mean() > _ALIKE_SHARE:
+        raise ConfigError(
+            f"the {count} faces in {folder} are all of one person, by their embeddings; add "
+            "photos of other people, since a network calibrated on one face fits only that one"
+        )
+
+
+def _alike() -> float:
+    return threshold_for_far(load_model(), 1e-3)
 
 
 def standardize(crop: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32]:

@@ -21,6 +21,10 @@ _CODE_NAMES = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
 }
 
+_TYPE_NAMES = {
+    code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Operator:
@@ -86,6 +90,21 @@ def operators(model: Any) -> Iterator[Operator]:
             outputs=tuple(graph.tensors[i] for i in form.outputs),
             form=form,
         )
+
+
+def ends(model: Any) -> tuple[list[int], list[int]]:
+    """The shapes of a network's first input and output."""
+    graph = model.subgraphs[0]
+    source, target = (graph.tensors[places[0]] for places in (graph.inputs, graph.outputs))
+    return [int(n) for n in source.shape], [int(n) for n in target.shape]
+
+
+def end_types(model: Any) -> tuple[str, str]:
+    """The types of a network's first input and output, as NumPy calls them."""
+    graph = model.subgraphs[0]
+    kinds = [graph.tensors[places[0]].type for places in (graph.inputs, graph.outputs)]
+    source, target = (_TYPE_NAMES.get(kind, f"type {kind}") for kind in kinds)
+    return source, target
 
 
 def name_of(tensor: Any) -> str:

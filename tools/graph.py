@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import singledispatch
+from math import prod
 from typing import Literal
 
 import numpy as np
@@ -32,6 +33,18 @@ class Convolution:
     kernel: Weights
     """(height, width, inputs, outputs)."""
     bias: Weights
+    strides: Pair = (1, 1)
+    padding: Padding = "same"
+
+
+@dataclass(frozen=True, eq=False)
+class Depthwise:
+    """A convolution in which each input channel makes `multiplier` output channels alone."""
+
+    kernel: Weights
+    """(height, width, outputs), the outputs of one input channel side by side."""
+    bias: Weights
+    multiplier: int
     strides: Pair = (1, 1)
     padding: Padding = "same"
 
@@ -66,8 +79,31 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class Pad:
+    """Zeros around a picture."""
+
+    vertical: Pair
+    """(above, below)."""
+    horizontal: Pair
+    """(left, right)."""
+
+
+@dataclass(frozen=True)
 class GlobalAverage:
     pass
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """A picture as one row of numbers: row by row, pixel by pixel, channel by channel."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """factor * x + shift."""
+
+    factor: float
+    shift: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,8 +123,19 @@ class Identity:
     """What a layer of training leaves behind at inference (dropout, a linear activation)."""
 
 
+Weighted = Convolution | Depthwise | Dense
 Operation = (
-    Convolution | Dense | BatchNorm | Relu | Pool | GlobalAverage | Concatenate | Add | Identity
+    Weighted
+    | BatchNorm
+    | Relu
+    | Pool
+    | Pad
+    | GlobalAverage
+    | Flatten
+    | Concatenate
+    | Add
+    | Scale
+    | Identity
 )
 
 
@@ -216,6 +263,29 @@ def _(operation: Convolution, value: Shape) -> Shape | None:
         return None
     size, padding = (kernel_height, kernel_width), operation.padding
     return (*_windows((height, width), size, operation.strides, padding), outputs)
+
+
+@_shape_after.register
+def _(operation: Depthwise, value: Shape) -> Shape | None:
+    height, width, channels = value
+    kernel_height, kernel_width, outputs = operation.kernel.shape
+    if outputs != channels * operation.multiplier or operation.bias.shape != (outputs,):
+        return None
+    size, padding = (kernel_height, kernel_width), operation.padding
+    return (*_windows((height, width), size, operation.strides, padding), outputs)
+
+
+@_shape_after.register
+def _(operation: Pad, value: Shape) -> Shape | None:
+    height, width, channels = value
+    if min(*operation.vertical, *operation.horizontal) < 0:
+        return None
+    return (height + sum(operation.vertical), width + sum(operation.horizontal), channels)
+
+
+@_shape_after.register
+def _(operation: Flatten, value: Shape) -> Shape | None:
+    return (prod(value),)
 
 
 @_shape_after.register

@@ -24,16 +24,20 @@ from edgeface_tools.graph import (
     Concatenate,
     Convolution,
     Dense,
+    Depthwise,
+    Flatten,
     GlobalAverage,
     Identity,
     Network,
     Operation,
+    Pad,
     Pool,
     Relu,
+    Scale,
 )
 from edgeface_tools.rewrite import drop_identities
 
-_TRAINED = (Convolution, Dense)
+_TRAINED = (Convolution, Depthwise, Dense)
 
 
 def import_keras() -> Any:
@@ -65,6 +69,7 @@ def with_weights_of(network: Network, model: Any) -> Network:
                 np.asarray(array, np.float32)
                 for array in model.get_layer(_plain(node.name)).get_weights()
             )
+            kernel = kernel.reshape(node.operation.kernel.shape)
             changed[node.name] = replace(
                 node, operation=replace(node.operation, kernel=kernel, bias=bias)
             )
@@ -102,6 +107,20 @@ def _(operation: Convolution, name: str, inputs: list[Any]) -> Any:
 
 
 @_apply.register
+def _(operation: Depthwise, name: str, inputs: list[Any]) -> Any:
+    height, width, outputs = operation.kernel.shape
+    kernel = operation.kernel.reshape(height, width, -1, operation.multiplier)
+    layer = import_keras().layers.DepthwiseConv2D(
+        (height, width),
+        operation.strides,
+        operation.padding,
+        depth_multiplier=operation.multiplier,
+        name=name,
+    )
+    return _with_weights(layer, inputs[0], kernel, operation.bias)
+
+
+@_apply.register
 def _(operation: Dense, name: str, inputs: list[Any]) -> Any:
     layer = import_keras().layers.Dense(operation.kernel.shape[1], name=name)
     return _with_weights(layer, inputs[0], operation.kernel, operation.bias)
@@ -126,6 +145,23 @@ def _(operation: Pool, name: str, inputs: list[Any]) -> Any:
     layers = import_keras().layers
     kind = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D}[operation.kind]
     return kind(operation.size, operation.strides, operation.padding, name=name)(inputs[0])
+
+
+@_apply.register
+def _(operation: Pad, name: str, inputs: list[Any]) -> Any:
+    around = (operation.vertical, operation.horizontal)
+    return import_keras().layers.ZeroPadding2D(around, name=name)(inputs[0])
+
+
+@_apply.register
+def _(operation: Flatten, name: str, inputs: list[Any]) -> Any:
+    return import_keras().layers.Flatten(name=name)(inputs[0])
+
+
+@_apply.register
+def _(operation: Scale, name: str, inputs: list[Any]) -> Any:
+    layer = import_keras().layers.Rescaling(operation.factor, operation.shift, name=name)
+    return layer(inputs[0])
 
 
 @_apply.register

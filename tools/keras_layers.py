@@ -24,13 +24,17 @@ from edgeface_tools.graph import (
     Concatenate,
     Convolution,
     Dense,
+    Depthwise,
+    Flatten,
     GlobalAverage,
     Identity,
     Operation,
+    Pad,
     Padding,
     Pair,
     Pool,
     Relu,
+    Scale,
     Weights,
 )
 
@@ -55,6 +59,8 @@ class Layer:
     settings: dict[str, Any]
     inputs: tuple[str, ...]
     weights: Callable[[str], Weights]
+    uses: int = 1
+    """How often the network runs it."""
 
     def refused(self, why: str) -> ModelError:
         return ModelError(f"the layer {self.name!r} ({self.kind}) is refused: {why}")
@@ -67,28 +73,58 @@ class Layer:
             raise self.refused(f"its {setting} is {found!r}, only {wanted!r} is supported")
 
 
-def operation_of(layer: Layer) -> Operation:
-    """The layer as an operation; ModelError names a layer that cannot be one."""
+def operations_of(layer: Layer) -> tuple[Operation, ...]:
+    """The layer as operations, one after another: itself, and its activation where it has one.
+
+    ModelError names a layer that cannot be expressed.
+    """
     read = _READERS.get(layer.kind)
     if read is None:
         raise layer.refused("this tool does not know its kind")
-    return read(layer)
+    operation = read(layer)
+    if layer.kind in _WEIGHTED and layer.settings.get("activation", "linear") != "linear":
+        return (operation, _activation(layer))
+    return (operation,)
+
+
+def stored_arrays(layer: Layer) -> list[str]:
+    """The names of a layer's arrays in the order in which Keras 3 numbers them."""
+    if layer.kind == "BatchNormalization":
+        learned = [("gamma", "scale"), ("beta", "center")]
+        names = [name for name, setting in learned if layer.settings[setting]]
+        return [*names, "moving_mean", "moving_variance"]
+    if layer.kind in _WEIGHTED:
+        kernel = "depthwise_kernel" if layer.kind == "DepthwiseConv2D" else "kernel"
+        return [kernel, "bias"] if layer.settings["use_bias"] else [kernel]
+    return []
 
 
 def _convolution(layer: Layer) -> Operation:
     layer.expect("data_format", "channels_last")
     layer.expect("dilation_rate", (1, 1))
-    layer.expect("activation", "linear")
     layer.expect("groups", 1)
     kernel = layer.weights("kernel")
     strides = _pair(layer.settings["strides"])
-    return Convolution(kernel, _bias(layer, kernel), strides, _padding(layer))
+    return Convolution(kernel, _bias(layer, kernel.shape[-1]), strides, _padding(layer))
+
+
+def _depthwise(layer: Layer) -> Operation:
+    layer.expect("data_format", "channels_last")
+    layer.expect("dilation_rate", (1, 1))
+    kernel = layer.weights("depthwise_kernel")
+    height, width, channels, multiplier = kernel.shape
+    return Depthwise(
+        kernel=kernel.reshape(height, width, channels * multiplier),
+        bias=_bias(layer, channels * multiplier),
+        multiplier=multiplier,
+        strides=_pair(layer.settings["strides"]),
+        padding=_padding(layer),
+    )
 
 
 def _dense(layer: Layer) -> Operation:
-    layer.expect("activation", "linear")
     kernel = layer.weights("kernel")
-    return Dense(kernel, _bias(layer, kernel))
+    return Dense(kernel, _bias(layer, kernel.shape[-1]))
 
 
 def _batch_norm(layer: Layer) -> Operation:
@@ -111,6 +147,43 @@ def _activation(layer: Layer) -> Operation:
     if function == "linear":
         return Identity()
     raise layer.refused(f"its function {function!r} is not known")
+
+
+def _relu(layer: Layer) -> Operation:
+    layer.expect("max_value", None)
+    layer.expect("negative_slope", 0.0)
+    layer.expect("threshold", 0.0)
+    return Relu()
+
+
+def _zero_padding(layer: Layer) -> Operation:
+    layer.expect("data_format", "channels_last")
+    match layer.settings["padding"]:
+        case int(side):
+            return Pad((side, side), (side, side))
+        case [int(vertical), int(horizontal)]:
+            return Pad((vertical, vertical), (horizontal, horizontal))
+        case [vertical, horizontal]:
+            return Pad(_pair(vertical), _pair(horizontal))
+        case other:
+            raise layer.refused(f"its padding {other!r} is not known")
+
+
+def _flatten(layer: Layer) -> Operation:
+    layer.expect("data_format", "channels_last")
+    return Flatten()
+
+
+def _rescaling(layer: Layer) -> Operation:
+    factor, shift = layer.settings["scale"], layer.settings.get("offset", 0.0)
+    if not isinstance(factor, int | float) or not isinstance(shift, int | float):
+        raise layer.refused("it scales each channel by its own factor; one factor is supported")
+    return Scale(float(factor), float(shift))
+
+
+def _scaled_sum(layer: Layer) -> Operation:
+    """The residual sum of Keras's own Inception-ResNet-v2."""
+    return Add(scale=float(layer.settings["scale"]))
 
 
 def _max_pool(layer: Layer) -> Operation:
@@ -147,18 +220,26 @@ def _dropout(layer: Layer) -> Operation:
 
 
 def _lambda(layer: Layer) -> Operation:
-    """FaceNet's residual sum, recognized by its bytes and its recorded argument."""
-    arguments = layer.settings.get("arguments")
+    """FaceNet's arithmetic, recognized by its bytes or its name, and its recorded argument."""
+    function, arguments = layer.settings.get("function"), layer.settings.get("arguments")
+    if isinstance(arguments, dict) and list(arguments) == ["scale"]:
+        scale = arguments["scale"]
+        if isinstance(scale, int | float):
+            if len(layer.inputs) == 2 and _SCALE_SUM.fullmatch(_bytecode(function)):
+                return Add(scale=float(scale))
+            if len(layer.inputs) == 1 and function == "scaling":  # a name without code
+                return Scale(float(scale))
+    raise layer.refused("it holds Python code that is not known, and is never run")
+
+
+def _bytecode(function: Any) -> bytes:
     try:
-        code = base64.b64decode(layer.settings["function"][0])
+        return base64.b64decode(function[0])
     except (binascii.Error, TypeError, ValueError, LookupError):
-        code = b""
-    known = isinstance(arguments, dict) and list(arguments) == ["scale"]
-    if not (known and len(layer.inputs) == 2 and _SCALE_SUM.fullmatch(code)):
-        raise layer.refused("it holds Python code that is not known, and is never run")
-    return Add(scale=float(layer.settings["arguments"]["scale"]))
+        return b""
 
 
+_WEIGHTED = ("Conv2D", "Dense", "DepthwiseConv2D")
 _READERS: dict[str, Callable[[Layer], Operation]] = {
     "Activation": _activation,
     "Add": _add,
@@ -167,17 +248,23 @@ _READERS: dict[str, Callable[[Layer], Operation]] = {
     "Concatenate": _concatenate,
     "Conv2D": _convolution,
     "Dense": _dense,
+    "CustomScaleLayer": _scaled_sum,
+    "DepthwiseConv2D": _depthwise,
     "Dropout": _dropout,
+    "Flatten": _flatten,
     "GlobalAveragePooling2D": _global_average,
     "Lambda": _lambda,
     "MaxPooling2D": _max_pool,
+    "ReLU": _relu,
+    "Rescaling": _rescaling,
+    "ZeroPadding2D": _zero_padding,
 }
 
 
-def _bias(layer: Layer, kernel: Weights) -> Weights:
+def _bias(layer: Layer, outputs: int) -> Weights:
     if layer.settings["use_bias"]:
         return layer.weights("bias")
-    return np.zeros(kernel.shape[-1], np.float32)
+    return np.zeros(outputs, np.float32)
 
 
 def _pair(value: Any) -> Pair:

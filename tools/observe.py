@@ -52,7 +52,7 @@ def observe(
     progress: Callable[[], None] = lambda: None,
 ) -> Observations:
     """Run the float network over the crops and their mirror images."""
-    interpreter = _open_to_look_inside(network)
+    interpreter = open_to_look_inside(network)
     index = {d["name"]: d["index"] for d in interpreter.get_tensor_details() if d["name"]}
     watched, weighted = _tensors_of(network)
     histograms = {name: _Histogram() for name in watched}
@@ -109,7 +109,8 @@ def load(path: Path) -> Observations:
     return observations
 
 
-def _open_to_look_inside(network: bytes) -> Interpreter:
+def open_to_look_inside(network: bytes) -> Interpreter:
+    """An interpreter that keeps every tensor, for looking at them after a run."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that keeping all tensors takes memory
         interpreter = Interpreter(

@@ -43,15 +43,31 @@ _SINCE: dict[str, tuple[str, ...]] = {
     "SQUARE": ("1.12.0",),
     "SUM": ("1.10.0", "1.15.0"),
 }
+_FLOAT = schema.TensorType.FLOAT32
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 """Their inputs are: value, kernel, bias."""
 
-_INT8 = {  # version for int8 in and out, where it is not 2
+# The version for quantized values in and out, where it is not 2 (int8) or 3 (int16).
+_INT8 = {
     "CONV_2D": 3,
     "DEPTHWISE_CONV_2D": 3,
     "FULLY_CONNECTED": 4,
     "QUANTIZE": 1,
     "RESHAPE": 1,
+}
+_INT16 = {
+    "CONV_2D": 4,
+    "DEPTHWISE_CONV_2D": 5,
+    "FULLY_CONNECTED": 7,
+    "MUL": 4,
+    "QUANTIZE": 2,
+    "RESHAPE": 1,
+}
+# The version for float values and int8 weights: one scale for all weights, one by channel.
+_HYBRID = {
+    "CONV_2D": (2, 5),
+    "DEPTHWISE_CONV_2D": (4, 6),
+    "FULLY_CONNECTED": (3, 12),
 }
 
 
@@ -73,7 +89,7 @@ def needs(model: Any) -> list[Need]:
     """The operator versions a network holds, by name."""
     counts: dict[tuple[str, int], int] = {}
     for operator in operators(model):
-        key = (operator.name, operator.version)
+        key = (operator.name, max(operator.version, needed_version(operator)))
         counts[key] = counts.get(key, 0) + 1
     return [
         Need(name, version, count, _since(name, version))
@@ -94,12 +110,29 @@ def too_new(found: list[Need], runtime: str = OLDEST_RUNTIME) -> list[Need]:
     return [n for n in found if n.since is None or _release(n.since) > _release(runtime)]
 
 
-def int8_version(operator: Operator) -> int:
-    """The version an operator needs for the types of its tensors as they are now."""
-    types = {t.type for t in (*operator.inputs[:1], *operator.outputs[:1]) if t is not None}
-    if schema.TensorType.INT8 not in types:
-        return operator.version
-    return _INT8.get(operator.name, 2)
+def needed_version(operator: Operator) -> int:
+    """The least version whose rules cover the types of an operator's tensors as they are.
+
+    A file may record less than it needs: a runtime that goes by the record then loads it and
+    computes nonsense (weights by channel, for a FULLY_CONNECTED that knows one scale).
+    """
+    value = operator.inputs[0]
+    types = {t.type for t in (value, operator.outputs[0]) if t is not None}
+    kernel = operator.inputs[1] if operator.name in WEIGHTED else None
+    if kernel is not None and value.type == _FLOAT and kernel.type == schema.TensorType.INT8:
+        return _HYBRID[operator.name][_is_by_channel(kernel)]
+    if operator.name == "DEQUANTIZE" and value.type == schema.TensorType.FLOAT16:
+        return 3
+    if schema.TensorType.INT16 in types:
+        return _INT16.get(operator.name, 3)
+    if schema.TensorType.INT8 in types:
+        return _INT8.get(operator.name, 2)
+    return 1
+
+
+def _is_by_channel(tensor: Any) -> bool:
+    scales = tensor.quantization.scale if tensor.quantization is not None else None
+    return scales is not None and len(scales) > 1
 
 
 def _since(name: str, version: int) -> str | None:

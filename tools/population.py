@@ -1,25 +1,22 @@
 """What a model does to many people: the centre of their embeddings and the score-to-FAR table.
 
-Takes in a described model and labelled pictures, hands on a `Population`: a small file of numbers
-that is put into a model's description, so that a model can be rebuilt byte for byte without the
-pictures. Faces go through the runtime's own line; every cross pair is counted. It draws no
-conclusion that the pairs do not support, and says where that is.
+Takes in embeddings of labelled faces, hands on a `Population`: a small file of numbers that is put
+into a model's description, so that a model can be rebuilt byte for byte without the pictures. Every
+cross pair is counted. It draws no conclusion that the pairs do not support, and says where that is.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.errors import ConfigError, ModelError
-from edgeface.evaluate import encode_all
-from edgeface.line import FaceLine
-from edgeface.model import Description, EmbeddingSpec, FarPoint, ScoreTable, describe
+from edgeface.errors import ModelError
+from edgeface.model import Description, EmbeddingSpec, FarPoint, ScoreTable
+from edgeface_tools.embed import Embeddings
 
 POPULATION_FORMAT = 1
 FARS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -27,9 +24,8 @@ _FEWEST_ABOVE = 10  # impostor pairs above a score for its FAR to be more than a
 _BINS = 1 << 21  # of the cosine, -1 to 1
 _BLOCK = 1024
 _DIGITS = 6
-
-Embeddings = NDArray[np.float32]
-"""Shape (n, size), each row of unit length."""
+# The mean of few people is no centre of mankind: it would tell just those few apart too well.
+_FEWEST_PEOPLE = 100
 
 
 class Population(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,36 +33,20 @@ class Population(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     format: int
     measured_with: str
-    centre: tuple[float, ...]
+    centre: tuple[float, ...] | None
     scores: ScoreTable
 
 
 def measure(
-    network: bytes,
-    description: Description,
-    folder: Path,
-    pictures: Iterable[Path],
-    measured_on: str,
-    progress: Callable[[], None] = lambda: None,
+    plain: Description, embeddings: Embeddings, people: Sequence[str], measured_on: str
 ) -> Population:
-    """Encode the main face of each picture (`folder`/PERSON/...) and count every cross pair."""
-    plain = without_population(description)
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "model.tflite"
-        path.write_bytes(describe(network, plain))
-        line = FaceLine(path)
-        found = encode_all(line, folder, pictures, progress)
-    encoded = {picture: e for picture, e in found.items() if e is not None}
-    people = [picture.parts[0] for picture in encoded]
-    if len(set(people)) < 2 or len(people) == len(set(people)):
-        raise ConfigError(
-            f"{folder} gives no pairs to measure: it needs folders of at least two people, one of "
-            "them with two pictures that show a face"
-        )
-    embeddings = np.stack(list(encoded.values()))
-    centre = _rounded(embeddings.mean(axis=0, dtype=np.float64))
-    table = score_table(centred(embeddings, centre), people, measured_on)
-    return Population(POPULATION_FORMAT, line.model.identity, centre, table)
+    """Count every cross pair of `embeddings`, made with the description `plain` (no centre yet)."""
+    centre = None
+    if len(set(people)) >= _FEWEST_PEOPLE:
+        centre = _rounded(embeddings.mean(axis=0, dtype=np.float64))
+        embeddings = centred(embeddings, centre)
+    table = score_table(embeddings, people, measured_on)
+    return Population(POPULATION_FORMAT, plain.identity, centre, table)
 
 
 def without_population(description: Description) -> Description:

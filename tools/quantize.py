@@ -1,8 +1,8 @@
-"""From a float32 TFLite network to full-integer int8, weights by channel.
+"""From a float32 TFLite network to one of lower precision, weights by channel.
 
-Takes in the float flatbuffer and `Observations`, hands on the int8 flatbuffer. Biases are first
-corrected for what rounding the weights does on average; the quantizer (ai-edge-quantizer) then gets
-our ranges instead of calibrating itself. It looks at no pictures.
+Takes in the float flatbuffer and `Observations`, hands on the quantized flatbuffer. Biases are
+first corrected for what rounding the weights does on average; the quantizer (ai-edge-quantizer)
+then gets our ranges instead of calibrating itself. It looks at no pictures.
 """
 
 from __future__ import annotations
@@ -10,14 +10,18 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_quantizer import quantizer, recipe
+from ai_edge_quantizer import quantizer
+from ai_edge_quantizer.algorithm_manager import AlgorithmName
+from ai_edge_quantizer.qtyping import QuantGranularity
+from ai_edge_quantizer.qtyping import TFLOperationName as Name
+from ai_edge_quantizer.recipe_manager import RecipeManager
 from numpy.typing import NDArray
 
-from edgeface.errors import ModelError
+from edgeface.errors import ConfigError, ModelError
 from edgeface_tools.flatbuffer import (
     Operator,
     constant,
@@ -29,20 +33,87 @@ from edgeface_tools.flatbuffer import (
     unpack,
 )
 from edgeface_tools.observe import Observations
-from edgeface_tools.operators import WEIGHTED, int8_version, minimum_runtime, needs
+from edgeface_tools.operators import WEIGHTED, minimum_runtime, needed_version, needs
+
+Precision = Literal["int8", "int16x8", "dynamic", "float16", "float32"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+CALIBRATED: tuple[Precision, ...] = ("int8", "int16x8")
+"""Those that need observations."""
+
+Ends = Literal["int8", "float32"]
+"""The type of an int8 network's input and output."""
+
+# The best range for 255 levels cuts extremes off; 65,535 levels have room for all of them.
+_ROOM_INT16 = 4.0
 
 
-def quantize_int8(network: bytes, observations: Observations) -> bytes:
-    """The int8 form of a float network, its input and output included."""
+def quantize(
+    network: bytes,
+    precision: Precision,
+    observations: Observations | None = None,
+    ends: Ends = "int8",
+) -> bytes:
+    """A float32 network at a precision.
+
+    int8: weights and activations, input and output too unless `ends` is float32. int16x8: int16
+    activations, int8 weights. dynamic: int8 weights, the activations rounded as they come.
+    float16: weights stored in 16 bits, computed in float32.
+    """
     model = unpack(network)
-    _check_same_network(model, observations)
-    for operator in operators(model):
-        _correct_bias(model, operator, observations)
+    statistics = None
+    if precision in CALIBRATED:
+        if observations is None:
+            raise ConfigError(
+                f"{precision} needs photos of faces to calibrate on; give --calibrate"
+            )
+        _check_same_network(model, observations)
+        for operator in operators(model):
+            _correct_bias(model, operator, observations)
+        statistics = _statistics(observations, _ROOM_INT16 if precision == "int16x8" else 1.0)
     drop_unused(model)
-    quantized = unpack(_quantize(pack(model), observations))
-    set_code_versions(quantized, [int8_version(operator) for operator in operators(quantized)])
-    _note_minimum_runtime(quantized)
-    return pack(quantized)
+    if precision != "float32":
+        model = unpack(_quantize(pack(model), _recipe(precision, ends), statistics))
+    if precision == "int16x8":
+        _scale_freely(model)
+    set_code_versions(model, [needed_version(operator) for operator in operators(model)])
+    _note_minimum_runtime(model)
+    return pack(model)
+
+
+def _recipe(precision: Precision, ends: Ends) -> list[dict[str, Any]]:
+    manager = RecipeManager()
+    if precision == "dynamic":
+        manager.add_dynamic_config(".*", Name.ALL_SUPPORTED, 8)
+        # By channel it would take FULLY_CONNECTED version 12, which tflite-runtime 2.14 lacks.
+        whole = QuantGranularity.TENSORWISE
+        manager.add_dynamic_config(".*", Name.FULLY_CONNECTED, 8, whole)
+    elif precision == "float16":
+        casting = AlgorithmName.FLOAT_CASTING
+        manager.add_weight_only_config(".*", Name.ALL_SUPPORTED, 16, algorithm_key=casting)
+    else:
+        bits = 16 if precision == "int16x8" else 8
+        manager.add_static_config(".*", Name.ALL_SUPPORTED, bits, 8)
+        for end in (Name.INPUT, Name.OUTPUT) if ends == "float32" else ():
+            manager.add_quantization_config(".*", end, algorithm_key=AlgorithmName.NO_QUANTIZE)
+    recipe: list[dict[str, Any]] = manager.get_quantization_recipe()
+    return recipe
+
+
+def _statistics(observations: Observations, room: float) -> dict[str, Any]:
+    return {
+        name: {
+            "min": np.array([[low * room]], np.float32),
+            "max": np.array([[high * room]], np.float32),
+        }
+        for name, (low, high) in observations.ranges.items()
+    }
+
+
+def _scale_freely(model: Any) -> None:
+    """Say of int16 sums that their scales are no powers of two, which is the schema's default."""
+    for operator in operators(model):
+        if operator.name in ("ADD", "SUB"):
+            operator.form.builtinOptions.potScaleInt16 = False
 
 
 def _check_same_network(model: Any, observations: Observations) -> None:
@@ -108,18 +179,16 @@ def _set_bias(model: Any, operator: Operator, values: NDArray[np.float32]) -> No
     operator.form.inputs[2] = len(model.subgraphs[0].tensors) - 1
 
 
-def _quantize(network: bytes, observations: Observations) -> bytes:
+def _quantize(
+    network: bytes, recipe: list[dict[str, Any]], statistics: dict[str, Any] | None
+) -> bytes:
     # It has much to say about what takes a fifth of a second.
     said = io.StringIO()
     with contextlib.ExitStack() as quiet:
         quiet.enter_context(contextlib.redirect_stdout(said))
         quiet.enter_context(contextlib.redirect_stderr(said))
         quiet.enter_context(warnings.catch_warnings(action="ignore"))
-        engine = quantizer.Quantizer(network, recipe.static_wi8_ai8())
-        statistics = {
-            name: {"min": np.array([[low]], np.float32), "max": np.array([[high]], np.float32)}
-            for name, (low, high) in observations.ranges.items()
-        }
+        engine = quantizer.Quantizer(network, recipe)
         result = engine.quantize(
             statistics, enable_progress_bar=False, enable_progress_report=False
         )

@@ -164,7 +164,7 @@ def with_a_missing_array() -> KerasTwo:
         (with_a_grey_picture, "input of shape (24, 24, 1)"),
         (with_a_wrong_kernel, "'left'"),
         (with_channels_first, "data_format is 'channels_first'"),
-        (with_a_fused_tanh, "activation is 'tanh'"),
+        (with_a_fused_tanh, "its function 'tanh' is not known"),
         (with_a_layer_used_twice, "it is used 2 times"),
         (with_a_cycle, "feeds itself"),
         (with_numbers_that_are_none, "'up' hold numbers that are not finite"),

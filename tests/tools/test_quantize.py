@@ -18,8 +18,8 @@ from edgeface_tools.faces import standardize
 from edgeface_tools.flatbuffer import operators, unpack
 from edgeface_tools.legacy_h5 import read_legacy_h5
 from edgeface_tools.observe import Observations, observe
-from edgeface_tools.operators import Need, int8_version, minimum_runtime, needs, too_new
-from edgeface_tools.quantize import quantize_int8, rounding_shift
+from edgeface_tools.operators import Need, needed_version, minimum_runtime, needs, too_new
+from edgeface_tools.quantize import quantize, rounding_shift
 from edgeface_tools.rewrite import simplify
 
 SPEC = InputSpec(SIDE, "bgr", "per-image")
@@ -45,7 +45,7 @@ def observed(floats: bytes) -> Observations:
 
 def test_int8_points_where_float_points(floats: bytes, observed: Observations) -> None:
     pictures = [standardize(crop, SPEC)[0] for crop in crops(100, 2)]
-    similar = cosines(run(floats, *pictures), run(quantize_int8(floats, observed), *pictures))
+    similar = cosines(run(floats, *pictures), run(quantize(floats, "int8", observed), *pictures))
     assert np.median(similar) > 0.995
     assert similar.min() > 0.97
 
@@ -53,7 +53,7 @@ def test_int8_points_where_float_points(floats: bytes, observed: Observations) -
 def test_input_and_output_are_int8_and_weights_go_by_channel(
     floats: bytes, observed: Observations
 ) -> None:
-    model = unpack(quantize_int8(floats, observed))
+    model = unpack(quantize(floats, "int8", observed))
     graph = model.subgraphs[0]
     int8 = 9
     assert [graph.tensors[i].type for i in (*graph.inputs, *graph.outputs)] == [int8, int8]
@@ -66,7 +66,7 @@ def test_input_and_output_are_int8_and_weights_go_by_channel(
 def test_the_same_numbers_give_the_same_bytes(floats: bytes, observed: Observations) -> None:
     again = observe(floats, crops(64, 1), SPEC, "noise")
     assert again == observed
-    assert quantize_int8(floats, again) == quantize_int8(floats, observed)
+    assert quantize(floats, "int8", again) == quantize(floats, "int8", observed)
 
 
 def test_observations_survive_their_file(observed: Observations, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_observations_of_another_network_are_refused(floats: bytes, observed: Ob
     del ranges["up"]
     other = Observations(1, "noise", 64, ranges, observed.means)
     with pytest.raises(ModelError, match="another network: they lack 'up'"):
-        quantize_int8(floats, other)
+        quantize(floats, "int8", other)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"format": 1}'])
@@ -104,7 +104,7 @@ def test_bias_correction_takes_the_mean_shift_out(floats: bytes, observed: Obser
     pictures = [standardize(crop, SPEC)[0] for crop in crops(300, 3)]
     wanted = run(floats, *pictures).mean(axis=0)
     errors = [
-        np.linalg.norm(run(quantize_int8(floats, seen), *pictures).mean(axis=0) - wanted)
+        np.linalg.norm(run(quantize(floats, "int8", seen), *pictures).mean(axis=0) - wanted)
         for seen in (observed, blind)
     ]
     assert errors[0] < 0.8 * errors[1]
@@ -127,7 +127,7 @@ def test_the_shift_is_what_rounding_adds_for_constant_inputs() -> None:
 def test_every_operator_is_known_to_the_oldest_runtime(
     floats: bytes, observed: Observations
 ) -> None:
-    found = needs(unpack(quantize_int8(floats, observed)))
+    found = needs(unpack(quantize(floats, "int8", observed)))
     assert too_new(found) == []
     assert minimum_runtime(found) == "1.14.0"
     assert {need.name: need.version for need in found} == {
@@ -143,9 +143,9 @@ def test_every_operator_is_known_to_the_oldest_runtime(
 def test_the_file_itself_names_its_operators_versions(
     floats: bytes, observed: Observations
 ) -> None:
-    model = unpack(quantize_int8(floats, observed))
+    model = unpack(quantize(floats, "int8", observed))
     for operator in operators(model):
-        assert operator.version == int8_version(operator), operator.name
+        assert operator.version == needed_version(operator), operator.name
 
 
 def test_an_operator_that_an_old_runtime_lacks_is_named() -> None:
