@@ -24,10 +24,15 @@ from edgeface_tools.batches import Pool
 from edgeface_tools.camera import Camera
 from edgeface_tools.convert import TEMPLATE
 from edgeface_tools.cut import cut, default_waist, joined
+from edgeface_tools.fetch import fetch_facenet
 from edgeface_tools.frozen import Copies, Frozen
 from edgeface_tools.graph import Network
 from edgeface_tools.head import Head, Inputs, Loss, Step
+from edgeface_tools.keras_three import read_keras
+from edgeface_tools.legacy_h5 import read_legacy_h5
 from edgeface_tools.people import FEW_HELD_OUT, People, read_people, split
+from edgeface_tools.rewrite import simplify
+from edgeface_tools.sources import FACENET
 from edgeface_tools.training import Epoch, Exam, Lesson, Outcome, Schedule, Training
 from edgeface_tools.validation import Separation, separation
 
@@ -50,8 +55,8 @@ class Teller(Protocol):
 
     def say(self, sentence: str) -> None: ...
     def bar(self, what: str, total: int) -> AbstractContextManager[Callable[[], None]]: ...
-    def step(self, step: Step, steps: int) -> None: ...
-    def epochs(self, epochs: list[Epoch], far: float) -> None: ...
+    def step(self, step: Step, done: int, steps: int) -> None: ...
+    def epochs(self, epochs: list[Epoch], best: int, far: float) -> None: ...
     def stopped(self) -> bool: ...
 
 
@@ -62,6 +67,14 @@ class Result:
     outcome: Outcome
     judged: Separation
     network: Network | None
+
+
+def read_base(source: str) -> Network:
+    """The network in a Keras file, or the pinned FaceNet, ready to be trained."""
+    path = fetch_facenet().weights if source == FACENET else Path(source)
+    if not path.is_file():
+        raise ConfigError(f"there is no file {path}; give a Keras .h5 or .keras file, or: facenet")
+    return simplify(read_keras(path) if path.suffix == ".keras" else read_legacy_h5(path))
 
 
 def fine_tune(
@@ -113,7 +126,9 @@ def fine_tune(
         _key(plan, waist, [lesson_rows, exam_rows], head),
         seconds,
     )
-    outcome = training.run(tell.stopped, tell.step, lambda epochs: tell.epochs(epochs, judged.far))
+    outcome = training.run(
+        tell.stopped, tell.step, lambda epochs, best: tell.epochs(epochs, best, judged.far)
+    )
     better = outcome.finished and outcome.best > 0
     return Result(outcome, judged, joined(before, head.network) if better else None)
 

@@ -108,7 +108,7 @@ def _(operation: Convolution, name: str, inputs: list[Any]) -> Any:
 
 @_apply.register
 def _(operation: Depthwise, name: str, inputs: list[Any]) -> Any:
-    height, width, outputs = operation.kernel.shape
+    height, width, _ = operation.kernel.shape
     kernel = operation.kernel.reshape(height, width, -1, operation.multiplier)
     layer = import_keras().layers.DepthwiseConv2D(
         (height, width),

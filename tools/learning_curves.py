@@ -57,7 +57,7 @@ def _panel(top: int, title: str, lines: list[_Line], mark: int | None) -> list[s
         for epoch in range(0, last + 1, every)
     ]
     parts.append(
-        f'<text x="{_WIDTH / 2}" y="{bottom + 36}" text-anchor="middle">epoch (0 is the base)</text>'
+        f'<text x="{_WIDTH / 2}" y="{bottom + 36}" text-anchor="middle">epoch, 0 the base</text>'
     )
     if mark is not None:
         x = spot(mark, low)[0]

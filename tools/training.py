@@ -80,6 +80,10 @@ class Outcome:
     finished: bool
 
 
+_OnStep = Callable[[Step, int, int], None]
+_OnEpoch = Callable[[list[Epoch], int], None]
+
+
 @dataclass
 class Training:
     """One training, from its beginning or from where its checkpoint left it."""
@@ -102,40 +106,32 @@ class Training:
     def run(
         self,
         stopped: Callable[[], bool] = lambda: False,
-        on_step: Callable[[Step, int], None] = lambda step, steps: None,
-        on_epoch: Callable[[list[Epoch]], None] = lambda epochs: None,
+        on_step: _OnStep = lambda step, done, steps: None,
+        on_epoch: _OnEpoch = lambda epochs, best: None,
     ) -> Outcome:
         """Train until done, or until `stopped` says so between two steps.
 
-        `on_step` gets each step and how many the epoch has, `on_epoch` all epochs so far. What
-        remains in the head are the best epoch's weights.
+        `on_step` gets each step, how many of the epoch are done and how many it has; `on_epoch`
+        all epochs so far and the best one's number. When it is done, the head holds the best
+        epoch's weights.
         """
         self._begin()
-        on_epoch(self._epochs)
+        on_epoch(self._epochs, self._best_epoch)
         while not self._done():
             if not self._epoch(stopped, on_step):
                 self._save()
                 return Outcome(tuple(self._epochs), self._best_epoch, finished=False)
             self._judge()
             self._save()
-            on_epoch(self._epochs)
+            on_epoch(self._epochs, self._best_epoch)
         self.head.restore(self._best)
         return Outcome(tuple(self._epochs), self._best_epoch, finished=True)
 
-    @property
-    def steps_done(self) -> int:
-        """Steps of the running epoch."""
-        return len(self._steps)
-
     def _done(self) -> bool:
         epochs = len(self._epochs) - 1
-        return (
-            epochs >= self.schedule.epochs or epochs - self._best_epoch >= self.schedule.patience
-        )
+        return epochs >= self.schedule.epochs or epochs - self._best_epoch >= self.schedule.patience
 
-    def _epoch(
-        self, stopped: Callable[[], bool], on_step: Callable[[Step, int], None]
-    ) -> bool:
+    def _epoch(self, stopped: Callable[[], bool], on_step: _OnStep) -> bool:
         """The running epoch's remaining steps; False when stopped among them."""
         plan, number = self.schedule, len(self._epochs) - 1
         steps = steps_per_epoch(self.lesson.pool, plan.people, plan.pictures)
@@ -156,7 +152,7 @@ class Training:
                 plan.rate * (1 + math.cos(math.pi * part)) / 2,
             )
             self._steps.append(step)
-            on_step(step, steps)
+            on_step(step, len(self._steps), steps)
         return True
 
     def _judge(self) -> None:
@@ -208,8 +204,10 @@ class Training:
         ]
 
     def _save(self) -> None:
-        epochs = [(e.loss, e.active, e.tar, math.nan if e.general is None else e.general)
-                  for e in self._epochs]
+        epochs = [
+            (e.loss, e.active, e.tar, math.nan if e.general is None else e.general)
+            for e in self._epochs
+        ]
         steps = [(s.loss, s.active, s.chosen, s.valid) for s in self._steps]
         arrays = {
             **self.head.state(),
