@@ -28,7 +28,7 @@ _KEY = "key"
 
 def save_arrays(path: Path, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write the arrays; a killed process, or a power cut, leaves the old file or the new one."""
-    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     try:
         write_atomically(path, [save(whole, {_KEY: key})])
     except OSError as error:

@@ -26,6 +26,7 @@ class Pool:
 
 def steps_per_epoch(pool: Pool, people: int, pictures: int) -> int:
     """As many batches as it takes to draw as many rows as there are."""
+    people = min(people, len(np.unique(pool.person)))
     return max(1, round(len(pool.person) / (people * pictures)))
 
 

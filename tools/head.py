@@ -64,8 +64,11 @@ class Head:
         self._model = as_keras(network)
         self._optimizer = keras.optimizers.Adam()
         self._optimizer.build(self._model.trainable_variables)
-        self._run = tf.function(self._traced, reduce_retracing=True)
-        self._encode = tf.function(self._unit, reduce_retracing=True)
+        rows = tf.TensorSpec((None, *network.input_shape), tf.float32)
+        people = tf.TensorSpec((None,), tf.int32)
+        targets = tf.TensorSpec((None, network.embedding_size), tf.float32)
+        self._run = tf.function(self._traced, input_signature=(rows, people, targets))
+        self._encode = tf.function(self._unit, input_signature=(rows,))
 
     @property
     def network(self) -> Network:
@@ -94,8 +97,8 @@ class Head:
     def state(self) -> dict[str, NDArray[Any]]:
         """All that training has changed, by name."""
         return {
-            **{f"weights/{i}": np.array(v) for i, v in enumerate(self._model.get_weights())},
-            **{f"adam/{i}": np.array(v) for i, v in enumerate(self._optimizer.variables)},
+            **{f"weights/{i}": value for i, value in enumerate(self._model.get_weights())},
+            **{f"adam/{i}": v.numpy() for i, v in enumerate(self._optimizer.variables)},
         }
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:

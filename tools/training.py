@@ -141,9 +141,6 @@ class Training:
         ):
             if stopped():
                 return False
-            if time.monotonic() - saved >= self.seconds:
-                self._save()
-                saved = time.monotonic()
             part = (number + len(self._steps) / steps) / plan.epochs
             step = self.head.step(
                 self.lesson.inputs[rows],
@@ -153,6 +150,9 @@ class Training:
             )
             self._steps.append(step)
             on_step(step, len(self._steps), steps)
+            if time.monotonic() - saved >= self.seconds:
+                self._save()
+                saved = time.monotonic()
         return True
 
     def _judge(self) -> None:
