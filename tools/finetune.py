@@ -110,11 +110,12 @@ def fine_tune(
     first_rows = lesson_rows[:: copies.rows]  # each picture as it was taken
     targets = np.repeat(head.encode(first_rows), copies.rows, axis=0)
     exam = Exam(exam_rows, _pool(judged_by, copies.rows), "the people held out")
-    exam_general = None
+    exam_general, everything = None, [lesson_rows, exam_rows]
     if general is not None:
         as_taken = Copies(Camera(), 0, plan.schedule.seed)
         rows = _rows(frozen, general, as_taken, work / "general", tell)
         exam_general = Exam(rows, _pool(general, 1), "the general set")
+        everything.append(rows)
     judged = separation(head.encode(exam.inputs), exam.pool, exam.name)
     training = Training(
         head,
@@ -123,7 +124,7 @@ def fine_tune(
         exam_general,
         plan.schedule,
         work / _CHECKPOINT,
-        _key(plan, waist, [lesson_rows, exam_rows], head),
+        _key(plan, waist, everything, head),
         seconds,
     )
     outcome = training.run(
