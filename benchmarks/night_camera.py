@@ -1,0 +1,115 @@
+"""A night camera made of LFW View 1: what fine-tuning gains there, and what it costs by day.
+
+    python benchmarks/night_camera.py pictures LFW OUT   # degrade, and lay out the training folder
+    python benchmarks/night_camera.py measure LFW OUT MODEL.tflite ...
+
+LFW is a folder with View 1's `images` and pairs. A degraded picture is grey, 40 pixels across the
+face, at gamma 0.5, with noise, in this order, as a small frame of its own: the runtime has to find
+the face in it. Only people of pairsDevTrain with two pictures or more are laid out for training,
+and thresholds are chosen on pairsDevTrain alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from edgeface.detect import Detector
+from edgeface.evaluate import best_threshold, encode_all, read_pairs
+from edgeface.line import FaceLine
+from edgeface.pictures import Picture, read_picture
+
+FACE_WIDTH = 40.0  # pixels, of the detector's box
+GAMMA = 0.5
+NOISE = 8.0  # grey levels of 255, deviation
+_USUAL_FACE = 106.6  # pixels, View 1's median: for a picture in which the detector finds no face
+
+
+def degraded(picture: Picture, face_width: float, random: np.random.Generator) -> Picture:
+    """The picture (uint8 BGR) as the night camera sees it, with fewer pixels."""
+    scale = min(1.0, FACE_WIDTH / face_width)
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    dark = 255 * (small.astype(np.float64) / 255) ** (1 / GAMMA)
+    noisy = dark + random.normal(0, NOISE, dark.shape)
+    pixels = np.rint(noisy).clip(0, 255).astype(np.uint8)
+    return cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
+
+
+def make_pictures(lfw: Path, out: Path) -> None:
+    """`out`/night as LFW's images, degraded; `out`/train with the people to learn, as they are."""
+    named = {split: _pictures(lfw / f"pairsDev{split}.txt") for split in ("Train", "Test")}
+    detector = Detector()
+    for path in tqdm(sorted(named["Train"] | named["Test"]), desc="degrading", ncols=79):
+        picture = read_picture(lfw / "images" / path)
+        faces = detector.detect(picture, FACE_WIDTH, first_found=True)
+        random = np.random.default_rng(zlib.crc32(path.name.encode()))
+        night = degraded(picture, faces[0].box.width if faces else _USUAL_FACE, random)
+        target = (out / "night" / path).with_suffix(".jpg")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # PNG inside, since JPEG would smooth the noise; the name is the one that pairs files use.
+        target.write_bytes(cv2.imencode(".png", night)[1].tobytes())
+    people = [path.parts[0] for path in named["Train"]]
+    for path in sorted(named["Train"]):
+        if people.count(path.parts[0]) >= 2:
+            link = out / "train" / path
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            link.symlink_to((lfw / "images" / path).resolve())
+
+
+def _pictures(pairs: Path) -> set[Path]:
+    return {path for pair in read_pairs(pairs) for path in (pair.first, pair.second)}
+
+
+def measure(lfw: Path, out: Path, models: list[Path]) -> None:
+    """Accuracy on pairsDevTest by the runtime's own line, threshold from pairsDevTrain."""
+    print("| model | pictures | threshold | accuracy, train | accuracy, test | no face, test |")
+    print("| --- | --- | ---: | ---: | ---: | ---: |")
+    for model in models:
+        line = FaceLine(model)
+        for name, folder in (("clean", lfw / "images"), ("night", out / "night")):
+            threshold, rows = 0.0, []
+            for split in ("Train", "Test"):
+                pairs = read_pairs(lfw / f"pairsDev{split}.txt")
+                pictures = sorted({path for pair in pairs for path in (pair.first, pair.second)})
+                with tqdm(total=len(pictures), desc=f"{model.stem} {name}", ncols=79) as bar:
+                    found = encode_all(line, folder, pictures, bar.update)
+                scores = np.array(
+                    [
+                        -1.0 if a is None or b is None else float(a @ b)
+                        for a, b in ((found[pair.first], found[pair.second]) for pair in pairs)
+                    ]
+                )
+                same = np.array([pair.same for pair in pairs])
+                if split == "Train":
+                    threshold = best_threshold(scores, same)
+                rows.append(float(((scores >= threshold) == same).mean()))
+            missed = sum(embedding is None for embedding in found.values())
+            print(
+                f"| {model.stem} | {name} | {threshold:.3f} | {rows[0]:.2%} | {rows[1]:.2%} | "
+                f"{missed} |",
+                flush=True,
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("pictures", "measure"))
+    parser.add_argument("lfw", type=Path, help="folder of View 1's images and pairs files")
+    parser.add_argument("out", type=Path, help="folder for the degraded pictures")
+    parser.add_argument("models", type=Path, nargs="*", help="described .tflite files")
+    options = parser.parse_args()
+    if options.what == "pictures":
+        make_pictures(options.lfw, options.out)
+    else:
+        measure(options.lfw, options.out, options.models)
+
+
+if __name__ == "__main__":
+    main()
