@@ -12,7 +12,7 @@ from collections import deque
 
 import numpy as np
 
-from edgeface.liveness.register import Anchor, Comparison, turn_between
+from edgeface.liveness.register import Anchor, Comparison, solid_of, turns
 from edgeface.liveness.sample import Sample
 
 _EVERY = 0.19  # seconds between anchors
@@ -30,7 +30,7 @@ class Anchors:
     def compare(self, sample: Sample) -> Comparison | None:
         """Lay a look over one of the anchors; None where it is the first or does not fit, in which
         case it becomes the only anchor."""
-        comparison = self._best(sample).compare(sample) if self._kept else None
+        comparison = self._lay_over(sample) if self._kept else None
         if comparison is None:
             self._kept.clear()
         if not self._kept or sample.time - self._kept[-1].sample.time >= _EVERY:
@@ -44,12 +44,13 @@ class Anchors:
         """Whether there is an anchor."""
         return bool(self._kept)
 
-    def _best(self, sample: Sample) -> Anchor:
-        """The next of the anchors from which the head has turned at least half as far as from the
-        one that is farthest."""
+    def _lay_over(self, sample: Sample) -> Comparison | None:
+        """Over the next of the anchors from which the head has turned at least half as far as from
+        the one that is farthest."""
+        rotations = turns([anchor.solid for anchor in self._kept], solid_of(sample))
         # 3 - trace = 2 (1 - cos), which grows with the square of the angle.
-        squares = [3 - float(np.trace(turn_between(a.sample, sample))) for a in self._kept]
-        least = _SHARE**2 * max(squares)
-        good = [a for a, square in zip(self._kept, squares, strict=True) if square >= least]
+        squares = 3 - rotations.trace(axis1=1, axis2=2)
+        good = np.flatnonzero(squares >= _SHARE**2 * squares.max())
         self._turn += 1
-        return good[self._turn % len(good)]
+        chosen = int(good[self._turn % len(good)])
+        return self._kept[chosen].compare(sample, rotations[chosen])

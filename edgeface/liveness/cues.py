@@ -28,7 +28,7 @@ DEPTH_NEEDED = 4.6  # deviations of the parallax from none
 DEPTH_BY_EYES = 3.2  # the same beside eyes that move
 APART_BY_EYES = 3.0  # the same, without the points near the eyes
 _GRIDDED = 25.0  # regularity of the surface from which parallax may be moire
-_FEWEST, _FEWEST_ALONE = 5, 10  # comparisons on which depth may rest, beside eyes and alone
+_FEWEST, _FEWEST_ALONE = 5, 15  # comparisons on which depth may rest, beside eyes and alone
 _SOLID_SHARE = 0.3  # of the expected parallax: a head shows more
 _FLAT_NEEDED = 2.5  # deviations below that share
 
@@ -113,9 +113,11 @@ def alive(scores: CueScores) -> bool:
     """
     eyes, plain = scores.eyes >= 1, scores.grid < _GRIDDED
     enough = plain and scores.seen >= _FEWEST
+    # A rolled sheet has some depth, but less than a head that turns as far.
+    solid = plain and scores.seen >= _FEWEST_ALONE and scores.flat < _FLAT_NEEDED
     return (
         scores.mouth >= 1
-        or (plain and scores.seen >= _FEWEST_ALONE and scores.depth >= DEPTH_NEEDED)
+        or (solid and scores.depth >= DEPTH_NEEDED)
         or (eyes and enough and scores.depth >= DEPTH_BY_EYES)
         or (eyes and enough and scores.apart >= APART_BY_EYES)
         or (eyes and scores.lips >= 1)
