@@ -198,7 +198,9 @@ def test_eyes_alone_do_not_prove_life() -> None:
 
 def test_depth_rests_on_more_than_a_few_looks() -> None:
     assert alive(scores(depth=7))
-    assert not alive(scores(depth=7, seen=6))
+    assert not alive(scores(depth=7, seen=12))
+    assert not alive(scores(depth=7, flat=3))
+    assert not alive(scores(depth=7, grid=30))
     assert not alive(scores(depth=3))
 
 

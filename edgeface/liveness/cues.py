@@ -24,10 +24,11 @@ _CALM = 0.02  # most change of nose and cheeks in a registration that can be tru
 _BROW_SHARE = 0.3  # of the eyes' change: more of it at the brow is a shadow or a lost registration
 _EYES, _MOUTH, _LIPS = 0.08, 0.02, 0.02  # least change of each
 _OPENING = 0.05  # least change of the gap between the lips, in eyes' distances
-DEPTH_NEEDED = 5.8  # deviations of the parallax from none
-DEPTH_BY_EYES = 3.4  # the same beside eyes that move
-APART_BY_EYES = 2.2  # the same, without the points near the eyes
-_FEWEST, _FEWEST_ALONE = 5, 10  # comparisons on which depth may rest, beside eyes and alone
+DEPTH_NEEDED = 4.6  # deviations of the parallax from none
+DEPTH_BY_EYES = 3.2  # the same beside eyes that move
+APART_BY_EYES = 3.0  # the same, without the points near the eyes
+_GRIDDED = 25.0  # regularity of the surface from which parallax may be moire
+_FEWEST, _FEWEST_ALONE = 5, 15  # comparisons on which depth may rest, beside eyes and alone
 _SOLID_SHARE = 0.3  # of the expected parallax: a head shows more
 _FLAT_NEEDED = 2.5  # deviations below that share
 
@@ -110,10 +111,13 @@ def alive(scores: CueScores) -> bool:
 
     Eyes alone are not enough: somebody may look through the holes of a print.
     """
-    eyes, enough = scores.eyes >= 1, scores.seen >= _FEWEST
+    eyes, plain = scores.eyes >= 1, scores.grid < _GRIDDED
+    enough = plain and scores.seen >= _FEWEST
+    # A rolled sheet has some depth, but less than a head that turns as far.
+    solid = plain and scores.seen >= _FEWEST_ALONE and scores.flat < _FLAT_NEEDED
     return (
         scores.mouth >= 1
-        or (scores.seen >= _FEWEST_ALONE and scores.depth >= DEPTH_NEEDED)
+        or (solid and scores.depth >= DEPTH_NEEDED)
         or (eyes and enough and scores.depth >= DEPTH_BY_EYES)
         or (eyes and enough and scores.apart >= APART_BY_EYES)
         or (eyes and scores.lips >= 1)

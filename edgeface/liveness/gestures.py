@@ -75,7 +75,7 @@ class Rest:
         # A point before the head's middle (depth < 0) goes where the head turns.
         left = -np.degrees(np.arcsin(np.clip(rotation[0, 2], -1, 1)))
         up = np.degrees(np.arcsin(np.clip(rotation[1, 2], -1, 1)))
-        comparison = self._anchor.compare(later)
+        comparison = self._anchor.compare(later, rotation)
         shut: bool | None = None
         if comparison is not None and comparison.nose < _CALM:
             change = comparison.eyes - 2 * comparison.nose

@@ -16,14 +16,13 @@ from typing import Any
 
 from edgeface.detect import Face
 from edgeface.geometry import overlap
+from edgeface.liveness.anchors import Anchors
 from edgeface.liveness.cues import CueScores, Evidence, alive, flat
-from edgeface.liveness.register import Anchor
 from edgeface.liveness.sample import Sample, Sampler
 from edgeface.liveness.surface import GRID_NEEDED, Surface
 from edgeface.pictures import Picture
 
 STEP = 0.09  # seconds: looks closer together tell little more
-_ANCHOR_AGE = 1.2  # seconds after which the next look becomes what later ones are laid over
 _GAP = 0.5  # seconds unseen after which it may be somebody else
 _LOST = 3  # looks in a row that cannot be laid over the anchor: something else is there
 _HOLD = 5.0  # seconds that `live` stands after the last proof
@@ -109,7 +108,7 @@ class LivenessJudge:
 
     def _begin(self, time: float) -> None:
         self._since, self._evidence, self._surface = time, Evidence(), Surface()
-        self._anchor: Anchor | None = None
+        self._anchors = Anchors()
         self._proven = -1e9
         self._lost = 0
 
@@ -120,20 +119,14 @@ class LivenessJudge:
 
     def _lay_over(self, sample: Sample) -> None:
         self._surface.add(sample)
-        anchor = self._anchor
-        if anchor is None:
-            self._anchor, self._lost = Anchor(sample), 0
-            return
-        comparison = anchor.compare(sample)
-        if comparison is None:
-            # A turned head loses its anchor; a head that is not there loses the next one too.
+        first = not self._anchors.any
+        comparison = self._anchors.compare(sample)
+        if comparison is not None:
+            self._lost = 0
+            self._evidence.add(comparison)
+        elif not first:
+            # A turned head loses its anchors; a head that is not there loses the next one too.
             self._lost += 1
-            self._anchor = Anchor(sample)
-            return
-        self._lost = 0
-        self._evidence.add(comparison)
-        if comparison.lag >= _ANCHOR_AGE:
-            self._anchor = Anchor(sample)
 
     def _verdict(self, time: float) -> LivenessVerdict:
         scores = replace(self._evidence.scores(), grid=self._surface.grid)

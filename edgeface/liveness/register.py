@@ -12,6 +12,7 @@ quadratic to first order (Longuet-Higgins and Prazdny 1980), and a bend adds smo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -83,7 +84,7 @@ class Anchor:
     """An earlier look, prepared so that many later ones can be laid over it."""
 
     def __init__(self, sample: Sample) -> None:
-        self.sample = sample
+        self.sample, self.solid = sample, solid_of(sample)
         self._places = sample.points[_FOLLOWED].reshape(-1, 1, 2)
         points = self._places.reshape(-1, 2).astype(np.float64)
         self._basis = _basis(points)
@@ -107,8 +108,9 @@ class Anchor:
             "cheeks": [_window(at[50], 9, 9), _window(at[280], 9, 9)],
         }
 
-    def compare(self, later: Sample) -> Comparison | None:
-        """What is left of `later`; None where too few points were found again."""
+    def compare(self, later: Sample, rotation: NDArray[np.float64]) -> Comparison | None:
+        """What is left of `later`; None where too few points were found again. `rotation` is the
+        turn of the head from the anchor to it."""
         start = later.points[_FOLLOWED].reshape(-1, 1, 2)
         places, basis = self._places, self._basis
         found, status, _ = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]
@@ -138,7 +140,6 @@ class Anchor:
         if np.count_nonzero(kept) < _FEWEST:
             return None
         _, noise, weights = _fit(basis[:_N], left, self._trust[:_N] * kept)
-        rotation = turn_between(self.sample, later)
         agreement, expected = self._parallax(left, weights, rotation, _N)
         apart_agreement, apart_expected = self._parallax(left, weights, rotation, _S)
         change = self._change(undone)
@@ -165,8 +166,7 @@ class Anchor:
         count: int,
     ) -> tuple[float, float]:
         """Sums, sheet removed, over the first `count` points: expected x seen, expected squared."""
-        solid = np.column_stack((self.sample.points[_RIGID], self.sample.depth[_RIGID]))
-        solid = (solid - solid.mean(axis=0))[:count].astype(np.float64)
+        solid = self.solid[:count]
         weights = weights[:count, None]
         expected = (solid @ rotation.T - solid)[:, :2] * weights
         seen = left[:count] * weights
@@ -247,12 +247,20 @@ def _normalized(crop: cv2.typing.MatLike) -> NDArray[np.float32]:
     return np.asarray(level / (contrast + 6), np.float32)
 
 
+def solid_of(sample: Sample) -> NDArray[np.float64]:
+    """The rigid points of a face in space about their mean, shape (79, 3)."""
+    points = np.empty((_N, 3))
+    points[:, :2], points[:, 2] = sample.points[_RIGID], sample.depth[_RIGID]
+    return np.asarray(points - points.sum(axis=0) / _N)
+
+
+def turns(solids: Sequence[NDArray[np.float64]], solid: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The turns from each of some heads to one, shape (n, 3, 3) (Kabsch 1976)."""
+    u, _, v = np.linalg.svd(np.stack(solids).transpose(0, 2, 1) @ solid)
+    u[:, :, 2] *= np.sign(np.linalg.det(u @ v))[:, None]
+    return np.asarray((u @ v).transpose(0, 2, 1))
+
+
 def turn_between(one: Sample, other: Sample) -> NDArray[np.float64]:
-    """The turn of the head between two looks by their meshes, shape (3, 3) (Kabsch 1976)."""
-    first, second = (
-        np.column_stack((s.points[_RIGID], s.depth[_RIGID])).astype(np.float64)
-        for s in (one, other)
-    )
-    u, _, v = np.linalg.svd((first - first.mean(axis=0)).T @ (second - second.mean(axis=0)))
-    mirror = np.diag((1, 1, np.sign(np.linalg.det(u @ v))))
-    return np.asarray((u @ mirror @ v).T)
+    """The turn of the head between two looks by their meshes, shape (3, 3)."""
+    return np.asarray(turns([solid_of(one)], solid_of(other))[0])

@@ -1,0 +1,56 @@
+"""Anchors: the earlier looks that a new one is laid over.
+
+Takes in `Sample`s of one face, hands on `Comparison`s. Every anchor has an error of its own, which
+all comparisons with it share, so they must not rest on one anchor: a new one is kept every moment,
+and those from which the head has turned far enough take turns. With one anchor for 1.2 seconds the
+depth of 200 stills reached 6.5 deviations, with this it reached 3.6.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from edgeface.liveness.register import Anchor, Comparison, solid_of, turns
+from edgeface.liveness.sample import Sample
+
+_EVERY = 0.19  # seconds between anchors
+_AGE = 1.2  # seconds that one is kept; older ones fit less well
+_SHARE = 0.5  # of the farthest turn: anchors with less tell less
+
+
+class Anchors:
+    """The anchors of one face."""
+
+    def __init__(self) -> None:
+        self._kept: deque[Anchor] = deque()
+        self._turn = 0
+
+    def compare(self, sample: Sample) -> Comparison | None:
+        """Lay a look over one of the anchors; None where it is the first or does not fit, in which
+        case it becomes the only anchor."""
+        comparison = self._lay_over(sample) if self._kept else None
+        if comparison is None:
+            self._kept.clear()
+        if not self._kept or sample.time - self._kept[-1].sample.time >= _EVERY:
+            self._kept.append(Anchor(sample))
+        while sample.time - self._kept[0].sample.time > _AGE and len(self._kept) > 1:
+            self._kept.popleft()
+        return comparison
+
+    @property
+    def any(self) -> bool:
+        """Whether there is an anchor."""
+        return bool(self._kept)
+
+    def _lay_over(self, sample: Sample) -> Comparison | None:
+        """Over the next of the anchors from which the head has turned at least half as far as from
+        the one that is farthest."""
+        rotations = turns([anchor.solid for anchor in self._kept], solid_of(sample))
+        # 3 - trace = 2 (1 - cos), which grows with the square of the angle.
+        squares = 3 - rotations.trace(axis1=1, axis2=2)
+        good = np.flatnonzero(squares >= _SHARE**2 * squares.max())
+        self._turn += 1
+        chosen = int(good[self._turn % len(good)])
+        return self._kept[chosen].compare(sample, rotations[chosen])
