@@ -86,7 +86,7 @@ def _memory(video: Path, gallery: Path, profile: str) -> float:
     """Peak resident memory in MB of a run over the video."""
     command = [sys.executable, "-m", "edgeface", "run", "--source", str(video)]
     settings = ["--profile", profile, "--gallery", str(gallery)]
-    running = subprocess.Popen(command + settings, stdout=subprocess.DEVNULL)  # noqa: S603
+    running = subprocess.Popen(command + settings, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(running.pid, 0)
     if status:
         raise SystemExit(f"edgeface run ended with {status}")
