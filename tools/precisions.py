@@ -45,7 +45,8 @@ Made by `make precisions LFW=FOLDER`, which runs `convert-model precisions`. Cos
 {faces} faces against those of the float32 network on the first runtime. Accuracy: the {pairs} pairs
 of the list, each tenth judged at the threshold chosen on the other nine. TAR: over every cross pair
 of the list's pictures. Both are read on the first runtime only, and not where a face takes so long
-that it would be hours. Milliseconds are those of the machine at that moment: compare rows.
+that it would be hours. Milliseconds: processor time of one face on one thread, which other
+work on the machine changes little.
 
 {rows}
 """
@@ -118,13 +119,13 @@ def as_markdown(table: Table) -> str:
 
 def _lines(rows: list[Row]) -> list[str]:
     head = (
-        "| precision | in, out | size | TFLite from | runtime | ms a face | cosine with float32, "
-        "median / least | accuracy | TAR at FAR 1e-3 / 1e-4 |"
+        "| precision | in, out | size | TFLite from | runtime | ms on one thread | "
+        "cosine with float32, median / least | accuracy | TAR at FAR 1e-3 / 1e-4 |"
     )
     lines = [head, "| " + " | ".join(["---"] * 9) + " |"]
     for row in rows:
         trial = row.trial
-        speed = f"{trial.p50_ms:.1f}" if trial.p50_ms is not None else f"no: {trial.why_not}"
+        speed = f"{trial.cpu_ms:.1f}" if trial.cpu_ms is not None else f"no: {trial.why_not}"
         near = f"{row.cosines[0]:.5f} / {row.cosines[1]:.5f}" if row.cosines else ""
         right = f"{100 * row.accuracy:.1f} %" if row.accuracy is not None else ""
         tars = " / ".join(f"{100 * row.tar[far]:.1f}" for far in ("0.001", "0.0001") if row.tar)

@@ -277,17 +277,18 @@ def _latency(report: Report) -> str:
             f"{one.trial.runtime} {one.trial.version}",
             one.precision,
             *(
-                (f"{one.trial.p50_ms:.2f}", f"{one.trial.p95_ms:.2f}")
+                (f"{one.trial.p50_ms:.1f}", f"{one.trial.p95_ms:.1f}", f"{one.trial.cpu_ms:.1f}")
                 if one.trial.p50_ms is not None
-                else (one.trial.why_not or "", "")
+                else (one.trial.why_not or "", "", "")
             ),
         )
         for one in report.latency
     ]
     return _section(
         "Latency",
-        "<p>One aligned face encoded on this machine: median and 95th percentile, milliseconds.</p>"
-        + _table(("runtime", "precision", "p50", "p95"), rows),
+        "<p>One aligned face encoded on this machine: median and 95th percentile in "
+        "milliseconds, and the processor time on one thread.</p>"
+        + _table(("runtime", "precision", "p50", "p95", "cpu"), rows),
     )
 
 

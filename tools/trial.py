@@ -39,9 +39,17 @@ try:
         started = time.perf_counter()
         encoder.encode(crops[number % len(crops)])
         times.append(1e3 * (time.perf_counter() - started))
+    single = Encoder(load_model(model), 1)
+    single.encode(crops[0])
+    spent = []
+    for number in range(max(1, int(runs) // 3)):
+        started = time.process_time()
+        single.encode(crops[number % len(crops)])
+        spent.append(1e3 * (time.process_time() - started))
     np.save(rows, np.stack([encoder.encode(crop) for crop in crops]))
     print(json.dumps({"p50": float(np.median(times[2:])),
-                      "p95": float(np.percentile(times[2:], 95))}))
+                      "p95": float(np.percentile(times[2:], 95)),
+                      "cpu": float(np.median(spent))}))
 except EdgeFaceError as error:
     print(json.dumps({"error": str(error)}))
 """
@@ -62,6 +70,8 @@ class Trial(msgspec.Struct, frozen=True):
     p50_ms: float | None = None
     """Of one crop encoded, input table and all, on as many threads as the runtime takes."""
     p95_ms: float | None = None
+    cpu_ms: float | None = None
+    """Processor time of the same on one thread: other work on the machine changes it little."""
 
 
 def runtimes_of(python: Path) -> list[str]:
@@ -91,8 +101,8 @@ def try_out(
         if "p50" not in answers:
             crashed = f"the process ended with {done.returncode}"
             return Trial(runtime, version, False, str(answers.get("error", crashed))), None
-        p50, p95 = (round(float(answers[key]), 2) for key in ("p50", "p95"))
-        return Trial(runtime, version, True, None, p50, p95), np.load(rows)
+        times = (round(float(answers[key]), 2) for key in ("p50", "p95", "cpu"))
+        return Trial(runtime, version, True, None, *times), np.load(rows)
 
 
 def _run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -87,14 +87,16 @@ def test_two_conversions_of_the_pinned_source_give_the_shipped_bytes(
     facenet: Fetched, tmp_path: Path
 ) -> None:
     """Separate processes, so that no order of a hash table can hide; with time and memory."""
-    for attempt in ("first.tflite", "second.tflite"):
+    recorded = (
+        *("--observations", MODELS / "facenet-observations.json"),
+        *("--population", MODELS / "facenet-population.json"),
+    )
+    for attempt, options in (("first.tflite", recorded), ("default.tflite", ())):
         started = time.monotonic()
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "edgeface_tools.cli", "facenet"),
-                *("-o", tmp_path / attempt, "--no-report"),
-                *("--observations", MODELS / "facenet-observations.json"),
-                *("--population", MODELS / "facenet-population.json"),
+                *("-o", tmp_path / attempt, "--no-report", *options),
             ],
             capture_output=True,
             text=True,
