@@ -18,7 +18,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from email.utils import formatdate
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 
 import source
@@ -144,7 +145,7 @@ def _documents(root: Path, version: str) -> None:
     for name in ("raspberry-pi.md", "security.md", "service.md", "events.md", "troubleshooting.md"):
         _packed(folder / f"{name}.gz", (source.CHECKOUT / "docs" / name).read_bytes())
     _packed(folder / "CHANGELOG.md.gz", (source.CHECKOUT / "CHANGELOG.md").read_bytes())
-    date = formatdate(source.epoch())
+    date = format_datetime(datetime.fromtimestamp(source.epoch(), UTC))
     _packed(folder / "changelog.gz", _CHANGELOG.format(version=version, date=date).encode())
     manual = (DEBIAN / "edgeface.1").read_text().replace("@VERSION@", version)
     (root / "usr/share/man/man1").mkdir(parents=True)
