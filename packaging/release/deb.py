@@ -18,6 +18,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 
 import source
@@ -36,6 +38,16 @@ UNUSED = (
 )
 """Of the wheels, what a door never needs: back ends for other hardware, and others' tests."""
 
+_COMMON_LICENCES = """\
+The whole texts are in /usr/share/common-licenses: Apache-2.0, GPL-3, LGPL-2.1.
+"""
+_CHANGELOG = """\
+edgeface ({version}) unstable; urgency=medium
+
+  * CHANGELOG.md beside this says what is new.
+
+ -- The EdgeFace authors <packages@edgeface.invalid>  {date}
+"""
 _PROGRAM = """\
 #!/usr/lib/edgeface/bin/python3
 import sys
@@ -129,10 +141,12 @@ def _documents(root: Path, version: str) -> None:
     folder = root / "usr/share/doc/edgeface"
     folder.mkdir(parents=True)
     texts = [(source.CHECKOUT / name).read_text() for name in ("LICENSE", "NOTICE")]
-    (folder / "copyright").write_text("\n\n".join(texts))
+    (folder / "copyright").write_text("\n\n".join([*texts, _COMMON_LICENCES]))
     for name in ("raspberry-pi.md", "security.md", "service.md", "events.md", "troubleshooting.md"):
         _packed(folder / f"{name}.gz", (source.CHECKOUT / "docs" / name).read_bytes())
-    _packed(folder / "changelog.gz", (source.CHECKOUT / "CHANGELOG.md").read_bytes())
+    _packed(folder / "CHANGELOG.md.gz", (source.CHECKOUT / "CHANGELOG.md").read_bytes())
+    date = format_datetime(datetime.fromtimestamp(source.epoch(), UTC))
+    _packed(folder / "changelog.gz", _CHANGELOG.format(version=version, date=date).encode())
     manual = (DEBIAN / "edgeface.1").read_text().replace("@VERSION@", version)
     (root / "usr/share/man/man1").mkdir(parents=True)
     _packed(root / "usr/share/man/man1/edgeface.1.gz", manual.encode())
