@@ -19,7 +19,7 @@ import msgspec
 from edgeface.decide import DEFAULT_FPIR
 from edgeface.errors import ConfigError
 from edgeface.liveness import Profile
-from edgeface.sources import Settings
+from edgeface.sources import Settings, is_live
 from edgeface.units import Bytes, Seconds, seconds, size
 
 SYSTEM_CONFIG = Path("/etc/edgeface/edgeface.toml")
@@ -117,17 +117,12 @@ class Recognition(_Table, frozen=True, kw_only=True):
 class LivenessSettings(_Table, frozen=True, kw_only=True):
     """[liveness]: what a face must show besides its likeness before it is recognized."""
 
-    profile: str = Profile.STANDARD.value
+    profile: str | None = None
 
     def __post_init__(self) -> None:
-        if self.profile not in set(Profile):
+        if self.profile is not None and self.profile not in set(Profile):
             known = ", ".join(f'"{profile}"' for profile in Profile)
             raise ValueError(f'profile must be one of {known}, not "{self.profile}"')
-
-    @property
-    def asked(self) -> Profile:
-        """The profile."""
-        return Profile(self.profile)
 
 
 class Power(_Table, frozen=True, kw_only=True):
@@ -268,11 +263,19 @@ class Config(_Table, frozen=True, kw_only=True):
     snapshots: Snapshots | None = None
 
     def __post_init__(self) -> None:
-        if self.liveness.asked.judged and self.source.fps < LEAST_FPS:
+        if self.profile.judged and self.source.fps < LEAST_FPS:
             raise ValueError(
                 f"source.fps must be at least {LEAST_FPS:g} for liveness to be judged; raise it, "
                 'or choose [liveness] profile = "convenience"'
             )
+
+    @property
+    def profile(self) -> Profile:
+        """What a face must show. Where none is chosen, `standard` before whatever runs at its own
+        time, and nothing of a recording that is merely gone through: nobody stands there."""
+        if self.liveness.profile is not None:
+            return Profile(self.liveness.profile)
+        return Profile.STANDARD if is_live(self.source.settings()) else Profile.CONVENIENCE
 
 
 def load_config(path: Path) -> Config:

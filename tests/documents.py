@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-OURS = ("edgeface", "convert-model")
+OURS = ("edgeface", "convert-model", "train-triplet")
 SYSTEM = (
     *(
         "apt",
@@ -82,9 +82,15 @@ class Block:
             continued = ""
             for part in re.split(r"\s&&\s|\s\|\s", text):
                 command = Told(self.document, number, part, True)
-                if not part or part.startswith("#") or not command.words:
+                try:
+                    words = command.words
+                except ValueError:  # a formula, say, with a prime for a quotation mark
+                    if told:
+                        raise
+                    return []
+                if not part or part.startswith("#") or not words:
                     continue
-                if not told and command.words[0] not in PROGRAMS:
+                if not told and words[0] not in PROGRAMS:
                     return []
                 told.append(command)
         return told

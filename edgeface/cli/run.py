@@ -33,8 +33,8 @@ from edgeface.service.notify import Notifier
 @click.option(
     "--profile",
     type=click.Choice([profile.value for profile in Profile]),
-    help="What a face must show to be recognized: no life, passive cues (the default), or a "
-    "challenge besides.",
+    help="What a face must show to be recognized: no life, passive cues (the default but for "
+    "recordings), or a challenge besides.",
 )
 @options.gallery
 @options.model

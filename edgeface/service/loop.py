@@ -48,13 +48,13 @@ class Service:
         self._rate = 0.0
         self._started = time.monotonic()
         self._people = People(config.recognition)
-        self._watch = Watch(self._people, config.recognition, config.liveness.asked)
+        self._watch = Watch(self._people, config.recognition, config.profile)
         self._governor = Governor(config.power.warm, config.power.hot)
         self.desk = Desk(
             self._people,
             Lockout(config.lockout),
             config.recognition,
-            config.liveness.asked,
+            config.profile,
             self.status,
             self._reload_now,
             self._locked_out,
@@ -78,6 +78,11 @@ class Service:
         self._notifier.ready()
         self._notifier.status(self.summary(), at_once=True)
         _log.info("watching %s, %d people enrolled", self._feed.name, len(self._people))
+        if self._config.liveness.profile is None and not self._config.profile.judged:
+            _log.warning(
+                "a recording is gone through, so nobody is asked for life: for that, choose "
+                "--profile standard"
+            )
         while not self._stopping and (most_frames is None or self.frames < most_frames):
             self._notifier.alive()
             try:
@@ -202,15 +207,15 @@ class Service:
                 if feed is not None:
                     feed.close()
                 raise
-        watched = (old.source, old.recognition, old.liveness)
-        if (config.source, config.recognition, config.liveness) != watched:
+        watched = (old.source, old.recognition, old.profile)
+        if (config.source, config.recognition, config.profile) != watched:
             self._emit(self._watch.finish(self._feed.name))
-            self._watch = Watch(self._people, config.recognition, config.liveness.asked)
+            self._watch = Watch(self._people, config.recognition, config.profile)
         if config.source != old.source:
             self._feed.close()  # before the new one: a camera can be open once
             self._feed = feed or open_feed(config.source.settings())
         self._governor = Governor(config.power.warm, config.power.hot)
-        self.desk.rules, self.desk.profile = config.recognition, config.liveness.asked
+        self.desk.rules, self.desk.profile = config.recognition, config.profile
         if config.lockout != old.lockout:
             self.desk.lockout = Lockout(config.lockout)
         self._outlets = build_outlets(config, self._sink_struggles, (old, self._outlets))
@@ -232,7 +237,7 @@ class Service:
             "frames": self.frames,
             "fps": round(self._rate, 1),
             "people": len(self._people),
-            "profile": self._config.liveness.profile,
+            "profile": self._config.profile.value,
             "in_view": [
                 {"track": track, "name": name, "liveness": account(verdict)["liveness"]}
                 for track, name, verdict in self._watch.in_view

@@ -31,13 +31,8 @@ WALKERS = SHARED / "data" / "walkers-1080p.mp4"
 SCHEMA = json.loads((Path(events.__file__).parent / events.SCHEMA_FILE).read_text())
 
 
-def run(
-    gallery: Path, *arguments: str | Path, profile: str | None = "convenience"
-) -> list[dict[str, Any]]:
-    """The events of a run that ends by itself, each checked against the schema.
-
-    Portraits that only sway are no living people, so liveness is off unless it is asked for.
-    """
+def run(gallery: Path, *arguments: str | Path, profile: str | None = None) -> list[dict[str, Any]]:
+    """The events of a run that ends by itself, each checked against the schema."""
     if profile:
         arguments += ("--profile", profile)
     done = subprocess.run(
