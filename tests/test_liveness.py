@@ -15,6 +15,7 @@ from conftest import CHECKOUT, PORTRAITS, SHARED, CommandLine
 from edgeface.detect import Detector, Face
 from edgeface.geometry import Box, Point
 from edgeface.liveness import Liveness, LivenessJudge, LivenessVerdict, Profile, Sampler, may_pass
+from edgeface.liveness.anchors import Anchors
 from edgeface.liveness.animate import Animated
 from edgeface.liveness.challenge import Challenge, State, draw
 from edgeface.liveness.cues import CueScores, Evidence, alive, flat
@@ -416,3 +417,15 @@ def test_verifying_a_still_says_that_liveness_was_not_judged(edgeface: CommandLi
     done = edgeface("verify", "ann", PORTRAITS / "obama2.jpg", "--json")
     assert done.json["liveness"] == "not judged"
     assert "liveness not judged" in edgeface("verify", "ann", PORTRAITS / "obama2.jpg").stdout
+
+
+def test_a_still_is_laid_over_itself_wherever_it_lies(scene: Any, sampler: Sampler) -> None:
+    """A head that did not turn measures a rounding below or above none, by processor and place."""
+    frame, face = scene("obama")
+    sample = sampler.sample(0.0, frame, face)
+    for step in range(100):
+        anchors = Anchors()
+        still = replace(sample, points=sample.points * (1 + step / 1000))
+        anchors.compare(still)
+        assert anchors.any
+        anchors.compare(replace(still, time=0.1))

@@ -48,8 +48,9 @@ class Anchors:
         """Over the next of the anchors from which the head has turned at least half as far as from
         the one that is farthest."""
         rotations = turns([anchor.solid for anchor in self._kept], solid_of(sample))
-        # 3 - trace = 2 (1 - cos), which grows with the square of the angle.
-        squares = 3 - rotations.trace(axis1=1, axis2=2)
+        # 3 - trace = 2 (1 - cos), which grows with the square of the angle. For a head that did not
+        # turn it can come out a rounding below 0, on some processors only.
+        squares = np.maximum(3 - rotations.trace(axis1=1, axis2=2), 0)
         good = np.flatnonzero(squares >= _SHARE**2 * squares.max())
         self._turn += 1
         chosen = int(good[self._turn % len(good)])
