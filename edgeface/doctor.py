@@ -65,7 +65,16 @@ def _runtime(config: Config) -> Check:
 
 def _model(config: Config) -> Check:
     model = load_model(config.recognition.model)
-    return Check("model", True, f"{model.path.name}, {model.description.embedding.size} numbers")
+    detail = f"{model.path.name}, {model.description.embedding.size} numbers"
+    scores = model.description.scores
+    if scores is not None and scores.measured:
+        return Check("model", True, detail)
+    return Check(
+        "model",
+        False,
+        f"{detail}, thresholds not measured",
+        f"measure them with: convert-model describe {model.path} --labelled FOLDER",
+    )
 
 
 def _gallery(config: Config) -> Check:

@@ -49,6 +49,17 @@ class Subject:
     quality: Quality
 
 
+def _warn_of_guess(path: Path) -> None:
+    import logging  # 10 ms that a measured model need not pay for
+
+    logging.getLogger(__name__).warning(
+        "the thresholds of %s are a guess and may let strangers pass; measure them on people that "
+        "you know with: convert-model describe %s --labelled FOLDER",
+        path.name,
+        path,
+    )
+
+
 class FaceLine:
     """The stations opened for one model. One thread at a time."""
 
@@ -59,6 +70,8 @@ class FaceLine:
         self._encoder = Encoder(self.model, threads)
         spec = self.model.description
         self._aligner = Aligner(spec.alignment, spec.input.size)
+        if spec.scores is not None and not spec.scores.measured:
+            _warn_of_guess(self.model.path)
 
     @property
     def runtime(self) -> str:

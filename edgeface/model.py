@@ -45,6 +45,11 @@ class ScoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     genuine_pairs: int
     measured_on: str
 
+    @property
+    def measured(self) -> bool:
+        """Whether any point rests on pairs enough; otherwise the whole table is a guess."""
+        return any(point.supported for point in self.points)
+
 
 class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the network takes: a square picture of `size` x `size` pixels."""

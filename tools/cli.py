@@ -147,7 +147,7 @@ def convert(
     _write(output, stations.described(converted))
     click.echo(inspection.as_text(inspection.inspect(output)))
     scores = converted.description.scores
-    if scores is None or not any(point.supported for point in scores.points):
+    if scores is None or not scores.measured:
         click.echo(
             "note: thresholds are a guess so far; measure them on pictures of people that you know "
             f"with: convert-model describe {output} --labelled FOLDER",

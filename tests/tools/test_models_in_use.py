@@ -81,6 +81,14 @@ def test_a_network_for_96_pixels_simply_works(
     assert made.status == 0, made.stderr
     assert load_model(model).description.input.size == 96
     goes_through(edgeface, model, 128)
+    tried = edgeface("verify", "eileen", PORTRAITS / "collins.jpg", "--model", model)
+    assert "the thresholds of nn4.tflite are a guess" in tried.stderr
+    settings = tmp_path / "edgeface.toml"
+    settings.write_text(f'[recognition]\nmodel = "{model}"\n')
+    checks = edgeface("doctor", "--config", settings, "--json").json["checks"]
+    (check,) = (check for check in checks if check["name"] == "model")
+    assert not check["ok"]
+    assert "convert-model describe" in check["advice"]
 
 
 @pytest.fixture
