@@ -56,12 +56,8 @@ def prepare_float_network() -> None:
     if path.exists():
         return
     CACHE.mkdir(parents=True, exist_ok=True)
-    code = (
-        "import sys; from edgeface_tools.convert import load_source; "
-        "from edgeface_tools.build import float_tflite; "
-        "open(sys.argv[1], 'wb').write(float_tflite(load_source('facenet').network))"
-    )
-    subprocess.run([".venv-tools/bin/python", "-c", code, path], check=True)
+    command = [".venv-tools/bin/convert-model", "facenet", "--precision", "float32", "-o", path]
+    subprocess.run([*command, "--no-report"], check=True)
 
 
 class Worker:
