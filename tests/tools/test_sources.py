@@ -22,6 +22,7 @@ from networks import KerasTwo, small_facenet
 from numpy.typing import NDArray
 
 from edgeface.errors import ConfigError, ModelError
+from edgeface_tools import keras_build
 from edgeface_tools.build import float_tflite
 from edgeface_tools.sources import load_source
 from edgeface_tools.weights import read_openface_csv
@@ -261,6 +262,11 @@ def test_openface_weights_compute_what_numpy_computes(folder: Path) -> None:
     wanted = np.array([reference(picture.transpose(2, 0, 1)) for picture in seen])
     found = run(loaded.network, *seen[..., ::-1])  # the loaded network takes BGR
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_openface_weights_compute_what_keras_computes(folder: Path) -> None:
+    model = keras_build.as_keras(read_openface_csv(folder))
+    assert np.all(similar(folder, model, 96) >= 0.9999)
 
 
 def test_each_inception_block_is_that_of_the_reference(folder: Path) -> None:
