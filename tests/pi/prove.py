@@ -57,6 +57,8 @@ What waits for real time (the running service, brokers, kills at random moments)
 of inferences (liveness, LFW, bench) tells nothing about ARM under an emulator 100 times slower.
 """
 TFLITE_TESTS = ("test_align.py", "test_detect.py", "test_encode.py", "test_runtime.py")
+TEST_LOG = f"/home/{USER}/tests.log"
+"""In the root, written as the tests run, so that a slow one can be seen from outside."""
 TEST_TOOLS = "pytest hypothesis jsonschema safetensors cryptography gpiozero 'paho-mqtt>=2'"
 
 
@@ -176,15 +178,17 @@ def test(root: Root, proof: Proof, environment: str, files: tuple[str, ...], key
         )
         where = " ".join(f"{SOURCE}/tests/{name}" for name in files)
         done = root.run(
-            f"{environment}/bin/pytest -c {SOURCE}/pyproject.toml --rootdir {SOURCE} {where}",
+            f"{environment}/bin/pytest -v --durations=15 -c {SOURCE}/pyproject.toml "
+            f"--rootdir {SOURCE} {where} > {TEST_LOG} 2>&1",
             USER,
             check=False,
             PYTHONSAFEPATH="1",  # the installed package, not the source beside the tests
             EDGEFACE_SHARED="/nonexistent",
         )
-        (CACHE / f"tests-{proof.suite}-{key}.log").write_text(done.stdout + done.stderr)
-        _expect(done.returncode == 0, f"the tests failed:\n{done.stdout[-6000:]}")
-        proof.facts[f"tests, {key}"] = done.stdout.strip().splitlines()[-1].strip("= ")
+        told = root.text(TEST_LOG)
+        (CACHE / f"tests-{proof.suite}-{key}.log").write_text(told)
+        _expect(done.returncode == 0, f"the tests failed:\n{told[-6000:]}")
+        proof.facts[f"tests, {key}"] = told.strip().splitlines()[-1].strip("= ")
 
 
 def compare(
