@@ -119,13 +119,14 @@ def cli(
         return INTERRUPTED
     if result.network is not None:
         _write(output, keras_file(result.network))
-    first, best = found.epochs[0], found.epochs[found.best]
+    first = found.epochs[0]
     if as_json:
         click.echo(
             msgspec.json.encode(
                 {
                     "written": str(output) if result.network else None,
                     "best": found.best,
+                    "mix": found.mix,
                     "far": result.judged.far,
                     "genuine_pairs": result.judged.genuine,
                     "impostor_pairs": result.judged.impostor,
@@ -133,10 +134,11 @@ def cli(
                 }
             )
         )
-    elif result.network is not None:
+    elif found.mix is not None:
         click.echo(
-            f"{output}: epoch {found.best} of {len(found.epochs) - 1}; of the genuine pairs "
-            f"{best.tar:.1%} pass at FAR {result.judged.far:.2g}, before {first.tar:.1%}"
+            f"{output}: {found.mix.share:.0%} of the way from the base network to epoch "
+            f"{found.best} of {len(found.epochs) - 1}; of the genuine pairs "
+            f"{found.mix.tar:.1%} pass at FAR {result.judged.far:.2g}, before {first.tar:.1%}"
         )
     else:
         click.echo(

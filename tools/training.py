@@ -19,6 +19,7 @@ import numpy as np
 from edgeface_tools.arrays import Arrays, load_arrays, save_arrays
 from edgeface_tools.batches import Pool, batches, steps_per_epoch
 from edgeface_tools.head import Encodings, Head, Inputs, Step
+from edgeface_tools.mixing import Mix, best_mix, mixed
 from edgeface_tools.validation import separation
 
 
@@ -73,11 +74,15 @@ class Exam:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`best` is the number of the best epoch; 0 when none was better than the base network."""
+    """`best` is the number of the best epoch; 0 when none was better than the base network.
+
+    mix: how far from the base network to that epoch the head was left; None where there is none.
+    """
 
     epochs: tuple[Epoch, ...]
     best: int
     finished: bool
+    mix: Mix | None = None
 
 
 _OnStep = Callable[[Step, int, int], None]
@@ -100,6 +105,7 @@ class Training:
     """Between two checkpoints within an epoch."""
     _epochs: list[Epoch] = field(default_factory=list)
     _steps: list[Step] = field(default_factory=list)
+    _base: Arrays = field(default_factory=dict)
     _best: Arrays = field(default_factory=dict)
     _best_epoch: int = 0
 
@@ -112,8 +118,8 @@ class Training:
         """Train until done, or until `stopped` says so between two steps.
 
         `on_step` gets each step, how many of the epoch are done and how many it has; `on_epoch`
-        all epochs so far and the best one's number. When it is done, the head holds the best
-        epoch's weights.
+        all epochs so far and the best one's number. When it is done, the head holds the best mix
+        of the best epoch's weights with the base network's.
         """
         self._begin()
         on_epoch(self._epochs, self._best_epoch)
@@ -124,8 +130,23 @@ class Training:
             self._judge()
             self._save()
             on_epoch(self._epochs, self._best_epoch)
-        self.head.restore(self._best)
-        return Outcome(tuple(self._epochs), self._best_epoch, finished=True)
+        mix = self._mix() if self._best_epoch else None
+        return Outcome(tuple(self._epochs), self._best_epoch, finished=True, mix=mix)
+
+    def _mix(self) -> Mix:
+        """Leave the best mix in the head. It follows from the weights alone: nothing to resume."""
+        best = self._epochs[self._best_epoch]
+
+        def judge(weights: Arrays, share: float) -> Mix:
+            self.head.restore(weights)
+            found = self._measured(best.number, best.loss, best.active)
+            return Mix(share, found.tar, found.general)
+
+        whole = Mix(1.0, best.tar, best.general)
+        chosen = best_mix(self._base, whole, self._best, self._epochs[0].general, judge)
+        weights = mixed(self._base, self._best, chosen.share) if chosen.share < 1 else self._best
+        self.head.restore(weights)
+        return chosen
 
     def _done(self) -> bool:
         epochs = len(self._epochs) - 1
@@ -184,6 +205,7 @@ class Training:
 
     def _begin(self) -> None:
         """Take up the checkpoint, or measure the base network."""
+        self._base = self._weights()  # the key vouches that a checkpoint began with the same
         kept = load_arrays(self.checkpoint, self.key)
         if kept is None:
             self._epochs = [self._measured(0, math.nan, math.nan)]
