@@ -35,8 +35,11 @@ UNUSED = (
     *("bin", "__pycache__", "numpy/**/tests"),
     *(f"ai_edge_litert/{name}" for name in ("aot", "tools", "vendors")),
     "ai_edge_litert/libLiteRtWebGpuAccelerator.so",
+    *("*.dist-info/direct_url.json", "*.dist-info/RECORD"),
 )
-"""Of the wheels, what a door never needs: back ends for other hardware, and others' tests."""
+"""Of the wheels, what a door never needs: back ends for other hardware, others' tests, and pip's
+own notes, which name the folder of the build; what is installed is dpkg's to know.
+"""
 
 _COMMON_LICENCES = """\
 The whole texts are in /usr/share/common-licenses: Apache-2.0, GPL-3, LGPL-2.1.
