@@ -106,8 +106,8 @@ test-pi: .venv-tools/.ready
 
 # As root: the packages' whole life, on both systems and processors.
 test-deb: deb
-	.venv-tools/bin/python tests/pi/packages.py dist $(if $(SUITE),--suite $(SUITE)) \
-		$(if $(ARCH),--arch $(ARCH))
+	.venv-tools/bin/python tests/pi/packages.py dist --report docs/raspberry-pi-proof.md \
+		$(if $(SUITE),--suite $(SUITE)) $(if $(ARCH),--arch $(ARCH))
 
 # What the model costs on each board, estimated: docs/pi-cost.md
 pi-cost: .venv-tools/.ready

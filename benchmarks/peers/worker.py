@@ -176,14 +176,15 @@ CONTESTANTS: dict[str, type[Any]] = {
 
 
 def _milliseconds(contestant: Any, frame: np.ndarray) -> float:
-    """The median of three runs after one that brings caches and threads back from the others."""
-    contestant.once(frame)
-    samples = []
+    """The median of five runs after three that bring caches and threads back from the others."""
     for _ in range(3):
+        contestant.once(frame)
+    samples = []
+    for _ in range(5):
         started = time.perf_counter()
         contestant.once(frame)
         samples.append(1e3 * (time.perf_counter() - started))
-    return sorted(samples)[1]
+    return sorted(samples)[2]
 
 
 def main() -> None:

@@ -1,11 +1,12 @@
 """Install, upgrade, remove and purge the Debian package, and look for what it leaves behind.
 
-    python tests/pi/packages.py DIST [--arch amd64] [--suite bookworm]
+    python tests/pi/packages.py DIST [--arch amd64] [--suite bookworm] [--report FILE]
 
 For each architecture and system: the package of the version before (the same one with another
 number, other default settings and a file of its own) is installed by apt, used, upgraded, removed
 and purged. Edited settings and the gallery must survive the upgrade, and the gallery alone must
-survive the purge; that is decided by the list of all files. Needs root.
+survive the purge; that is decided by the list of all files. Needs root. The last results are
+written to the report, beside those of prove.py.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import report
 from prove import BOARDS_OF, SUITES, Proof
 from roots import CACHE, Root, prepare
 
@@ -162,6 +164,7 @@ def main() -> None:
     parser.add_argument("dist", type=Path)
     parser.add_argument("--arch", choices=("amd64", "arm64"))
     parser.add_argument("--suite", choices=SUITES)
+    parser.add_argument("--report", type=Path, default=CACHE / "report.md")
     chosen = parser.parse_args()
     architectures = [chosen.arch] if chosen.arch else ["amd64", "arm64"]
     prepare(set(architectures))
@@ -169,8 +172,9 @@ def main() -> None:
         (package,) = chosen.dist.glob(f"edgeface_*_{architecture}.deb")
         for suite in [chosen.suite] if chosen.suite else SUITES:
             proof = check(package, suite, architecture)
-            (CACHE / f"package-{suite}-{architecture}.json").write_text(json.dumps(vars(proof)))
+            proof.save("package")
             print(f"{suite} {architecture}: left after purge: {proof.facts['left after purge']}")
+    chosen.report.write_text(report.as_markdown(CACHE))
 
 
 if __name__ == "__main__":

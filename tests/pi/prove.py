@@ -71,16 +71,16 @@ class Proof:
     facts: dict[str, Any] = field(default_factory=dict)
     steps: list[tuple[str, float]] = field(default_factory=list)
 
-    def save(self, faces: str) -> None:
-        """Keep the result for the report."""
+    def save(self, kind: str, **known: str) -> None:
+        """Keep the result, a `proof` or a `package`'s life, for the report."""
         commit = subprocess.run(
             ["git", "-C", CHECKOUT, "rev-parse", "--short", "HEAD"],  # noqa: S607
             capture_output=True,
             text=True,
             check=False,
         ).stdout.strip()
-        known = {"date": time.strftime("%Y-%m-%d"), "commit": commit or "unknown", "faces": faces}
-        path = CACHE / f"proof-{self.suite}-{self.architecture}.json"
+        known |= {"date": time.strftime("%Y-%m-%d"), "commit": commit or "unknown"}
+        path = CACHE / f"{kind}-{self.suite}-{self.architecture}.json"
         path.write_text(json.dumps({**vars(self), **known}))
 
     @contextmanager
@@ -330,8 +330,8 @@ def main() -> None:
     source = "of LFW View 1" if chosen.lfw else "changed views of the shipped portraits"
     for name in wanted:
         proof = refuse_32_bit() if name == "32-bit" else prove(name, faces)
-        proof.save(source)
-    chosen.report.write_text(report.as_markdown(report.load(CACHE)))
+        proof.save("proof", faces=source)
+    chosen.report.write_text(report.as_markdown(CACHE))
     print(f"[{_minutes():5.1f} min] proved; written to {chosen.report}")
 
 

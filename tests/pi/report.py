@@ -22,19 +22,33 @@ What this cannot prove: cameras, GPIO, heat and speed. For those there are `edge
 `edgeface bench` on the board.
 """
 
+_PACKAGES = """\
+## The Debian package
 
-def as_markdown(proofs: list[dict[str, Any]]) -> str:
-    """The page."""
+Made by `make test-deb`: installed by apt as the version before, upgraded with settings as they
+came, used, edited, upgraded, removed, purged, and purged with an encrypted gallery. Every file of
+the system is compared; the edited settings and the gallery must survive the upgrade, and the
+gallery (with its key) alone the purge.
+
+| system | run | `edgeface demo` | left after purge | minutes |
+| --- | --- | --- | --- | ---: |"""
+
+
+def as_markdown(folder: Path) -> str:
+    """The page, from the last results in `folder`."""
     parts = [_HEAD]
+    proofs, packages = _load(folder, "proof"), _load(folder, "package")
     whole = [proof for proof in proofs if "told" not in proof["facts"]]
     parts += [_system(proof) for proof in whole]
     parts += [_refused(proof) for proof in proofs if "told" in proof["facts"]]
+    if packages:
+        parts.append(_packages(packages))
     return "\n".join(parts)
 
 
-def load(folder: Path) -> list[dict[str, Any]]:
-    """The last result of each system in `folder`, the 64-bit ones first."""
-    return [json.loads(path.read_text()) for path in sorted(folder.glob("proof-*.json"))]
+def _load(folder: Path, kind: str) -> list[dict[str, Any]]:
+    """The last result of each system, the 64-bit ones first."""
+    return [json.loads(path.read_text()) for path in sorted(folder.glob(f"{kind}-*.json"))]
 
 
 def _system(proof: dict[str, Any]) -> str:
@@ -96,6 +110,17 @@ def _refused(proof: dict[str, Any]) -> str:
             *_minutes(proof),
         ]
     )
+
+
+def _packages(lives: list[dict[str, Any]]) -> str:
+    lines = [_PACKAGES]
+    lines += [
+        f"| {life['suite']}, {life['architecture']} | {life['date']}, commit {life['commit']} | "
+        f"{life['facts']['demo']} | {', '.join(life['facts']['left after purge'])} | "
+        f"{sum(minutes for _, minutes in life['steps']):.1f} |"
+        for life in lives
+    ]
+    return "\n".join([*lines, ""])
 
 
 def _minutes(proof: dict[str, Any]) -> list[str]:
