@@ -38,7 +38,7 @@ class Animated:
 
     def speaking(self, time: float) -> Picture:
         """The face as it says something, `time` in seconds."""
-        opening = 0.45 * self._jaw * max(0.0, math.sin(2 * math.pi * time / _WORD)) ** 2
+        opening = 0.75 * self._jaw * max(0.0, math.sin(2 * math.pi * time / _WORD)) ** 2
         across = (self._x - np.float32(self._mouth[0])) / np.float32(self._half)
         below = self._y - np.float32(self._mouth[1])
         share = np.clip(1 - across**2 / 3, 0, 1) ** 2

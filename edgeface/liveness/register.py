@@ -93,7 +93,7 @@ class Anchor:
         column = np.clip(np.round(points[:, 0]), 0, WIDTH - 1).astype(int)
         row = np.clip(np.round(points[:, 1]), 0, HEIGHT - 1).astype(int)
         strength = texture[row, column] / (float(np.median(texture[row, column][:_N])) + 1e-9)
-        self._trust = np.sqrt(np.sqrt(strength).clip(0.1, 2.0))
+        self._trust = np.sqrt(np.sqrt(strength.clip(0.0)).clip(0.1, 2.0))
         level = _normalized(soft)
         self._high, self._low = cv2.dilate(level, _SLACK), cv2.erode(level, _SLACK)
         at = sample.points
