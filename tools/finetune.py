@@ -130,8 +130,8 @@ def fine_tune(
     outcome = training.run(
         tell.stopped, tell.step, lambda epochs, best: tell.epochs(epochs, best, judged.far)
     )
-    better = outcome.finished and outcome.best > 0
-    return Result(outcome, judged, joined(before, head.network) if better else None)
+    network = None if outcome.mix is None else joined(before, head.network)
+    return Result(outcome, judged, network)
 
 
 def _cut_faces(folder: Path, size: int, cache: Path, tell: Teller) -> People:

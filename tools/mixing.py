@@ -1,8 +1,8 @@
 """How much of what was learned to keep: the weights between the base network's and the tuned ones.
 
 Takes in two sets of weights and a way to judge one, hands on the best mix. Fine-tuning moves a
-network away from everybody it knew; part of the way back loses little of what was learned. It needs
-no further training, and it never hands on a mix that is worse than the tuned weights.
+network away from everybody it knew; part of the way back loses little of what was learned, and may
+lose so little of everybody else that it can be used where the tuned weights cannot.
 
 Source: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models" (WiSE-FT), section 3.
 """
@@ -15,7 +15,7 @@ import msgspec
 
 from edgeface_tools.arrays import Arrays
 
-SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 class Mix(msgspec.Struct, frozen=True):
@@ -39,22 +39,21 @@ def mixed(base: Arrays, tuned: Arrays, share: float) -> Arrays:
 
 def best_mix(
     base: Arrays,
-    tuned: Mix,
-    tuned_weights: Arrays,
-    general: float | None,
+    tuned: Arrays,
+    before: Mix,
+    forget: float,
     judge: Callable[[Arrays, float], Mix],
     shares: Sequence[float] = SHARES,
-) -> Mix:
-    """The mix with the highest TAR, of equal ones the nearest to the base.
+) -> Mix | None:
+    """The mix with the highest TAR, of equal ones the nearest to the base; None if none is better.
 
-    `tuned` is what the tuned weights themselves (share 1) come to; they stay where no mix is as
-    good. With a general set, only a mix that loses nothing on it (`general` is the base network's
-    TAR there) takes their place.
+    `before` is what the base network itself (share 0) comes to. With a general set, a mix that
+    falls there by more than `forget` below `before` is not taken, however good it is otherwise.
     """
-    best = tuned
-    for share in sorted(shares, reverse=True):
-        mix = judge(mixed(base, tuned_weights, share), share)
-        fell = general is not None and (mix.general is None or mix.general < general)
-        if mix.tar >= best.tar and not fell:
+    best = before
+    for share in sorted(shares):
+        mix = judge(mixed(base, tuned, share), share)
+        fell = mix.general is not None and mix.general < (before.general or 0.0) - forget
+        if mix.tar > best.tar and not fell:
             best = mix
-    return best
+    return None if best is before else best

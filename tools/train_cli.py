@@ -140,6 +140,13 @@ def cli(
             f"{found.best} of {len(found.epochs) - 1}; of the genuine pairs "
             f"{found.mix.tar:.1%} pass at FAR {result.judged.far:.2g}, before {first.tar:.1%}"
         )
+    elif found.best:
+        click.echo(
+            f"nothing written: what told the held-out people apart better (epoch {found.best}, "
+            f"{found.epochs[found.best].tar:.1%} at FAR {result.judged.far:.2g}, before "
+            f"{first.tar:.1%}) lost more than {forget:.1%} on the general set, and so did every "
+            "mix of it with the base network"
+        )
     else:
         click.echo(
             f"nothing written: in {len(found.epochs) - 1} epochs no network was better than the "

@@ -28,7 +28,7 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     people, pictures: P and K of a batch. rate: Adam's learning rate in the beginning, from where it
     falls to zero over `epochs` along half a cosine. patience: epochs without a better result after
-    which to stop. forget: how much the TAR on the general set may fall (0.005 is half a point).
+    which to stop. forget: how far the TAR on the general set may fall (0.005 is half a point).
     """
 
     epochs: int = 20
@@ -74,9 +74,10 @@ class Exam:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`best` is the number of the best epoch; 0 when none was better than the base network.
+    """`best` is the number of the epoch with the highest TAR; 0 when none exceeds the base's.
 
-    mix: how far from the base network to that epoch the head was left; None where there is none.
+    mix: how far from the base network to that epoch the head was left; None where no mix is better
+    than the base network without forgetting more than it may.
     """
 
     epochs: tuple[Epoch, ...]
@@ -133,19 +134,18 @@ class Training:
         mix = self._mix() if self._best_epoch else None
         return Outcome(tuple(self._epochs), self._best_epoch, finished=True, mix=mix)
 
-    def _mix(self) -> Mix:
+    def _mix(self) -> Mix | None:
         """Leave the best mix in the head. It follows from the weights alone: nothing to resume."""
-        best = self._epochs[self._best_epoch]
+        first, best = self._epochs[0], self._epochs[self._best_epoch]
 
         def judge(weights: Arrays, share: float) -> Mix:
             self.head.restore(weights)
             found = self._measured(best.number, best.loss, best.active)
             return Mix(share, found.tar, found.general)
 
-        whole = Mix(1.0, best.tar, best.general)
-        chosen = best_mix(self._base, whole, self._best, self._epochs[0].general, judge)
-        weights = mixed(self._base, self._best, chosen.share) if chosen.share < 1 else self._best
-        self.head.restore(weights)
+        before = Mix(0.0, first.tar, first.general)
+        chosen = best_mix(self._base, self._best, before, self.schedule.forget, judge)
+        self.head.restore(mixed(self._base, self._best, chosen.share if chosen else 0.0))
         return chosen
 
     def _done(self) -> bool:
@@ -177,17 +177,15 @@ class Training:
         return True
 
     def _judge(self) -> None:
-        """End the running epoch, and keep its weights if they are the best so far."""
+        """End the running epoch, and keep its weights if their TAR is the highest so far.
+
+        What they forgot is not asked yet: a mix with the base network may have forgotten less.
+        """
         steps, self._steps = self._steps, []
         loss = sum(step.loss for step in steps) / len(steps)
         active = sum(step.active for step in steps) / max(1, sum(step.chosen for step in steps))
         epoch = self._measured(len(self._epochs), loss, active)
-        forgot = (
-            epoch.general is not None
-            and self._epochs[0].general is not None
-            and epoch.general < self._epochs[0].general - self.schedule.forget
-        )
-        if epoch.tar > self._epochs[self._best_epoch].tar and not forgot:
+        if epoch.tar > self._epochs[self._best_epoch].tar:
             self._best_epoch = epoch.number
             self._best = self._weights()
         self._epochs.append(epoch)

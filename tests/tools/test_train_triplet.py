@@ -235,9 +235,12 @@ def test_a_worse_network_is_never_handed_on(base: Network, people: Path, tmp_pat
     result = train(base, people, tmp_path / "work", plan(rate=10.0), Silent())
     epochs = result.outcome.epochs
     better = [epoch.number for epoch in epochs[1:] if epoch.tar > epochs[0].tar]
-    assert (result.network is None) == (not better)
+    assert (result.outcome.best == 0) == (not better)
+    assert (result.network is None) == (result.outcome.mix is None)
     if better:
         assert epochs[result.outcome.best].tar == max(epoch.tar for epoch in epochs)
+    if result.outcome.mix is not None:
+        assert result.outcome.mix.tar > epochs[0].tar
 
 
 def test_stopping_between_steps_changes_nothing(
