@@ -31,6 +31,7 @@ FACE_WIDTH = 40.0  # pixels, of the detector's box
 GAMMA = 0.5
 NOISE = 8.0  # grey levels of 255, deviation
 ASIDE = 5  # every so manieth person is not learned
+CALIBRATE = 6  # every so manieth of the others is one to calibrate on
 _USUAL_FACE = 106.6  # pixels, View 1's median: for a picture in which the detector finds no face
 
 
@@ -46,7 +47,8 @@ def degraded(picture: Picture, face_width: float, random: np.random.Generator) -
 
 
 def make_pictures(lfw: Path, out: Path) -> None:
-    """`out`/night as LFW's images, degraded; `out`/train and `out`/aside with people by day."""
+    """`out`/night as LFW's images, degraded; `out`/train and `out`/aside with people by day;
+    `out`/calibrate with some of the learned, by day and by night."""
     named = {split: _pictures(lfw / f"pairsDev{split}.txt") for split in ("Train", "Test")}
     detector = Detector()
     for path in tqdm(sorted(named["Train"] | named["Test"]), desc="degrading", ncols=79):
@@ -64,10 +66,17 @@ def make_pictures(lfw: Path, out: Path) -> None:
     for path in sorted(named["Train"]):
         name = path.parts[0]
         if name in people:
-            link = out / ("aside" if name in aside else "train") / path
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.unlink(missing_ok=True)
-            link.symlink_to((lfw / "images" / path).resolve())
+            _link(out / ("aside" if name in aside else "train") / path, lfw / "images" / path)
+    for name in [name for name in people if name not in aside][::CALIBRATE]:
+        first = min(path for path in named["Train"] if path.parts[0] == name)
+        _link(out / "calibrate" / name / "day.jpg", lfw / "images" / first)
+        _link(out / "calibrate" / name / "night.png", out / "night" / first)
+
+
+def _link(link: Path, target: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(target.resolve())
 
 
 def _pictures(pairs: Path) -> set[Path]:
