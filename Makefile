@@ -27,13 +27,13 @@ test-tflite: .venv-tflite/.ready
 
 # The gallery's proofs at full size (minutes); the tests run them small.
 prove-gallery: .venv-tools/.ready
-	.venv-tools/bin/python tests/gallery_proofs.py
+	.venv-tools/bin/python benchmarks/proofs/gallery.py
 
 # The tables of docs/crowd.md: make crowd LFW=folder with View 1's images and pairs
 crowd: .venv-tools/.ready
 	mkdir -p .cache
-	.venv-tools/bin/python tests/crowd_choices.py $(LFW) --cache .cache/view1.npz
-	.venv-tools/bin/python tests/crowd_experiment.py $(LFW)/images --cache .cache/view1.npz \
+	.venv-tools/bin/python benchmarks/crowd/choices.py $(LFW) --cache .cache/view1.npz
+	.venv-tools/bin/python benchmarks/crowd/experiment.py $(LFW)/images --cache .cache/view1.npz \
 		--plot docs/crowd.svg
 
 # docs/benchmarks.md: make benchmark LFW=folder of View 1; benchmark-timing wants an idle machine
@@ -81,7 +81,7 @@ soak: .venv-tools/.ready
 
 # The unit under a systemd of its own, as root: EDGEFACE_TRIAL_VIDEO names a video of a face.
 systemd-trial: .venv/.ready
-	tests/service/systemd_trial.sh .venv/bin/edgeface
+	packaging/proof/systemd_trial.sh .venv/bin/edgeface
 
 # Source archive and wheel; one Debian package for each processor. The same bytes every time.
 dist: .venv-tools/.ready
@@ -101,12 +101,12 @@ lint-deb: deb
 # As root, with debootstrap and qemu-user: EdgeFace on emulated Raspberry Pi systems, from an empty
 # one to its tests (an hour or more). LFW=folder takes real faces; SUITE=bookworm only that system.
 test-pi: .venv-tools/.ready
-	.venv-tools/bin/python tests/pi/prove.py --report docs/raspberry-pi-proof.md \
+	.venv-tools/bin/python packaging/proof/prove.py --report docs/raspberry-pi-proof.md \
 		$(if $(LFW),--lfw $(LFW)) $(if $(SUITE),--suite $(SUITE))
 
 # As root: the packages' whole life, on both systems and processors.
 test-deb: deb
-	.venv-tools/bin/python tests/pi/packages.py dist --report docs/raspberry-pi-proof.md \
+	.venv-tools/bin/python packaging/proof/packages.py dist --report docs/raspberry-pi-proof.md \
 		$(if $(SUITE),--suite $(SUITE)) $(if $(ARCH),--arch $(ARCH))
 
 # What the model costs on each board, estimated: docs/pi-cost.md

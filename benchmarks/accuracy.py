@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeface.crowd import Crowd, apart, faces_of, unit
-from edgeface.encode import Encoder
+from benchmarks.view1 import TEST, TRAIN, accuracy, embed, split, tar_over_cross_pairs
 from edgeface.errors import FaceError
-from edgeface.line import FaceLine
-from edgeface.model import load_model
-from edgeface.pictures import read_picture
-from edgeface_tools.crowd import crowd_of
-from edgeface_tools.population import without_population
-from view1 import TEST, TRAIN, accuracy, embed, split, tar_over_cross_pairs
+from edgeface.pipeline.cohort import Crowd, apart, faces_of, unit
+from edgeface.pipeline.encode import Encoder
+from edgeface.pipeline.model_file import load_model
+from edgeface.pipeline.pictures import read_picture
+from edgeface.pipeline.pipeline import FaceLine
+from edgeface_tools.people.cohort import crowd_of
+from edgeface_tools.people.population import without_population
 
 Move = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Embeddings to learn from and embeddings to move, at unit length before and after."""

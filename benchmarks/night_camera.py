@@ -23,10 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from edgeface.detect import Detector
-from edgeface.evaluate import best_threshold, encode_all, read_pairs
-from edgeface.line import FaceLine
-from edgeface.pictures import Picture, read_picture
+from edgeface.bench.evaluate import best_threshold, encode_all, read_pairs
+from edgeface.pipeline.detect import Detector
+from edgeface.pipeline.pictures import Picture, read_picture
+from edgeface.pipeline.pipeline import FaceLine
 
 FACE_WIDTH = 40.0  # pixels, of the detector's box
 GAMMA = 0.5

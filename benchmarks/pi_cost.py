@@ -20,8 +20,8 @@ from typing import Any
 
 from ai_edge_litert.interpreter import Interpreter
 
-from edgeface.model import load_model
-from edgeface_tools.flatbuffer import Operator, operators, unpack
+from edgeface.pipeline.model_file import load_model
+from edgeface_tools.tflite.flatbuffer import Operator, operators, unpack
 
 
 @dataclass

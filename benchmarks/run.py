@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from peers import accuracy, degradation, timing
+from benchmarks.peers import accuracy, degradation, timing
 
 PAGE = Path("docs/benchmarks.md")
 

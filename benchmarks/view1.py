@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeface.evaluate import Pair, best_threshold, read_pairs
+from edgeface.bench.evaluate import Pair, best_threshold, read_pairs
 
 TRAIN, TEST = "pairsDevTrain.txt", "pairsDevTest.txt"
 FARS = (1e-3, 1e-4, 1e-5)

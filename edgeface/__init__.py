@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edgeface.decide import Decision
-    from edgeface.detect import Face
     from edgeface.enrollment import Enrollment
     from edgeface.errors import EdgeFaceError
+    from edgeface.pipeline.detect import Face
     from edgeface.verifier import FaceVerifier, Identification
 
 __version__ = "0.1.0"
@@ -35,7 +35,7 @@ _HOMES = {
     "Decision": "edgeface.decide",
     "EdgeFaceError": "edgeface.errors",
     "Enrollment": "edgeface.enrollment",
-    "Face": "edgeface.detect",
+    "Face": "edgeface.pipeline.detect",
     "FaceVerifier": "edgeface.verifier",
     "Identification": "edgeface.verifier",
 }

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from edgeface.errors import ConfigError, ModelError
-from edgeface.gallery import Match
-from edgeface.model import Model, ScoreTable
+from edgeface.gallery.gallery import Match
+from edgeface.pipeline.model_file import Model, ScoreTable
 
 DEFAULT_FAR = 1e-3
 DEFAULT_FPIR = 1e-2

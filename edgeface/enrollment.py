@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.decide import DEFAULT_FPIR, identification_threshold, threshold_for_far
-from edgeface.encode import Embedding
 from edgeface.errors import FaceError
-from edgeface.gallery import Gallery, Match
-from edgeface.model import Model
+from edgeface.gallery.gallery import Gallery, Match
+from edgeface.pipeline.encode import Embedding
+from edgeface.pipeline.model_file import Model
 
 _SAME_PERSON_FAR = 1e-2  # pictures of a person below this are of somebody else: 0.1 % are not
 _DUPLICATE_FAR = 1e-4  # two names above this are one person, unless somebody says otherwise

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from edgeface.config import Subject
-from edgeface.detect import Face
 from edgeface.liveness import LivenessVerdict, Status, account
+from edgeface.pipeline.detect import Face
+from edgeface.service.config import Subject
 
 SCHEMA_FILE = "events.schema.json"
 

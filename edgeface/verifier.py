@@ -30,13 +30,13 @@ from edgeface.decide import (
     in_doubt,
     verification_threshold,
 )
-from edgeface.detect import Face
-from edgeface.encode import Embedding
 from edgeface.errors import GalleryError, PictureError
-from edgeface.gallery import Gallery, clean_name, default_gallery_path
-from edgeface.gallery_seal import find_key
-from edgeface.line import FaceLine, Subject, Timings
-from edgeface.pictures import ImageInput, as_frame
+from edgeface.gallery.encryption import find_key
+from edgeface.gallery.gallery import Gallery, clean_name, default_gallery_path
+from edgeface.pipeline.detect import Face
+from edgeface.pipeline.encode import Embedding
+from edgeface.pipeline.pictures import ImageInput, as_frame
+from edgeface.pipeline.pipeline import FaceLine, Subject, Timings
 
 if TYPE_CHECKING:
     from edgeface.enrollment import Candidate, Enrollment, Rejection

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeface.line import FaceLine
+from edgeface.pipeline.pipeline import FaceLine
 from edgeface.verifier import FaceVerifier
 
 CHECKOUT = Path(__file__).resolve().parent.parent

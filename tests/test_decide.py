@@ -7,12 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import gallery_proofs as proofs
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.proofs import gallery as proofs
 from edgeface.decide import (
     AMBIGUOUS,
     chances,
@@ -23,8 +23,8 @@ from edgeface.decide import (
     verification_threshold,
 )
 from edgeface.errors import ConfigError, ModelError
-from edgeface.gallery import Gallery, Match
-from edgeface.model import FarPoint, ScoreTable
+from edgeface.gallery.gallery import Gallery, Match
+from edgeface.pipeline.model_file import FarPoint, ScoreTable
 
 
 def faces(count: int, seed: int) -> np.ndarray:

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import click
 import pytest
-from documents import OURS, PROGRAMS, SYSTEM, Block, Told, blocks, documents, inline
 
-from conftest import CHECKOUT, PORTRAITS
 from edgeface.cli import cli, main
-from edgeface.config import load_config
+from edgeface.service.config import load_config
 from edgeface.verifier import FaceVerifier
+from tests.conftest import CHECKOUT, PORTRAITS
+from tests.helpers.documents import OURS, PROGRAMS, SYSTEM, Block, Told, blocks, documents, inline
 
 PICTURES = {"ada1.jpg": "obama.jpg", "ada2.jpg": "obama3.jpg", "door.jpg": "obama2.jpg"}
 ELSEWHERE = {
@@ -59,13 +59,13 @@ def parse(words: list[str]) -> None:
     """Let click judge a whole command line without running it. UsageError if it is wrong."""
     command: click.Command = cli
     if words[0] == "convert-model":
-        from edgeface_tools.cli import cli as tool
+        from edgeface_tools.cli.convert_model import cli as tool
 
         command = tool
         if words[1] not in tool.commands:  # a source: convert is what is meant
             words = [words[0], "convert", *words[1:]]
     if words[0] == "train-triplet":
-        from edgeface_tools.train_cli import cli as trainer
+        from edgeface_tools.cli.train_triplet import cli as trainer
 
         command = trainer
     context: click.Context | None = None

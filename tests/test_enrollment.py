@@ -7,14 +7,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import gallery_proofs as proofs
 import numpy as np
 import pytest
 
+from benchmarks.proofs import gallery as proofs
 from edgeface.enrollment import Candidate, Rejection, enroll_candidates
 from edgeface.errors import FaceError
-from edgeface.gallery import Gallery
-from edgeface.model import FarPoint, ScoreTable
+from edgeface.gallery.gallery import Gallery
+from edgeface.pipeline.model_file import FarPoint, ScoreTable
 
 TABLE = ScoreTable(
     tuple(FarPoint(10.0**-n, score) for n, score in ((1, 0.2), (2, 0.35), (3, 0.5), (4, 0.6))),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import CHECKOUT
+from tests.conftest import CHECKOUT
 
 DEBIAN = CHECKOUT / "packaging" / "debian"
 SCRIPTS = ("preinst", "postinst", "prerm", "postrm")

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.pictures import Picture
+from edgeface.pipeline.pictures import Picture
 
 
 @dataclass(frozen=True)

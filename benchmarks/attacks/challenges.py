@@ -10,7 +10,6 @@ swapped in the middle, a helper beside a photo, and honest answers.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,14 +18,12 @@ from random import Random
 import cv2
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from attacks.material import frames, people
-from attacks.puppet import Puppet, instants
-from edgeface.line import FaceLine
+from benchmarks.attacks.material import frames, people
+from benchmarks.attacks.puppet import Puppet, instants
 from edgeface.liveness.challenge import Challenge, State, draw
 from edgeface.liveness.gestures import Gesture
 from edgeface.liveness.sample import Sample, Sampler
+from edgeface.pipeline.pipeline import FaceLine
 
 _EMBED_EVERY = 5  # looks
 _LONGEST = 45.0  # seconds

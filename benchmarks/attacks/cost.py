@@ -19,14 +19,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from attacks.material import frames
-from edgeface.demo import PORTRAITS
-from edgeface.line import FaceLine
+from benchmarks.attacks.material import frames
+from edgeface.demo.decisions import PORTRAITS
 from edgeface.liveness.judge import LivenessJudge
 from edgeface.liveness.sample import Sampler
-from edgeface.mesh import FaceMesh
+from edgeface.pipeline.mesh import FaceMesh
+from edgeface.pipeline.pipeline import FaceLine
 from edgeface.verifier import FaceVerifier
 
 

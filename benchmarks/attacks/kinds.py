@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from attacks.sheet import Pose
+from benchmarks.attacks.sheet import Pose
 
 Surface = Literal["paper", "cutout", "phone", "monitor"]
 Path = Callable[[float], float]

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.detect import Detector, Face
-from edgeface.geometry import similarity
-from edgeface.mesh import FaceMesh
-from edgeface.pictures import Picture
+from edgeface.pipeline.detect import Detector, Face
+from edgeface.pipeline.geometry import similarity
+from edgeface.pipeline.mesh import FaceMesh
+from edgeface.pipeline.pictures import Picture
 
 _EYES_AT = np.array(((0.39, 0.46), (0.61, 0.46)))  # of the picture's side, as LFW frames a face
 _RIGHT_EYE, _LEFT_EYE = (33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380)

@@ -18,10 +18,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from attacks.kinds import REPORT, TUNING
-from attacks.record import load
+from benchmarks.attacks.kinds import REPORT, TUNING
+from benchmarks.attacks.record import load
 from edgeface.liveness.judge import Liveness, LivenessJudge
 from edgeface.liveness.sample import Sample
 

@@ -10,7 +10,6 @@ own: its detector, its mesh, its sampler.
 from __future__ import annotations
 
 import argparse
-import sys
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,17 +17,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from attacks.camera import Camera, draw_faults
-from attacks.kinds import KINDS
-from attacks.material import Footage, eye_holes, framed_still, frames, people
-from attacks.stage import play
-from edgeface.detect import Detector, Face
-from edgeface.geometry import overlap
+from benchmarks.attacks.camera import Camera, draw_faults
+from benchmarks.attacks.kinds import KINDS
+from benchmarks.attacks.material import Footage, eye_holes, framed_still, frames, people
+from benchmarks.attacks.stage import play
 from edgeface.liveness.sample import Sample, Sampler
-from edgeface.mesh import FaceMesh
-from edgeface.pictures import Picture
+from edgeface.pipeline.detect import Detector, Face
+from edgeface.pipeline.geometry import overlap
+from edgeface.pipeline.mesh import FaceMesh
+from edgeface.pipeline.pictures import Picture
 
 RATE = 10.0
 _FIELDS = ("time", "points", "depth", "presence", "crop", "scale", "place", "surround", "grain")

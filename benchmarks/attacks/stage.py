@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from attacks.camera import Camera, draw_faults
-from attacks.kinds import Script
-from attacks.sheet import Pose, look_up, trace
-from edgeface.pictures import Picture
+from benchmarks.attacks.camera import Camera, draw_faults
+from benchmarks.attacks.kinds import Script
+from benchmarks.attacks.sheet import Pose, look_up, trace
+from edgeface.pipeline.pictures import Picture
 
 SIZES = ((640, 480), (640, 480), (800, 600))
 _SCREEN_LINES = {"phone": 620, "monitor": 480}  # rows of the screen across the picture shown

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from peers.environments import Worker, prepare_float_network, python_of
-from view1 import TEST, TRAIN, accuracy, embed, split, tar_over_cross_pairs
+from benchmarks.peers.environments import Worker, prepare_float_network, python_of
+from benchmarks.view1 import TEST, TRAIN, accuracy, embed, split, tar_over_cross_pairs
 
 CONTESTANTS = ("edgeface", "keras", "frigate-like", "verifyface", "face_recognition")
 

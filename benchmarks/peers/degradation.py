@@ -15,14 +15,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgeface.crowd import Crowd, unit
+from benchmarks.view1 import TEST, TRAIN, Split, pair_scores, split
+from edgeface.bench.evaluate import best_threshold
 from edgeface.errors import FaceError
-from edgeface.evaluate import best_threshold
-from edgeface.line import FaceLine
-from edgeface.pictures import Picture, read_picture
-from edgeface_tools.faces import standardize
-from edgeface_tools.fetch import fetch_facenet
-from view1 import TEST, TRAIN, Split, pair_scores, split
+from edgeface.pipeline.cohort import Crowd, unit
+from edgeface.pipeline.pictures import Picture, read_picture
+from edgeface.pipeline.pipeline import FaceLine
+from edgeface_tools.people.faces import standardize
+from edgeface_tools.source.fetch import fetch_facenet
 
 _BATCH = 32
 FACE_WIDTH = 100  # pixels of a face in LFW's pictures of 250, about
@@ -83,8 +83,7 @@ class _Networks:
     """The runtime's line, and the float32 network on the same crops."""
 
     def __init__(self) -> None:
-        sys.path.insert(0, "tests/tools")
-        import keras_reference
+        from benchmarks.reference import keras as keras_reference
 
         self._line = FaceLine()
         self._keras = keras_reference.compiled(keras_reference.build(fetch_facenet().weights))

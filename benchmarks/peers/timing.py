@@ -17,11 +17,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgeface.bench import make_frame
-from edgeface.demo import PORTRAITS
-from edgeface.detect import Detector
-from edgeface.pictures import read_picture
-from peers.environments import Worker, prepare_float_network, python_of
+from benchmarks.peers.environments import Worker, prepare_float_network, python_of
+from edgeface.bench.bench import make_frame
+from edgeface.demo.decisions import PORTRAITS
+from edgeface.pipeline.detect import Detector
+from edgeface.pipeline.pictures import read_picture
 
 CONTESTANTS = ("edgeface", "bare", "verifyface", "face_recognition", "frigate-like", "keras")
 ROUNDS, STARTS = 60, 15

@@ -26,11 +26,11 @@ class EdgeFace:
     of 1,000 people and the decision."""
 
     def __init__(self) -> None:
-        from edgeface.bench import write_gallery
+        from edgeface.bench.bench import write_gallery
         from edgeface.decide import decide_among, identification_threshold
-        from edgeface.detect import levels
-        from edgeface.gallery import Gallery
-        from edgeface.line import FaceLine
+        from edgeface.gallery.gallery import Gallery
+        from edgeface.pipeline.detect import levels
+        from edgeface.pipeline.pipeline import FaceLine
 
         self._line, self._levels, self._decide = FaceLine(threads=THREADS), levels, decide_among
         with tempfile.TemporaryDirectory() as folder:
@@ -60,9 +60,9 @@ class Bare:
     """The two networks alone, with whatever their inputs hold."""
 
     def __init__(self) -> None:
-        from edgeface.detect import NETWORK_FILE, NETWORK_SHA256
-        from edgeface.model import default_model_path, shipped_network
-        from edgeface.runtime import open_network
+        from edgeface.pipeline.detect import NETWORK_FILE, NETWORK_SHA256
+        from edgeface.pipeline.model_file import default_model_path, shipped_network
+        from edgeface.pipeline.runtime import open_network
 
         detector = shipped_network(NETWORK_FILE, NETWORK_SHA256)
         self._networks = [open_network(p, THREADS) for p in (detector, default_model_path())]
@@ -110,7 +110,7 @@ class FrigateLike:
     def __init__(self) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        from edgeface.detect import Detector
+        from edgeface.pipeline.detect import Detector
 
         self._detector = Detector(THREADS)
         self._network = Interpreter(".cache/peers/facenet-float32.tflite", num_threads=THREADS)
@@ -141,12 +141,10 @@ class Keras:
     """The float32 network in Keras, on EdgeFace's own crops: what quantization started from."""
 
     def __init__(self) -> None:
-        sys.path.insert(0, "tests/tools")
-        import keras_reference
-
-        from edgeface.line import FaceLine
-        from edgeface_tools.faces import standardize
-        from edgeface_tools.fetch import fetch_facenet
+        from benchmarks.reference import keras as keras_reference
+        from edgeface.pipeline.pipeline import FaceLine
+        from edgeface_tools.people.faces import standardize
+        from edgeface_tools.source.fetch import fetch_facenet
 
         self._line, self._standardize = FaceLine(threads=THREADS), standardize
         self._run = keras_reference.compiled(keras_reference.build(fetch_facenet().weights))

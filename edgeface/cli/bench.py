@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from edgeface.bench import (
+from edgeface.bench.bench import (
     FACES,
     FRAMES,
     MANY_TEMPLATES,
@@ -18,10 +18,10 @@ from edgeface.bench import (
     bench,
     measure_gallery,
 )
-from edgeface.bench_plot import draw
+from edgeface.bench.plot import draw
 from edgeface.cli import options, print_json
-from edgeface.model import load_model
-from edgeface.storage import write_atomically
+from edgeface.pipeline.model_file import load_model
+from edgeface.system.storage import write_atomically
 
 
 @click.command("bench")

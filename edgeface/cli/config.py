@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edgeface.cli import options, print_json
-from edgeface.config import SYSTEM_CONFIG, load_config
+from edgeface.service.config import SYSTEM_CONFIG, load_config
 
 
 @click.group("config")

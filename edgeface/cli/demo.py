@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from edgeface.cli import ERROR, YES, options, print_json
-from edgeface.demo import ENROLLED, PORTRAITS, run_demo
-from edgeface.liveness.demo import Tried, run_attempts
+from edgeface.demo.decisions import ENROLLED, PORTRAITS, run_demo
+from edgeface.demo.liveness import Tried, run_attempts
 
 
 @click.command("demo")

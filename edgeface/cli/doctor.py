@@ -9,8 +9,8 @@ import click
 
 from edgeface.cli import NO, YES, options, print_json
 from edgeface.cli.run import with_options
-from edgeface.config import SYSTEM_CONFIG, Config, load_config
-from edgeface.doctor import examine
+from edgeface.service.config import SYSTEM_CONFIG, Config, load_config
+from edgeface.service.doctor import examine
 
 _STATE = Path("/var/lib/edgeface")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
+from edgeface.bench.evaluate import encode_all, evaluate, read_pairs
 from edgeface.cli import options, print_json
-from edgeface.evaluate import encode_all, evaluate, read_pairs
-from edgeface.line import FaceLine
+from edgeface.pipeline.pipeline import FaceLine
 
 
 @click.command("eval")

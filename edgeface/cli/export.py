@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from edgeface.cli import options, print_json
-from edgeface.gallery import Gallery, clean_name, default_gallery_path
-from edgeface.gallery_seal import find_key
-from edgeface.gallery_transfer import export_people
-from edgeface.model import load_model
+from edgeface.gallery.encryption import find_key
+from edgeface.gallery.gallery import Gallery, clean_name, default_gallery_path
+from edgeface.gallery.transfer import export_people
+from edgeface.pipeline.model_file import load_model
 
 
 @click.command("export")

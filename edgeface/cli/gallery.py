@@ -8,12 +8,12 @@ import click
 
 from edgeface.cli import NO, YES, options, print_json
 from edgeface.errors import GalleryError
-from edgeface.gallery import default_gallery_path
-from edgeface.gallery_file import is_sealed_file
-from edgeface.gallery_report import check
-from edgeface.gallery_seal import find_key, read_key
-from edgeface.gallery_transfer import change_key, compact
-from edgeface.model import load_model
+from edgeface.gallery.encryption import find_key, read_key
+from edgeface.gallery.file import is_sealed_file
+from edgeface.gallery.gallery import default_gallery_path
+from edgeface.gallery.report import check
+from edgeface.gallery.transfer import change_key, compact
+from edgeface.pipeline.model_file import load_model
 
 
 @click.group("gallery")

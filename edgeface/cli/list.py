@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from edgeface.cli import options, print_json
-from edgeface.gallery import Gallery, default_gallery_path
-from edgeface.gallery_report import PersonReport, people_reports
-from edgeface.gallery_seal import find_key
-from edgeface.model import load_model
+from edgeface.gallery.encryption import find_key
+from edgeface.gallery.gallery import Gallery, default_gallery_path
+from edgeface.gallery.report import PersonReport, people_reports
+from edgeface.pipeline.model_file import load_model
 
 
 @click.command("list")

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from edgeface.cli import options, print_json
-from edgeface.gallery import Gallery, clean_name, default_gallery_path
-from edgeface.gallery_seal import find_key
-from edgeface.model import load_model
+from edgeface.gallery.encryption import find_key
+from edgeface.gallery.gallery import Gallery, clean_name, default_gallery_path
+from edgeface.pipeline.model_file import load_model
 
 
 @click.command("remove")

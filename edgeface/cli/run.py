@@ -12,8 +12,8 @@ import click
 import msgspec
 
 from edgeface.cli import options
-from edgeface.config import SYSTEM_CONFIG, Config, LivenessSettings, load_config
 from edgeface.liveness import Profile
+from edgeface.service.config import SYSTEM_CONFIG, Config, LivenessSettings, load_config
 from edgeface.service.control import ControlServer
 from edgeface.service.loop import Service
 from edgeface.service.notify import Notifier

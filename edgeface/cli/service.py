@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from edgeface.cli import NO, YES, options, print_json
-from edgeface.config import load_config
 from edgeface.errors import ConfigError
 from edgeface.service import install as unit
+from edgeface.service.config import load_config
 
 _root = click.option(
     "--root",

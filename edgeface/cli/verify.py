@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edgeface.cli import NO, YES, live, options, print_json
-from edgeface.line import Timings
+from edgeface.pipeline.pipeline import Timings
 from edgeface.verifier import FaceVerifier
 
 

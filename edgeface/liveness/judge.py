@@ -14,13 +14,13 @@ import enum
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edgeface.detect import Face
-from edgeface.geometry import overlap
 from edgeface.liveness.anchors import Anchors
 from edgeface.liveness.cues import CueScores, Evidence, alive, flat
 from edgeface.liveness.sample import Sample, Sampler
 from edgeface.liveness.surface import GRID_NEEDED, Surface
-from edgeface.pictures import Picture
+from edgeface.pipeline.detect import Face
+from edgeface.pipeline.geometry import overlap
+from edgeface.pipeline.pictures import Picture
 
 STEP = 0.09  # seconds: looks closer together tell little more
 _GAP = 0.5  # seconds unseen after which it may be somebody else

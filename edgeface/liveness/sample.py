@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.detect import Face
-from edgeface.geometry import apply, similarity
-from edgeface.mesh import FaceMesh
-from edgeface.pictures import Picture
+from edgeface.pipeline.detect import Face
+from edgeface.pipeline.geometry import apply, similarity
+from edgeface.pipeline.mesh import FaceMesh
+from edgeface.pipeline.pictures import Picture
 
 WIDTH, HEIGHT = 128, 144
 UNIT = 66.0  # pixels of the crop between the outer corners of the eyes

@@ -10,12 +10,12 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from edgeface.config import Recognition
 from edgeface.decide import Decision
-from edgeface.detect import Face
 from edgeface.errors import EdgeFaceError
 from edgeface.liveness import Liveness, LivenessVerdict, Profile, State, account, may_pass
-from edgeface.pictures import Picture
+from edgeface.pipeline.detect import Face
+from edgeface.pipeline.pictures import Picture
+from edgeface.service.config import Recognition
 from edgeface.service.judge import GAP
 from edgeface.service.people import People
 from edgeface.service.session import Session

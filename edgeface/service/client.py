@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from edgeface.config import SYSTEM_CONFIG, Control, load_config
 from edgeface.errors import ConfigError, EdgeFaceError
+from edgeface.service.config import SYSTEM_CONFIG, Control, load_config
 
 _MARGIN = 5.0  # seconds beyond an attempt's own limit
 

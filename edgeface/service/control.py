@@ -26,7 +26,7 @@ import msgspec
 from edgeface.errors import ConfigError
 from edgeface.service.attempts import Answer
 from edgeface.service.desk import Request
-from edgeface.threads import Worker
+from edgeface.system.threads import Worker
 
 _log = logging.getLogger("edgeface.control")
 _MOST_CLIENTS = 16

@@ -14,11 +14,11 @@ from typing import Annotated, Literal, Protocol
 
 import msgspec
 
-from edgeface.config import Recognition
 from edgeface.errors import EdgeFaceError
-from edgeface.gallery import clean_name
+from edgeface.gallery.gallery import clean_name
 from edgeface.liveness import Profile
 from edgeface.service.attempts import Answer, Attempt, Enrollment, Identification, Verification
+from edgeface.service.config import Recognition
 from edgeface.service.lockout import Lockout
 from edgeface.service.people import People
 from edgeface.service.sight import Sight

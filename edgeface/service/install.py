@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 
 import edgeface
-from edgeface.config import Config, load_config
 from edgeface.errors import ConfigError
-from edgeface.sinks.build import NETWORKED
+from edgeface.service.config import Config, load_config
+from edgeface.service.outlets import NETWORKED
 from edgeface.sources import needs_network
-from edgeface.storage import write_atomically
+from edgeface.system.storage import write_atomically
 
 UNIT = "edgeface.service"
 PACKAGED = Path("usr/lib/systemd/system") / UNIT

@@ -14,19 +14,19 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from edgeface.config import Config, Subject
 from edgeface.errors import ConfigError, EdgeFaceError
 from edgeface.events import Event, incident
 from edgeface.liveness import account
-from edgeface.pictures import Picture
+from edgeface.pipeline.pictures import Picture
+from edgeface.service.config import Config, Subject
 from edgeface.service.desk import Desk
 from edgeface.service.lockout import Lockout
 from edgeface.service.notify import Notifier
+from edgeface.service.outlets import build_outlets
 from edgeface.service.people import People
 from edgeface.service.sight import Sight
 from edgeface.service.thermal import Governor
 from edgeface.service.watch import Asked, Watch
-from edgeface.sinks.build import build_outlets
 from edgeface.sources import Frame, SourceEnded, is_live
 from edgeface.sources.feed import open_feed
 

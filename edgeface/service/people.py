@@ -11,7 +11,6 @@ import logging
 import time
 from pathlib import Path
 
-from edgeface.config import Recognition
 from edgeface.decide import (
     DEFAULT_FAR,
     Decision,
@@ -22,10 +21,11 @@ from edgeface.decide import (
 )
 from edgeface.enrollment import Enrollment
 from edgeface.errors import EdgeFaceError
-from edgeface.gallery import Gallery, default_gallery_path
-from edgeface.gallery_seal import find_key
-from edgeface.line import FaceLine, Subject
-from edgeface.pictures import Picture
+from edgeface.gallery.encryption import find_key
+from edgeface.gallery.gallery import Gallery, default_gallery_path
+from edgeface.pipeline.pictures import Picture
+from edgeface.pipeline.pipeline import FaceLine, Subject
+from edgeface.service.config import Recognition
 from edgeface.verifier import FaceVerifier
 
 _log = logging.getLogger("edgeface.people")

@@ -13,12 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from edgeface.encode import Embedding
-from edgeface.line import FaceLine
 from edgeface.liveness import Liveness, LivenessJudge, LivenessVerdict, Sample, Sampler
+from edgeface.pipeline.encode import Embedding
+from edgeface.pipeline.pipeline import FaceLine
 from edgeface.service.sight import Sight
+from edgeface.service.tracker import Track
 from edgeface.sources import Frame
-from edgeface.track import Track
 
 _EVERY = 0.1  # seconds between looks, on average
 _SOONEST = 0.05  # seconds between looks, at least

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.detect import Face, Square, around, levels
-from edgeface.geometry import Box, overlap
-from edgeface.line import FaceLine
+from edgeface.pipeline.detect import Face, Square, around, levels
+from edgeface.pipeline.geometry import Box, overlap
+from edgeface.pipeline.pipeline import FaceLine
+from edgeface.service.tracker import Track
 from edgeface.sources import Frame
-from edgeface.track import Track
 
 _ROUND = 12  # frames in which every small square has had its turn
 _MOST_SQUARES = 8  # small squares a frame at most

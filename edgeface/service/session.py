@@ -6,8 +6,8 @@ who passed it. It shows no prompt itself.
 
 from __future__ import annotations
 
-from edgeface.encode import Embedding
 from edgeface.liveness import Challenge, State, Status
+from edgeface.pipeline.encode import Embedding
 from edgeface.service.sight import Look, Sight
 
 _SAME = 0.50  # cosine of a look to the first one of the challenge

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from edgeface.decide import Decision
 from edgeface.events import Event
-from edgeface.line import Subject
 from edgeface.liveness import LivenessVerdict, Sample
-from edgeface.pictures import Picture
+from edgeface.pipeline.pictures import Picture
+from edgeface.pipeline.pipeline import Subject
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from edgeface.config import Recognition, Subject
-from edgeface.detect import Face, around
 from edgeface.events import Event, face_event
 from edgeface.liveness import Liveness, LivenessVerdict, Profile, may_pass
-from edgeface.pictures import Picture
+from edgeface.pipeline.detect import Face, around
+from edgeface.pipeline.pictures import Picture
 from edgeface.service.challenger import Challenger
+from edgeface.service.config import Recognition, Subject
 from edgeface.service.judge import Judge, Rules, Verdict
 from edgeface.service.people import People
 from edgeface.service.proof import Proofs
 from edgeface.service.search import Search
 from edgeface.service.sight import Look, Sight
+from edgeface.service.tracker import Track, Tracker
 from edgeface.sources import Frame
-from edgeface.track import Track, Tracker
 
 _MOST_LOOKS = 2  # encodings a frame: several people take turns
 _SURE_SIGHTINGS = 3  # frames in which a face must be found before it is judged

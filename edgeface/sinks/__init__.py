@@ -18,8 +18,8 @@ from typing import Protocol, Self
 
 from edgeface.errors import EdgeFaceError
 from edgeface.events import Event
-from edgeface.pictures import Picture
-from edgeface.threads import Worker
+from edgeface.pipeline.pictures import Picture
+from edgeface.system.threads import Worker
 
 _log = logging.getLogger("edgeface.sinks")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0  # seconds between attempts

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
-from edgeface.config import Gpio as Settings
 from edgeface.errors import ConfigError
 from edgeface.events import Event
-from edgeface.pictures import Picture
+from edgeface.pipeline.pictures import Picture
+from edgeface.service.config import Gpio as Settings
 
 _LATEST = 3.0  # seconds after the event
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from edgeface.events import Event, to_json
-from edgeface.pictures import Picture
+from edgeface.pipeline.pictures import Picture
 from edgeface.sinks import SinkError
 
 

@@ -13,10 +13,10 @@ import ssl
 import time
 from typing import Any
 
-from edgeface.config import Mqtt as Settings
 from edgeface.errors import ConfigError
 from edgeface.events import Event, to_json
-from edgeface.pictures import Picture
+from edgeface.pipeline.pictures import Picture
+from edgeface.service.config import Mqtt as Settings
 from edgeface.sinks import SinkError
 from edgeface.sinks.secrets import read_secret
 

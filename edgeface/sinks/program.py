@@ -12,9 +12,9 @@ import os
 import signal
 import subprocess
 
-from edgeface.config import Exec as Settings
 from edgeface.events import Event, to_json
-from edgeface.pictures import Picture
+from edgeface.pipeline.pictures import Picture
+from edgeface.service.config import Exec as Settings
 
 _log = logging.getLogger("edgeface.sinks")
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import cv2
 
-from edgeface.config import Snapshots as Settings
 from edgeface.events import Event
-from edgeface.pictures import Picture
+from edgeface.pipeline.pictures import Picture
+from edgeface.service.config import Snapshots as Settings
 from edgeface.sinks import SinkError
-from edgeface.storage import write_atomically
+from edgeface.system.storage import write_atomically
 
 _LONGEST_NAME = 150  # bytes of a person's name in a file's, which may have 255
 _REST = 600.0  # seconds between looks for pictures that have become too old

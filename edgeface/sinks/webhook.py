@@ -14,9 +14,9 @@ import http.client
 import logging
 import urllib.parse
 
-from edgeface.config import Webhook as Settings
 from edgeface.events import Event, to_json
-from edgeface.pictures import Picture
+from edgeface.pipeline.pictures import Picture
+from edgeface.service.config import Webhook as Settings
 from edgeface.sinks import SinkError
 from edgeface.sinks.secrets import read_secret
 

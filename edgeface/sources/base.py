@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, cast
 import cv2
 
 from edgeface.errors import EdgeFaceError
-from edgeface.pictures import Picture
+from edgeface.pipeline.pictures import Picture
 
 
 class SourceLost(EdgeFaceError, OSError):

@@ -18,7 +18,7 @@ from typing import Protocol, Self
 
 from edgeface.errors import EdgeFaceError
 from edgeface.sources import Frame, Settings, SourceLost, is_live, open_source
-from edgeface.threads import Worker
+from edgeface.system.threads import Worker
 
 _log = logging.getLogger("edgeface.sources")
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts to open a lost source

@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 
 from edgeface.errors import ConfigError, PictureError
-from edgeface.pictures import read_picture
+from edgeface.pipeline.pictures import read_picture
 from edgeface.sources.base import Frame, Settings, SourceEnded, SourceLost, open_capture, upright
 
 _log = logging.getLogger("edgeface.source")

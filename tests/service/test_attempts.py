@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from edgeface.config import Recognition
 from edgeface.decide import Decision
-from edgeface.geometry import Point
 from edgeface.liveness import CueScores, Liveness, LivenessVerdict, Profile
+from edgeface.pipeline.geometry import Point
 from edgeface.service.attempts import Enrollment, Identification, Verification
+from edgeface.service.config import Recognition
 from edgeface.service.sight import Sight
 
 OFF = Profile.CONVENIENCE

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.config import Config, load_config
 from edgeface.errors import ConfigError
+from edgeface.service.config import Config, load_config
 
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
 

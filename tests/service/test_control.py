@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers_service import Running, portrait_video
+
+from tests.helpers.service import Running, portrait_video
 
 
 @pytest.fixture
@@ -150,7 +151,7 @@ def test_somebody_is_enrolled_verified_and_identified_live(service: Running) -> 
 
 
 def test_too_many_refused_attempts_lock_the_door_and_say_so(service: Running) -> None:
-    from helpers_service import PORTRAITS
+    from tests.helpers.service import PORTRAITS
 
     assert service.command("enroll", "joe", str(PORTRAITS / "biden.jpg")).returncode == 0
     service.until(lambda: service.ask(command="status")[0]["people"] == 1)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from test_attempts import People, sight
-
-from edgeface.config import Lockout as Rules
-from edgeface.config import Recognition
 from edgeface.liveness import Profile
+from edgeface.service.config import Lockout as Rules
+from edgeface.service.config import Recognition
 from edgeface.service.desk import Desk, Request
 from edgeface.service.lockout import Lockout
+from tests.service.test_attempts import People, sight
 
 
 class Asker:

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers_service import Running, shown, shown_video
-from test_run import enroll, run
 
-from conftest import CHECKOUT
-from edgeface.config import Recognition
+from benchmarks.attacks.puppet import Puppet
 from edgeface.events import Event
 from edgeface.liveness import Challenge, Liveness, LivenessVerdict, Profile, Sampler
 from edgeface.liveness.gestures import Gesture
-from edgeface.pictures import Picture
+from edgeface.pipeline.pictures import Picture
 from edgeface.service import proof, session
+from edgeface.service.config import Recognition
 from edgeface.service.people import People
 from edgeface.service.watch import Watch
 from edgeface.sources import Frame
-from edgeface.units import Seconds
-
-sys.path.insert(0, str(CHECKOUT / "benchmarks"))
-from attacks.puppet import Puppet
+from edgeface.system.units import Seconds
+from tests.conftest import CHECKOUT
+from tests.helpers.service import Running, shown, shown_video
+from tests.service.test_run import enroll, run
 
 FPS = 15
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.config import Lockout as Rules
+from edgeface.service.config import Lockout as Rules
 from edgeface.service.lockout import Lockout
 from edgeface.service.thermal import Governor, hottest
-from edgeface.units import Seconds
+from edgeface.system.units import Seconds
 
 
 def test_refusals_in_a_row_lock_for_a_while() -> None:

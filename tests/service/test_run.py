@@ -18,13 +18,13 @@ import cv2
 import jsonschema
 import numpy as np
 import pytest
-from helpers_service import PORTRAITS, Running, portrait_video
 
 from edgeface import events
-from edgeface.gallery import Gallery
-from edgeface.geometry import Box, overlap
-from edgeface.line import FaceLine
+from edgeface.gallery.gallery import Gallery
+from edgeface.pipeline.geometry import Box, overlap
+from edgeface.pipeline.pipeline import FaceLine
 from edgeface.verifier import FaceVerifier
+from tests.helpers.service import PORTRAITS, Running, portrait_video
 
 SHARED = Path(os.environ.get("EDGEFACE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 WALKERS = SHARED / "data" / "walkers-1080p.mp4"

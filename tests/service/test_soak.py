@@ -14,7 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import cv2
-from helpers_service import PORTRAITS, Running, portrait_video
+
+from tests.helpers.service import PORTRAITS, Running, portrait_video
 
 FRAMES = int(os.environ.get("EDGEFACE_SOAK_FRAMES", "5000"))
 WARM_UP = min(5000, FRAMES // 4)

@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from helpers_sinks import event, wait_until
 
-from edgeface.config import Gpio as Settings
+from edgeface.service.config import Gpio as Settings
 from edgeface.sinks import Outlet
 from edgeface.sinks.gpio import Gpio
-from edgeface.units import Seconds
+from edgeface.system.units import Seconds
+from tests.helpers.sinks import event, wait_until
 
 gpiozero = pytest.importorskip("gpiozero", reason="gpiozero is not installed")
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers_sinks import event, free_port, wait_until
 
-from edgeface.config import Mqtt as Settings
+from edgeface.service.config import Mqtt as Settings
 from edgeface.sinks import Outlet
 from edgeface.sinks.mqtt import Mqtt
+from tests.helpers.sinks import event, free_port, wait_until
 
 paho = pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed")
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
@@ -144,7 +144,8 @@ def test_no_event_is_lost_when_the_broker_restarts(broker: Broker) -> None:
 def test_a_killed_service_leaves_its_last_will(broker: Broker, tmp_path: Path) -> None:
     listener = Listener(broker.port)
     code = (
-        "import sys,time; from edgeface.config import Mqtt as S; from edgeface.sinks import Outlet;"
+        "import sys,time; from edgeface.service.config import Mqtt as S;"
+        "from edgeface.sinks import Outlet;"
         "from edgeface.sinks.mqtt import Mqtt; s=S(host='127.0.0.1',port=int(sys.argv[1]),"
         "topic='door'); o=Outlet(lambda: Mqtt(s),'mqtt',s.events,9); time.sleep(60)"
     )

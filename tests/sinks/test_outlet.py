@@ -6,12 +6,11 @@ import os
 import time
 from pathlib import Path
 
-from helpers_sinks import event, wait_until
-
 from edgeface.events import Event
-from edgeface.pictures import Picture
+from edgeface.pipeline.pictures import Picture
 from edgeface.sinks import Outlet, Outlets, SinkError
 from edgeface.sinks.lines import Lines
+from tests.helpers.sinks import event, wait_until
 
 
 class Flaky:

@@ -6,12 +6,11 @@ import json
 import time
 from pathlib import Path
 
-from helpers_sinks import event, wait_until
-
-from edgeface.config import Exec as Settings
+from edgeface.service.config import Exec as Settings
 from edgeface.sinks import Outlet
 from edgeface.sinks.program import Program
-from edgeface.units import Seconds
+from edgeface.system.units import Seconds
+from tests.helpers.sinks import event, wait_until
 
 
 def script(tmp_path: Path, body: str) -> str:

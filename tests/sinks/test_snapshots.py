@@ -9,12 +9,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers_sinks import event
 
-from edgeface.config import Snapshots as Settings
+from edgeface.service.config import Snapshots as Settings
 from edgeface.sinks import SinkError
 from edgeface.sinks.snapshots import Snapshots
-from edgeface.units import Bytes, Seconds
+from edgeface.system.units import Bytes, Seconds
+from tests.helpers.sinks import event
 
 
 def picture(seed: int = 0) -> np.ndarray:

@@ -11,11 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from helpers_sinks import event, wait_until
 
-from edgeface.config import Webhook as Settings
+from edgeface.service.config import Webhook as Settings
 from edgeface.sinks import Outlet
 from edgeface.sinks.webhook import Webhook
+from tests.helpers.sinks import event, wait_until
 
 SECRET = b"a shared secret"
 

@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers_sources import MjpegServer, write_video
 
 from edgeface.errors import ConfigError, EdgeFaceError
 from edgeface.sources import Frame, Settings
 from edgeface.sources.feed import LiveFeed, Notice, open_feed
+from tests.helpers.sources import MjpegServer, write_video
 
 
 def wait_for_frame(feed: LiveFeed, seconds: float = 20) -> float:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import cv2
 import pytest
-from helpers_sources import numbered, write_video
 
 from edgeface.errors import ConfigError
 from edgeface.sources import Settings, SourceEnded, is_live, needs_network, open_source
 from edgeface.sources.feed import open_feed
+from tests.helpers.sources import numbered, write_video
 
 
 def brightness(settings: Settings, most: int = 100) -> list[int]:

@@ -18,10 +18,10 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from edgeface.config import Config
-from edgeface.config import Source as SourceSettings
-from edgeface.doctor import examine
 from edgeface.errors import ConfigError
+from edgeface.service.config import Config
+from edgeface.service.config import Source as SourceSettings
+from edgeface.service.doctor import examine
 from edgeface.sources import Settings, SourceLost, open_source
 from edgeface.sources.feed import LiveFeed
 

@@ -9,16 +9,16 @@ from typing import Any
 
 import h5py
 import numpy as np
-import openface
 import pytest
-from command import convert_model, refused
-from networks import small_facenet
 from numpy.typing import NDArray
 
-from conftest import CHECKOUT, PORTRAITS, CommandLine
+from benchmarks.reference import openface
 from edgeface.decide import threshold_for_far
-from edgeface.model import load_model
-from edgeface_tools.architectures import ANY, inception_resnet_v1
+from edgeface.pipeline.model_file import load_model
+from edgeface_tools.source.architectures import ANY, inception_resnet_v1
+from tests.conftest import CHECKOUT, PORTRAITS, CommandLine
+from tests.helpers.convert_model import convert_model, refused
+from tests.helpers.networks import small_facenet
 
 SHIPPED = CHECKOUT / "models" / "facenet-int8.tflite"
 

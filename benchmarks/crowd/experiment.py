@@ -1,0 +1,200 @@
+"""The crowd experiment: how often is a stranger taken for anyone, and an enrolled person missed?
+
+Takes in a folder of pictures by person (LFW View 1), runs the real line, gallery and decision, and
+prints the table of docs/crowd.md; `--plot FILE` draws it. `make crowd LFW=FOLDER` does both.
+
+K people are enrolled: first those with four or more pictures (three templates each), then others
+with one template. 2,000 people who are not enrolled are the strangers, with one picture each; the
+further pictures of the people with three templates are the genuine probes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgeface.decide import decide_among, identification_threshold
+from edgeface.errors import FaceError
+from edgeface.gallery.gallery import Gallery
+from edgeface.pipeline.model_file import Model
+from edgeface.pipeline.pictures import read_picture
+from edgeface.pipeline.pipeline import FaceLine
+
+CROWDS = {1: 40, 10: 20, 100: 5, 1000: 5}  # people enrolled: draws
+STRANGERS = 2000
+TEMPLATES = 3
+FPIR = 0.01
+
+Embeddings = dict[str, np.ndarray]  # by person, shape (pictures, n)
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Rates over all draws. fixed: FPIR with the threshold of one person for every K."""
+
+    people: int
+    threshold: float
+    fpir: float
+    fnir: float
+    fixed: float
+    ambiguous: float
+
+
+def embed(folder: Path, line: FaceLine, cache: Path | None) -> Embeddings:
+    """The main face of each picture of each person; pictures without a face are left out."""
+    if cache and cache.exists():
+        with np.load(cache) as stored:
+            return dict(stored)
+    rows: dict[str, list[np.ndarray]] = defaultdict(list)
+    for path in sorted(folder.glob("*/*.jpg")):
+        picture = read_picture(path)
+        try:
+            face = line.main_face(picture)
+        except FaceError:
+            continue
+        rows[path.parent.name].append(line.encode(picture, face, careful=True).embedding)
+    people = {name: np.array(found) for name, found in rows.items()}
+    if cache:
+        np.savez(cache, **people)
+    return people
+
+
+def named_in(pairs: Path) -> set[str]:
+    """The people in a list of pairs in LFW's format."""
+    fields = [line.split("\t") for line in pairs.read_text().split("\n")[1:]]
+    return {name for field in fields for name in field if name and not name.isdigit()}
+
+
+def measure(
+    people: Embeddings, model: Model, crowd: int, draws: int, strangers_among: set[str]
+) -> Crowd:
+    """FPIR and FNIR with `crowd` people enrolled, over `draws` choices of who that is."""
+    strangers = fixed = false = missed = probes = ambiguous = 0
+    threshold = 0.0
+    for draw in range(draws):
+        enrolled, unknown = _draw(people, crowd, random.Random(1000 * crowd + draw))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "gallery.safetensors"
+            with Gallery.changing(path, model) as gallery:
+                gallery.add_people(enrolled)
+        threshold = identification_threshold(model, FPIR, gallery.template_counts)
+        alone = identification_threshold(model, FPIR, gallery.template_counts[:1] * 0 + 1)
+        for name in [name for name in unknown if name in strangers_among][:STRANGERS]:
+            best = gallery.search(people[name][0], most=2)
+            strangers += 1
+            false += decide_among(best, threshold).match
+            fixed += best[0].score >= alone
+        for name, templates in enrolled.items():
+            if len(templates) < TEMPLATES:
+                continue
+            for probe in people[name][TEMPLATES:]:
+                decision = decide_among(gallery.search(probe, most=2), threshold)
+                probes += 1
+                missed += decision.name != name
+                ambiguous += decision.note is not None
+    return Crowd(
+        crowd, threshold, false / strangers, missed / probes, fixed / strangers, ambiguous / probes
+    )
+
+
+def _draw(people: Embeddings, crowd: int, chance: random.Random) -> tuple[Embeddings, list[str]]:
+    names = sorted(people)
+    chance.shuffle(names)
+    names.sort(key=lambda name: len(people[name]) <= TEMPLATES)  # keeps the order within
+    enrolled = {
+        name: people[name][: TEMPLATES if len(people[name]) > TEMPLATES else 1]
+        for name in names[:crowd]
+    }
+    others = names[crowd:]
+    chance.shuffle(others)
+    return enrolled, others
+
+
+def report(crowds: list[Crowd]) -> str:
+    """The table in Markdown."""
+    lines = [
+        "| enrolled | draws | threshold | FPIR (target 1 %) | FNIR | FPIR, fixed threshold | "
+        "refused as ambiguous |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    lines += [
+        f"| {c.people:,} | {CROWDS[c.people]} | {c.threshold:.3f} | {c.fpir:.2%} | {c.fnir:.1%} | "
+        f"{c.fixed:.1%} | {c.ambiguous:.1%} |"
+        for c in crowds
+    ]
+    return "\n".join(lines)
+
+
+def plot(crowds: list[Crowd], file: Path) -> None:
+    """FPIR against the number of people, at the crowd's threshold and at a fixed one (SVG)."""
+    width, height, left, bottom = 640, 360, 64, 48
+    across = (width - left - 24) / 3
+    down = (height - bottom - 36) / 3  # one decade of FPIR, 0.1 % to 100 %
+
+    def points(rates: list[float]) -> list[tuple[float, float]]:
+        return [
+            (
+                left + across * np.log10(c.people),
+                height - bottom - down * np.log10(max(rate, 1e-3) / 1e-3),
+            )
+            for c, rate in zip(crowds, rates, strict=True)
+        ]
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        'font-family="sans-serif" font-size="13"><rect width="100%" height="100%" fill="#fff"/>'
+    ]
+    for decade, label in enumerate(("0.1 %", "1 %", "10 %", "100 %")):
+        y = height - bottom - down * decade
+        parts.append(
+            f'<path d="M{left} {y:.0f}H{width - 24}" stroke="#ddd"/>'
+            f'<text x="{left - 8}" y="{y + 4:.0f}" text-anchor="end">{label}</text>'
+        )
+    for decade, label in enumerate(("1", "10", "100", "1,000")):
+        x = left + across * decade
+        parts.append(f'<text x="{x:.0f}" y="{height - 26}" text-anchor="middle">{label}</text>')
+    parts.append(
+        f'<text x="{width / 2}" y="{height - 8}" text-anchor="middle">people enrolled</text>'
+        f'<text x="{left}" y="20">chance that a stranger is taken for anyone (FPIR)</text>'
+    )
+    for label, colour, rates in (
+        ("fixed threshold", "#c33", [c.fixed for c in crowds]),
+        ("threshold that follows the crowd", "#06c", [c.fpir for c in crowds]),
+    ):
+        spots = points(rates)
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
+        dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4"/>' for x, y in spots)
+        x, y = spots[-1][0] - 8, min(y for _, y in spots) - 12
+        parts.append(
+            f'<g fill="{colour}"><polyline points="{line}" fill="none" stroke="{colour}" '
+            f'stroke-width="2"/>{dots}<text x="{x:.0f}" y="{y:.0f}" '
+            f'text-anchor="end">{label}</text></g>'
+        )
+    file.write_text("\n".join([*parts, "</svg>\n"]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("images", type=Path, help="folder with a folder of pictures per person")
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--cache", type=Path, help="keep the embeddings here (.npz)")
+    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--strangers", type=Path, help="take them from this list of pairs alone")
+    options = parser.parse_args()
+    line = FaceLine(options.model)
+    people = embed(options.images, line, options.cache)
+    among = named_in(options.strangers) if options.strangers else set(people)
+    crowds = [measure(people, line.model, crowd, draws, among) for crowd, draws in CROWDS.items()]
+    print(report(crowds))
+    if options.plot:
+        plot(crowds, options.plot)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What `edgeface demo` shows: faces accepted and refused, and a picture told from a person."""

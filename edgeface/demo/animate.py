@@ -1,0 +1,69 @@
+"""Animate: lets a portrait speak and sway, or holds it before the camera as a print.
+
+Takes in a picture of a face, hands on frames at a time: `speaking` opens the mouth as a living
+face does, `held` swings the picture as a hand does. For the demo and the tests, since no film of a
+living person ships with the package. It stands in for one: whoever shows such an animation on a
+screen is a video replay, which the challenge is there to stop.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from edgeface.pipeline.detect import Face
+from edgeface.pipeline.mesh import FaceMesh
+from edgeface.pipeline.pictures import Picture
+
+_UPPER_LIP, _LOWER_LIP, _CHIN, _CORNERS = 13, 14, 152, (61, 291)
+_MOUTH = (38, 26, 44)  # of the inside of a mouth, BGR
+_WORD = 0.8  # seconds from one opening of the mouth to the next
+
+
+class Animated:
+    """One portrait that can be moved."""
+
+    def __init__(self, frame: Picture, face: Face, mesh: FaceMesh | None = None) -> None:
+        self._frame = frame
+        points = (mesh or FaceMesh(1)).fit(frame, face.box, face.right_eye, face.left_eye).points
+        self._mouth = (points[_UPPER_LIP] + points[_LOWER_LIP]) / 2
+        self._half = float(np.linalg.norm(points[_CORNERS[0]] - points[_CORNERS[1]])) / 2
+        self._jaw = float(points[_CHIN][1] - self._mouth[1])
+        height, width = frame.shape[:2]
+        self._x, self._y = np.meshgrid(
+            np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+        )
+
+    def speaking(self, time: float) -> Picture:
+        """The face as it says something, `time` in seconds."""
+        opening = 0.75 * self._jaw * max(0.0, math.sin(2 * math.pi * time / _WORD)) ** 2
+        across = (self._x - np.float32(self._mouth[0])) / np.float32(self._half)
+        below = self._y - np.float32(self._mouth[1])
+        share = np.clip(1 - across**2 / 3, 0, 1) ** 2
+        fading = np.clip(1 - (below - opening) / (2.2 * self._jaw), 0, 1)
+        shift = np.where(below > 0, opening * share * fading, 0).astype(np.float32)
+        spoken = cv2.remap(self._frame, self._x, self._y - shift, cv2.INTER_LINEAR)
+        gap = opening * np.clip(1 - across**2, 0, 1)
+        spoken[(below > 0) & (below < gap)] = _MOUTH
+        return self._moved(np.asarray(spoken, np.uint8), 3 * math.sin(2 * time), 0.0)
+
+    def held(self, time: float) -> Picture:
+        """The portrait as a print in an unsteady hand, `time` in seconds."""
+        return self._moved(self._frame, 8 * math.sin(3 * time), 0.18 * math.sin(2.2 * time))
+
+    def _moved(self, picture: Picture, shift: float, tilt: float) -> Picture:
+        """The whole picture shifted by pixels and tilted about its upright axis, in radians."""
+        height, width = picture.shape[:2]
+        middle = np.array([[1, 0, -width / 2], [0, 1, -height / 2], [0, 0, 1]])
+        far = 2.5 * width
+        turn = np.array(
+            [[math.cos(tilt) * far, 0, shift * far], [0, far, 0], [math.sin(tilt), 0, far]]
+        )
+        back = np.array([[1, 0, width / 2], [0, 1, height / 2], [0, 0, 1]])
+        matrix = back @ turn @ middle
+        edge = cv2.BORDER_REPLICATE
+        return np.asarray(
+            cv2.warpPerspective(picture, matrix, (width, height), borderMode=edge), np.uint8
+        )

@@ -1,0 +1,184 @@
+"""Contents: everything a gallery holds, and what must be true of it.
+
+Takes in and hands on `Contents`, which may lie in a mapped file, so nothing here changes one in
+place: people and templates are added and removed by making another. It knows no file and no score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise, starmap
+from operator import lt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeface.gallery.search import LARGEST_EMBEDDING, Templates, quantize
+
+LONGEST_NAME = 200  # characters
+_NAMES_AT_ONCE = 1 << 16
+_PEOPLE_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything a gallery file holds; the arrays may lie in a mapped file.
+
+    names: UTF-8, each ended by a line feed, in byte order; counts: templates of each person (at
+    least 1); templates, scales: person after person; closeness: 1 / |sum of unit templates|.
+    `generation` counts the changes since the gallery was made.
+    """
+
+    model_identity: str
+    generation: int
+    names: bytes
+    counts: NDArray[np.int32]
+    closeness: NDArray[np.float32]
+    templates: Templates
+    scales: NDArray[np.float32]
+
+    @cached_property
+    def name_ends(self) -> NDArray[np.int32]:
+        """Where each name's line feed is in `names`, shape (people,)."""
+        return np.flatnonzero(np.frombuffer(self.names, np.uint8) == ord("\n")).astype(np.int32)
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """Where each person's templates start, and the end of the last, shape (people + 1,)."""
+        starts = np.zeros(len(self.counts) + 1, np.int64)
+        np.cumsum(self.counts, out=starts[1:])
+        return starts
+
+    def encoded_name(self, person: int) -> bytes:
+        """A person's name in UTF-8."""
+        start = int(self.name_ends[person - 1]) + 1 if person else 0
+        return self.names[start : int(self.name_ends[person])]
+
+    def rows_of(self, person: int) -> slice:
+        """Which rows of `templates` are a person's."""
+        return slice(int(self.starts[person]), int(self.starts[person + 1]))
+
+    def unit_templates(self, rows: slice) -> NDArray[np.float32]:
+        """Some templates as unit vectors, shape (m, n)."""
+        unit: NDArray[np.float32] = self.templates[rows] * self.scales[rows, np.newaxis]
+        return unit
+
+
+def empty_contents(model_identity: str, numbers: int) -> Contents:
+    """A gallery of nobody, for embeddings of `numbers` numbers."""
+    nothing = np.empty(0, np.float32)
+    templates = np.empty((0, numbers), np.int8)
+    return Contents(model_identity, 0, b"", np.empty(0, np.int32), nothing, templates, nothing)
+
+
+def with_people(contents: Contents, people: Mapping[bytes, NDArray[np.float32]]) -> Contents:
+    """With the templates (unit rows, shape (m, n), m >= 1) of people who are new or known; the
+    names in UTF-8."""
+    known = [contents.encoded_name(person) for person in range(len(contents.counts))]
+    names = sorted({*known, *people})
+    place = {name: number for number, name in enumerate(names)}
+    rows, scales = quantize(np.concatenate([*people.values(), contents.unit_templates(slice(0))]))
+    owners = np.concatenate(
+        (
+            np.repeat([place[name] for name in known], contents.counts),
+            np.repeat([place[name] for name in people], [len(rows) for rows in people.values()]),
+        )
+    ).astype(np.int64)
+    order = np.argsort(owners, kind="stable")
+    return _rebuilt(
+        contents,
+        b"".join(name + b"\n" for name in names),
+        np.bincount(owners, minlength=len(names)),
+        np.concatenate((contents.templates, rows))[order],
+        np.concatenate((contents.scales, scales))[order],
+    )
+
+
+def without_person(contents: Contents, person: int) -> Contents:
+    """Without one person."""
+    gone = contents.rows_of(person)
+    end = int(contents.name_ends[person]) + 1
+    start = end - len(contents.encoded_name(person)) - 1
+    return _rebuilt(
+        contents,
+        contents.names[:start] + contents.names[end:],
+        np.delete(contents.counts, person).astype(np.int64),
+        np.delete(contents.templates, gone, axis=0),
+        np.delete(contents.scales, gone),
+    )
+
+
+def with_templates(contents: Contents, keep: NDArray[np.bool_]) -> Contents:
+    """With only the templates where `keep` (shape (templates,)) is True; at least one of each
+    person must be."""
+    counts = np.add.reduceat(keep.astype(np.int64), contents.starts[:-1])
+    return _rebuilt(
+        contents, contents.names, counts, contents.templates[keep], contents.scales[keep]
+    )
+
+
+def sums(contents: Contents) -> Iterator[NDArray[np.float32]]:
+    """The sum of each person's unit templates, shape (some people, n), some people at a time."""
+    starts = contents.starts
+    for first in range(0, len(contents.counts), _PEOPLE_AT_ONCE):
+        some = starts[first : first + _PEOPLE_AT_ONCE + 1]
+        unit = contents.unit_templates(slice(int(some[0]), int(some[-1])))
+        yield np.add.reduceat(unit, some[:-1] - some[0], axis=0)
+
+
+def _rebuilt(
+    contents: Contents,
+    names: bytes,
+    counts: NDArray[np.int64],
+    templates: Templates,
+    scales: NDArray[np.float32],
+) -> Contents:
+    changed = replace(
+        contents, names=names, counts=counts.astype(np.int32), templates=templates, scales=scales
+    )
+    # Opposite templates sum to nothing; the centre then counts for nothing much.
+    lengths = [np.linalg.norm(some, axis=1).clip(min=1) for some in sums(changed)]
+    closeness = 1 / np.concatenate([np.empty(0), *lengths])
+    return replace(changed, closeness=closeness.astype(np.float32))
+
+
+def is_consistent(contents: Contents) -> bool:
+    """Whether shapes, numbers and names fit together; types are the reader's business."""
+    templates, counts = contents.templates, contents.counts
+    return (
+        templates.ndim == 2
+        and 0 < templates.shape[1] <= LARGEST_EMBEDDING
+        and contents.generation >= 0
+        and contents.scales.shape == (len(templates),)
+        and counts.shape == contents.closeness.shape == contents.name_ends.shape
+        and bool((counts > 0).all())
+        and int(counts.sum(dtype=np.int64)) == len(templates)
+        and all(
+            bool((np.isfinite(values) & (values > 0) & (values <= 1.0001)).all())
+            for values in (contents.scales, contents.closeness)
+        )
+        and _names_in_order(contents)
+    )
+
+
+def _names_in_order(contents: Contents) -> bool:
+    """Whether the names are ones, each once, in byte order; looks at some at a time."""
+    names, ends = contents.names, contents.name_ends
+    if not len(ends):
+        return not names
+    longest = int(np.diff(ends, prepend=-1).max()) - 1
+    if ends[-1] != len(names) - 1 or longest > 4 * LONGEST_NAME:
+        return False
+    last, start = b"", 0
+    for first in range(0, len(ends), _NAMES_AT_ONCE):
+        end = int(ends[min(first + _NAMES_AT_ONCE, len(ends)) - 1])
+        part = names[start:end]
+        some = part.split(b"\n")
+        if not (last < some[0] and all(starmap(lt, pairwise(some)))):
+            return False
+        if not part.decode().replace("\n", " ").isprintable():
+            return False
+        last, start = some[-1], end + 1
+    return True

@@ -1,0 +1,95 @@
+"""Transfer: moves people between galleries through a file, and changes how a gallery is kept.
+
+Takes in galleries and keys, hands on files. An exported file is a gallery file. It encodes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgeface.errors import GalleryError
+from edgeface.gallery.file import is_sealed_file, read_contents, to_chunks
+from edgeface.gallery.gallery import Gallery
+from edgeface.gallery.store import Loaded, commit, exclusively, load_for_change
+from edgeface.pipeline.model_file import Model
+from edgeface.system.storage import write_atomically
+
+_SAME_PICTURE = 0.995  # cosine of two templates above which the second adds nothing
+
+
+def export_people(
+    gallery: Gallery, file: Path, names: Sequence[str], key: bytes | None
+) -> list[str]:
+    """Write some people (none named: all) to a new file; returns their names.
+
+    Raises UnknownPerson, and GalleryError when the file exists or cannot be written.
+    """
+    chosen = sorted(set(names)) or [name for name, _ in gallery.people]
+    if not chosen:
+        raise GalleryError(f"nobody is enrolled in {gallery.path}; there is nobody to export")
+    contents = gallery.only(chosen)
+    try:
+        if file.exists():
+            raise GalleryError(f"{file} exists; choose another file or move it away")
+        write_atomically(file, to_chunks(contents, key))
+    except OSError as error:
+        raise GalleryError(f"cannot write {file}: {error.strerror}") from None
+    return chosen
+
+
+def import_people(
+    file: Path, from_key: bytes | None, path: Path, model: Model, key: bytes | None, *, force: bool
+) -> list[str]:
+    """Add the people of an exported file to the gallery at `path`; returns their names.
+
+    Raises GalleryError when somebody is enrolled already (unless `force`), and as opening does.
+    """
+    try:
+        contents = read_contents(file, from_key if is_sealed_file(file) else None)
+    except FileNotFoundError:
+        raise GalleryError(f"there is no file {file}; check the path") from None
+    arriving = Gallery(file, model, Loaded(contents))
+    names = [name for name, _ in arriving.people]
+    with Gallery.changing(path, model, key) as gallery:
+        known = [name for name in names if name in gallery]
+        if known and not force:
+            raise GalleryError(
+                f"nobody was imported: {known[0]} is enrolled already"
+                + (f", and {len(known) - 1} more" if known[1:] else "")
+                + "; use --force to add to them"
+            )
+        if names:
+            gallery.add_people({name: arriving.templates(name) for name in names})
+    return names
+
+
+def change_key(path: Path, key: bytes | None, new_key: bytes | None) -> None:
+    """Write the gallery anew, and its last generation too: sealed with `new_key`, or plain."""
+    if not path.exists():
+        raise GalleryError(f"there is no gallery {path}; check --gallery")
+    with exclusively(path):
+        loaded = load_for_change(path, key)
+        if loaded.contents is not None:
+            commit(path, loaded.contents, new_key, forget=True)
+
+
+def compact(path: Path, model: Model, key: bytes | None) -> int:
+    """Drop templates that another of the same person makes needless, and what is left over of
+    earlier generations and damage; returns how many templates went."""
+    with Gallery.changing(path, model, key) as gallery:
+        keep = [_needed(gallery, name) for name, _ in gallery.people]
+        if keep:
+            gallery.keep_templates(np.concatenate(keep))
+    return sum(int((~needed).sum()) for needed in keep)
+
+
+def _needed(gallery: Gallery, name: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    rows = gallery.templates(name)
+    needed = np.ones(len(rows), np.bool_)
+    for number in range(1, len(rows)):
+        earlier = rows[:number][needed[:number]]
+        needed[number] = float((earlier @ rows[number]).max()) < _SAME_PICTURE
+    return needed

@@ -1,0 +1,1 @@
+"""The stations that turn a picture into embeddings: detect, align, encode."""

@@ -1,0 +1,69 @@
+"""Crowd: moves an embedding away from the faces that resemble it.
+
+Takes in unit embeddings as the network gives them, hands on unit embeddings whose dot product is
+the score. First the mean of a population is taken away, then, since strangers are not alike
+everywhere, some of where the population lies around this face. It is what score normalization by a
+cohort does (Auckenthaler, Carey and Lloyd-Thomas 2000, "Score Normalization for Text-Independent
+Speaker Verification Systems"), brought to the embedding itself: scores stay cosines, and templates
+and searches need to know nothing of it. It opens no network.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeface.errors import FaceError, ModelError
+from edgeface.pipeline.model_file import CrowdSpec, Description
+
+Rows = NDArray[np.float32]
+"""Shape (m, n), each row of unit length."""
+
+
+class Crowd:
+    """A model's population, ready for use; without one it changes nothing."""
+
+    def __init__(self, description: Description) -> None:
+        size = description.embedding.size
+        centre, spec = description.embedding.centre, description.crowd
+        self._centre = None if centre is None else np.array(centre, np.float32)
+        self._spec = spec
+        if spec is not None:
+            self._faces = faces_of(spec, size)
+
+    def place(self, embeddings: Rows) -> Rows:
+        """The embeddings (shape (m, n)) as they are compared; new rows of unit length.
+
+        Raises FaceError where nothing of a direction is left.
+        """
+        if self._centre is not None:
+            embeddings = unit(embeddings - self._centre)
+        return embeddings if self._spec is None else apart(embeddings, self._faces, self._spec)
+
+
+def faces_of(spec: CrowdSpec, size: int) -> Rows:
+    """The crowd's faces as unit rows; ModelError unless there are enough, of `size` numbers."""
+    if len(spec.faces) % size or len(spec.faces) // size <= spec.nearest_left_out:
+        raise ModelError("the model's crowd does not fit its embeddings; convert the model again")
+    return unit(np.frombuffer(spec.faces, np.int8).reshape(-1, size).astype(np.float32))
+
+
+def apart(embeddings: Rows, faces: Rows, spec: CrowdSpec) -> Rows:
+    """e - strength * (mean of the crowd's faces c, weighted by exp(sharpness * e.c)), at unit
+    length, for each row e; the nearest `nearest_left_out` faces have no weight."""
+    alike = embeddings @ faces.T
+    if spec.nearest_left_out:
+        nearest = np.argpartition(alike, -spec.nearest_left_out, axis=1)
+        np.put_along_axis(alike, nearest[:, -spec.nearest_left_out :], -np.inf, axis=1)
+    weights = np.exp(spec.sharpness * (alike - alike.max(axis=1, keepdims=True)))
+    weights /= weights.sum(axis=1, keepdims=True)
+    return unit(embeddings - np.float32(spec.strength) * (weights @ faces))
+
+
+def unit(rows: Rows) -> Rows:
+    """Rows at unit length; FaceError where one has no direction."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    if not (np.isfinite(lengths).all() and (lengths > 0).all()):
+        raise FaceError("the network gave no embedding for this face; use another picture")
+    result: Rows = rows / lengths[:, np.newaxis].astype(np.float32)
+    return result

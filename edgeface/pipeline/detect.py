@@ -1,0 +1,251 @@
+"""Detect: finds faces and their landmarks in a frame with BlazeFace.
+
+Takes in a frame (uint8 BGR, shape (H, W, 3)), hands on `Face`s in the frame's own pixels, the
+largest first. It judges neither who a face is nor whether it is good enough.
+
+Network: BlazeFace short range (Bazarevsky et al. 2019, "BlazeFace: Sub-millisecond Neural Face
+Detection on Mobile GPUs"): 128 x 128 RGB in [-1, 1]; 896 anchors, each with a score and 16 numbers
+relative to the anchor's centre in units of the input: box centre, box size and six landmarks. It
+sees faces from about an eighth of its input upwards, so a large frame is looked at first as a
+whole and then in ever smaller overlapping squares. What it is unsure of is shown to the face mesh
+network, which tells a face from a folded sleeve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeface.pipeline.geometry import Box, Point, overlap
+from edgeface.pipeline.mesh import FaceMesh
+from edgeface.pipeline.model_file import shipped_network
+from edgeface.pipeline.pictures import Picture
+from edgeface.pipeline.runtime import open_network
+
+NETWORK_FILE = "blazeface-short-range.tflite"
+NETWORK_SHA256 = "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633"
+
+_INPUT = 128
+_LAYERS = ((16, 2), (8, 6))  # cells a side, anchors a cell
+_POSSIBLE, _SURE = 0.5, 0.8  # scores: below the first nothing, from the second on surely a face
+_CONFIRMED = 0.1  # presence by the mesh that turns a possible face into one; sleeves give 0.04
+_SAME_FACE = 0.3  # overlap above which two candidates are one face (MediaPipe's value)
+_ROUGH = 0.25  # of a square's side: landmarks of smaller faces are rough, so look again closer
+_CLOSER = 2.2  # side of the closer look over the width of the face (which fills 0.45 of it)
+_SMALLEST_SHARE = 1 / 8  # of a square's side: the smallest face the network finds in it
+_TILE_OVERLAP = 1 / 3  # neighbouring squares share this, so that no findable face is cut by both
+
+
+@dataclass(frozen=True)
+class Face:
+    """One detected face; right and left are the person's own. Positions are in frame pixels,
+    where the upper left pixel's centre is (0.5, 0.5)."""
+
+    box: Box
+    right_eye: Point
+    left_eye: Point
+    nose: Point
+    mouth: Point
+    score: float
+
+
+@dataclass(frozen=True)
+class Square:
+    """A square of the frame to look at; it may reach beyond the frame (seen as black)."""
+
+    x: int
+    y: int
+    side: int
+
+
+class Detector:
+    """An open BlazeFace network with its buffers. One thread at a time."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._threads = threads
+        self._network = open_network(shipped_network(NETWORK_FILE, NETWORK_SHA256), threads)
+        shapes = [output.shape[-1] for output in self._network.outputs]
+        self._boxes_at, self._scores_at = shapes.index(16), shapes.index(1)
+        self._anchors = _anchor_centres()
+        self._look: Picture = np.empty((_INPUT, _INPUT, 3), np.uint8)
+        self._least_logit = float(np.log(_POSSIBLE / (1 - _POSSIBLE)))
+
+    @cached_property
+    def mesh(self) -> FaceMesh:
+        """The mesh network that confirms faces, opened when first needed; others may use it, too,
+        from the same thread."""
+        return FaceMesh(self._threads)
+
+    def detect(
+        self, frame: Picture, smallest: float | None = None, *, first_found: bool = False
+    ) -> list[Face]:
+        """Faces in `frame` (uint8 BGR, shape (H, W, 3)), the largest first.
+
+        `smallest` is the width in pixels down to which small faces are searched for; the default
+        is to look at the whole frame once, which finds faces from an eighth of its longer side.
+        With `first_found` the search ends as soon as a size of square has shown a face.
+        """
+        kept: list[Face] = []
+        for squares in levels(frame.shape[1], frame.shape[0], smallest):
+            self._add(frame, squares, kept)
+            if kept and first_found:
+                break
+        return sorted(kept, key=lambda face: face.box.width, reverse=True)
+
+    def look(self, frame: Picture, squares: Iterable[Square]) -> list[Face]:
+        """Faces in these squares of `frame` alone, the largest first; see `around`, `levels`.
+
+        For video: a known face is found again with one look around its box, and the search for
+        small ones can be spread over frames. A face overlapping its box by 0.3 is told once.
+        """
+        kept: list[Face] = []
+        self._add(frame, squares, kept)
+        return sorted(kept, key=lambda face: face.box.width, reverse=True)
+
+    def _add(self, frame: Picture, squares: Iterable[Square], kept: list[Face]) -> None:
+        """Add the faces in `squares` that are none of those kept, the surest first."""
+        found = [face for square in squares for face in self._closer(frame, square)]
+        found.sort(key=lambda face: face.score, reverse=True)
+        for face in found:
+            if all(overlap(face.box, other.box) < _SAME_FACE for other in kept) and (
+                face.score >= _SURE or self._confirmed(frame, face)
+            ):
+                kept.append(face)
+
+    def _closer(self, frame: Picture, square: Square) -> Iterator[Face]:
+        """The faces in a square, those that are small in it seen again from nearby."""
+        for face in self._faces_in(frame, square):
+            if face.box.width >= _ROUGH * square.side:
+                yield face
+                continue
+            again = [
+                other
+                for other in self._faces_in(frame, around(face.box))
+                if overlap(other.box, face.box) >= _SAME_FACE
+            ]
+            yield max(again, key=lambda other: other.score, default=face)
+
+    def _confirmed(self, frame: Picture, face: Face) -> bool:
+        mesh = self.mesh.fit(frame, face.box, face.right_eye, face.left_eye)
+        return mesh.presence >= _CONFIRMED
+
+    def _faces_in(self, frame: Picture, square: Square) -> list[Face]:
+        self._load(frame, square)
+        self._network.run()
+        logits = self._network.output_view(self._scores_at)[0, :, 0]
+        likely = np.flatnonzero(logits > self._least_logit)
+        if not likely.size:
+            return []
+        scores = 1 / (1 + np.exp(-logits[likely].astype(np.float64)))
+        points = self._network.output_view(self._boxes_at)[0, likely].reshape(-1, 8, 2) / _INPUT
+        del logits  # the next run needs the interpreter's memory to itself
+        points[:, 0] += self._anchors[likely]
+        points[:, 2:] += self._anchors[likely, None]
+        frame_size = (frame.shape[1], frame.shape[0])
+        return [
+            face
+            for face in _merge(points, scores, square)
+            if not _cut_by_square(face.box, square, frame_size)
+        ]
+
+    def _load(self, frame: Picture, square: Square) -> None:
+        """Shrink one square of the frame into the network's input, RGB in [-1, 1]."""
+        height, width = frame.shape[:2]
+        right, bottom = min(width, square.x + square.side), min(height, square.y + square.side)
+        left, top = max(0, square.x), max(0, square.y)
+        scale = _INPUT / square.side
+        x0 = min(_INPUT - 1, round((left - square.x) * scale))
+        y0 = min(_INPUT - 1, round((top - square.y) * scale))
+        x1 = max(x0 + 1, round((right - square.x) * scale))
+        y1 = max(y0 + 1, round((bottom - square.y) * scale))
+        self._look.fill(0)
+        cv2.resize(
+            frame[top:bottom, left:right],
+            (x1 - x0, y1 - y0),
+            dst=self._look[y0:y1, x0:x1],
+            interpolation=cv2.INTER_AREA,
+        )
+        cv2.cvtColor(self._look, cv2.COLOR_BGR2RGB, dst=self._look)
+        view = self._network.input_view()[0]
+        np.multiply(self._look, np.float32(1 / 127.5), out=view)
+        np.subtract(view, np.float32(1), out=view)
+
+
+def _anchor_centres() -> NDArray[np.float32]:
+    centres = []
+    for cells, anchors in _LAYERS:
+        along = (np.arange(cells, dtype=np.float32) + np.float32(0.5)) / cells
+        grid = np.stack(np.meshgrid(along, along), axis=-1).reshape(-1, 2)
+        centres.append(np.repeat(grid, anchors, axis=0))
+    return np.concatenate(centres)
+
+
+def around(box: Box) -> Square:
+    """The square in which a face with this box is found best."""
+    side = max(1, round(_CLOSER * box.width))
+    return Square(round(box.centre.x - side / 2), round(box.centre.y - side / 2), side)
+
+
+def levels(width: int, height: int, smallest: float | None) -> Iterator[list[Square]]:
+    """The whole frame as one square, then ever smaller squares until `smallest` can be found."""
+    side = max(width, height)
+    yield [Square((width - side) // 2, (height - side) // 2, side)]
+    if smallest is None:
+        return
+    short = min(width, height)
+    while side * _SMALLEST_SHARE > smallest:
+        # The first level of squares is as high as the frame, each next half as large.
+        side = short if side > short else side // 2
+        yield [Square(x, y, side) for y in _starts(height, side) for x in _starts(width, side)]
+
+
+def _starts(length: int, side: int) -> list[int]:
+    """Where squares of `side` start so that they cover `length` and overlap enough."""
+    room = length - side
+    if room <= 0:
+        return [0]
+    steps = int(np.ceil(room / (side * (1 - _TILE_OVERLAP))))
+    return [round(room * i / steps) for i in range(steps + 1)]
+
+
+def _merge(
+    points: NDArray[np.float32], scores: NDArray[np.float64], square: Square
+) -> Iterator[Face]:
+    """Weighted non-maximum suppression: each face is the mean of its candidates by score."""
+    low, high = points[:, 0] - points[:, 1] / 2, points[:, 0] + points[:, 1] / 2
+    area = points[:, 1].prod(axis=1)
+    left = np.argsort(-scores)
+    while left.size:
+        best = left[0]
+        shared = np.minimum(high[best], high[left]) - np.maximum(low[best], low[left])
+        shared_area = shared.clip(0).prod(axis=1)
+        same = shared_area > _SAME_FACE * (area[best] + area[left] - shared_area)
+        same[0] = True  # itself, even if its box is degenerate
+        group = left[same]
+        mean = np.average(points[group], axis=0, weights=scores[group]).astype(np.float64)
+        size = mean[1] * square.side
+        spots = mean * square.side + (square.x, square.y)
+        corner = spots[0] - size / 2
+        right_eye, left_eye, nose, mouth = (Point(*map(float, spot)) for spot in spots[2:6])
+        box = Box(float(corner[0]), float(corner[1]), float(size[0]), float(size[1]))
+        yield Face(box, right_eye, left_eye, nose, mouth, float(scores[best]))
+        left = left[~same]
+
+
+def _cut_by_square(box: Box, square: Square, frame: tuple[int, int]) -> bool:
+    """Whether a box ends at its square's side where the frame goes on: a neighbour has it whole."""
+    margin = box.width * 0.05
+    width, height = frame
+    return (
+        (square.x > 0 and box.x < square.x + margin)
+        or (square.y > 0 and box.y < square.y + margin)
+        or (square.x + square.side < width and box.x + box.width > square.x + square.side - margin)
+        or (
+            square.y + square.side < height and box.y + box.height > square.y + square.side - margin
+        )
+    )

@@ -1,0 +1,256 @@
+"""The model file: a TFLite network that says by itself how it wants to be used.
+
+Takes in a path, hands on a `Model` (path, description, identity). The description is one JSON
+document, `edgeface.json`, in a zip archive appended to the flatbuffer: the place the TFLite
+Metadata convention gives to associated files, so `unzip -p model.tflite edgeface.json` shows it
+and every TFLite runtime ignores it. This module never runs a network and never guesses: a file
+without a description, or one whose bytes are not those described, is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import mmap
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import msgspec
+
+from edgeface.errors import ModelError
+from edgeface.system.threads import Worker
+
+DESCRIPTION_NAME = "edgeface.json"
+DESCRIPTION_FORMAT = 1
+_SLOWEST_DIGEST = 60.0  # seconds; a Pi Zero with a slow card takes about two
+_TFLITE_MAGIC = b"TFL3"  # flatbuffer file identifier, bytes 4..8
+
+
+class FarPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of the score-to-FAR table: at `score` and above, `far` of impostor pairs pass."""
+
+    far: float
+    score: float
+    supported: bool = True
+    """False where fewer than 10 impostor pairs lie above the score: read it as a guess."""
+
+
+class ScoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the score-to-FAR points were measured, and the points, FAR falling."""
+
+    points: tuple[FarPoint, ...]
+    impostor_pairs: int
+    genuine_pairs: int
+    measured_on: str
+
+    @property
+    def measured(self) -> bool:
+        """Whether any point rests on pairs enough; otherwise the whole table is a guess."""
+        return any(point.supported for point in self.points)
+
+
+class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the network takes: a square picture of `size` x `size` pixels."""
+
+    size: int
+    colour: Literal["bgr", "rgb"]
+    normalization: Literal["per-image", "fixed"]
+    """per-image: (x - mean) / max(std, 1/sqrt(N)) over all N values of the picture (the
+    standardization FaceNet was trained with); fixed: (x - offset) / scale."""
+    offset: float = 0.0
+    scale: float = 1.0
+
+
+class AlignmentSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the landmarks go, as fractions of the picture's side: (x, y) each."""
+
+    right_eye: tuple[float, float]
+    left_eye: tuple[float, float]
+    mouth: tuple[float, float]
+
+
+class EmbeddingSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What comes out: `size` numbers, scaled to unit length by the runtime.
+
+    Where `centre` is given it is the mean unit embedding of a population: it is subtracted after
+    the first scaling to unit length, and the rest is scaled to unit length again.
+    """
+
+    size: int
+    centre: tuple[float, ...] | None = None
+
+
+class CrowdSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Faces of a population, from which an embedding is moved away (see `pipeline.cohort`).
+
+    faces: int8, one row of the embedding's size each, their directions alone count (base64 in
+    JSON); strength: how far, 0 to 1; sharpness: how much more the more similar ones weigh;
+    nearest_left_out: so many of the nearest weigh nothing, since they may be the person.
+    """
+
+    faces: bytes
+    strength: float
+    sharpness: float
+    nearest_left_out: int
+
+
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the model was converted from."""
+
+    name: str
+    sha256: str
+
+
+class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that the runtime must know to use a network rightly."""
+
+    format: int
+    name: str
+    precision: str
+    network_bytes: int
+    network_sha256: str
+    input: InputSpec
+    alignment: AlignmentSpec
+    embedding: EmbeddingSpec
+    scores: ScoreTable | None
+    source: Source
+    tool: str
+    minimum_runtime: str
+    crowd: CrowdSpec | None = None
+
+    @property
+    def identity(self) -> str:
+        """Hex SHA-256 of everything that shapes an embedding: network, input, alignment, centre,
+        and the crowd where there is one.
+
+        Two models with the same identity give comparable embeddings; the name, the score table
+        and the tool's version do not enter.
+        """
+        shaping: list[object] = [self.network_sha256, self.input, self.alignment, self.embedding]
+        if self.crowd is not None:  # models without one keep the identity they always had
+            shaping.append(self.crowd)
+        return hashlib.sha256(msgspec.json.encode(shaping)).hexdigest()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model file whose bytes were found to be those described."""
+
+    path: Path
+    description: Description
+    identity: str
+
+
+def models_folder() -> Path:
+    """The shipped models: inside an installed package, or beside it in a checkout."""
+    here = Path(__file__).resolve().parent.parent
+    installed = here / "models"
+    return installed if installed.is_dir() else here.parent / "models"
+
+
+def default_model_path() -> Path:
+    """The network used when no `--model` is given."""
+    return models_folder() / "facenet-int8.tflite"
+
+
+def shipped_network(file: str, sha256: str) -> Path:
+    """The path of a network that belongs to this version; ModelError unless its bytes are right."""
+    path = models_folder() / file
+    try:
+        intact = hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    except OSError:
+        intact = False
+    if not intact:
+        raise ModelError(f"the model file {path} is missing or damaged; install edgeface again")
+    return path
+
+
+def load_model(path: str | Path | None = None) -> Model:
+    """Read a model's description and check its network against it.
+
+    Raises ModelError if the file is missing, cut short, changed, or not described.
+    """
+    return ModelBeingChecked(path).checked()
+
+
+class ModelBeingChecked:
+    """As `load_model`, the network's bytes checked by a thread of its own (20 ms and more).
+
+    Nothing may open the network before `checked` has returned. Both raise ModelError.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self._path = Path(path) if path is not None else default_model_path()
+        try:
+            with self._path.open("rb") as file:
+                self._description = read_description(file, self._path)
+                self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except FileNotFoundError:
+            raise ModelError(f"there is no model file {self._path}; check --model") from None
+        except OSError as error:
+            raise ModelError(f"cannot read the model file {self._path}: {error.strerror}") from None
+        self._digest = ""
+        self._hashing = Worker("digest", lambda stopping: self._hash())
+
+    def _hash(self) -> None:
+        size = self._description.network_bytes
+        with self._data, memoryview(self._data) as view, view[:size] as head:
+            self._digest = hashlib.sha256(head).hexdigest()
+
+    def checked(self) -> Model:
+        """The model, once its bytes were found to be those described."""
+        self._hashing.close(_SLOWEST_DIGEST)
+        if self._digest != self._description.network_sha256:
+            raise ModelError(
+                f"the model file {self._path} is damaged (its network changed); copy it again"
+            )
+        return Model(self._path, self._description, self._description.identity)
+
+
+def read_description(file: BinaryIO, path: Path) -> Description:
+    """The description inside an open model file; ModelError when it has none or a wrong one."""
+    if file.read(8)[4:] != _TFLITE_MAGIC:
+        raise ModelError(f"{path} is not a TFLite model; give --model a .tflite file")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            text = archive.read(DESCRIPTION_NAME)
+    except (zipfile.BadZipFile, KeyError):
+        raise ModelError(
+            f"the model file {path} is cut short or carries no description; copy it again, "
+            "or add one with: convert-model describe"
+        ) from None
+    try:
+        description = msgspec.json.decode(text, type=Description)
+    except msgspec.DecodeError as error:
+        raise ModelError(
+            f"the description in the model file {path} cannot be used ({error}); "
+            "convert the model again with this version's convert-model"
+        ) from None
+    if description.format != DESCRIPTION_FORMAT:
+        raise ModelError(
+            f"the model file {path} has description format {description.format}, this version "
+            f"reads {DESCRIPTION_FORMAT}; convert the model again"
+        )
+    return description
+
+
+def describe(network: bytes, description: Description) -> bytes:
+    """A model file's bytes: `network` (a bare flatbuffer) with `description` appended.
+
+    The description's `network_bytes` and `network_sha256` are filled in here. Equal arguments give
+    equal bytes.
+    """
+    description = msgspec.structs.replace(
+        description,
+        network_bytes=len(network),
+        network_sha256=hashlib.sha256(network).hexdigest(),
+    )
+    buffer = io.BytesIO()
+    buffer.write(network)
+    entry = zipfile.ZipInfo(DESCRIPTION_NAME, date_time=(1980, 1, 1, 0, 0, 0))
+    entry.external_attr = 0o644 << 16
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_STORED) as archive:
+        archive.writestr(entry, msgspec.json.format(msgspec.json.encode(description), indent=1))
+    return buffer.getvalue()

@@ -1,0 +1,147 @@
+"""The line: detect, align and encode in their order, and how long each took.
+
+Takes in a frame, hands on `Subject`s (face, embedding, quality) with `Timings`. The command line,
+the Python surface, the service and the benchmarks all drive this same line. It holds no gallery.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeface.errors import FaceError
+from edgeface.pipeline.align import Aligner
+from edgeface.pipeline.detect import Detector, Face, Square
+from edgeface.pipeline.encode import Embedding, Encoder
+from edgeface.pipeline.mesh import FaceMesh
+from edgeface.pipeline.model_file import Model, ModelBeingChecked
+from edgeface.pipeline.pictures import Picture
+from edgeface.pipeline.quality import Quality, assess
+
+_SMALLEST_FACE = 40  # pixels: narrower ones hold too little to be judged
+_SMALLEST_SHARE = 1 / 32  # of the longer side: narrower ones are not what the picture is of
+
+
+@dataclass
+class Timings:
+    """Milliseconds spent in each station."""
+
+    detect: float = 0.0
+    align: float = 0.0
+    encode: float = 0.0
+    match: float = 0.0
+
+    def as_dict(self) -> dict[str, float]:
+        """The stations and their total, rounded to the microsecond."""
+        parts = {name: round(value, 3) for name, value in vars(self).items()}
+        return {**parts, "total": round(sum(parts.values()), 3)}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One face of a frame, encoded."""
+
+    face: Face
+    embedding: Embedding
+    quality: Quality
+
+
+def _warn_of_guess(path: Path) -> None:
+    import logging  # 10 ms that a measured model need not pay for
+
+    logging.getLogger(__name__).warning(
+        "the thresholds of %s are a guess and may let strangers pass; measure them on people that "
+        "you know with: convert-model describe %s --labelled FOLDER",
+        path.name,
+        path,
+    )
+
+
+class FaceLine:
+    """The stations opened for one model. One thread at a time."""
+
+    def __init__(self, model: str | Path | Model | None = None, threads: int | None = None) -> None:
+        pending = model if isinstance(model, Model) else ModelBeingChecked(model)
+        self._detector = Detector(threads)  # opened while the model's bytes are checked
+        self.model = pending if isinstance(pending, Model) else pending.checked()
+        self._encoder = Encoder(self.model, threads)
+        spec = self.model.description
+        self._aligner = Aligner(spec.alignment, spec.input.size)
+        if spec.scores is not None and not spec.scores.measured:
+            _warn_of_guess(self.model.path)
+
+    @property
+    def runtime(self) -> str:
+        """Name of the TFLite runtime at work."""
+        return self._encoder.runtime
+
+    @property
+    def mesh(self) -> FaceMesh:
+        """The face mesh network that the detector holds, for one user at a time."""
+        return self._detector.mesh
+
+    def detect(
+        self, frame: Picture, timings: Timings | None = None, *, first_found: bool = False
+    ) -> list[Face]:
+        """The faces of a still picture, the largest first.
+
+        Searches down to 40 pixels or 1/32 of the longer side, whichever is more. `first_found`
+        ends the search at the first scale that shows a face.
+        """
+        started = time.perf_counter()
+        smallest = max(_SMALLEST_FACE, _SMALLEST_SHARE * max(frame.shape))
+        faces = self._detector.detect(frame, smallest, first_found=first_found)
+        if timings:
+            timings.detect += _since(started)
+        return faces
+
+    def look(self, frame: Picture, squares: Iterable[Square]) -> list[Face]:
+        """The faces in some squares of a video frame, the largest first."""
+        return self._detector.look(frame, squares)
+
+    def crop(self, frame: Picture, face: Face) -> Picture:
+        """The aligned crop of one face; valid until the next call on this line."""
+        return self._aligner.align(frame, face)
+
+    def assess(self, frame: Picture, face: Face) -> Quality:
+        """How fit one face of the frame is to be judged, without encoding it."""
+        return assess(face, self._aligner.align(frame, face), self.model.description.alignment)
+
+    def encode(
+        self, frame: Picture, face: Face, timings: Timings | None = None, *, careful: bool = False
+    ) -> Subject:
+        """Align and encode one face of the frame.
+
+        `careful` is for what is kept or in doubt: the mean of two looks, in twice the time.
+        """
+        started = time.perf_counter()
+        crop = self._aligner.align(frame, face)
+        aligned = time.perf_counter()
+        embedding = self._encoder.encode(crop, careful=careful)
+        if timings:
+            timings.align += 1e3 * (aligned - started)
+            timings.encode += _since(aligned)
+        quality = assess(face, crop, self.model.description.alignment)
+        return Subject(face, embedding, quality)
+
+    def main_face(self, frame: Picture, timings: Timings | None = None) -> Face:
+        """The face that the picture is of: large and near the centre. FaceError if none."""
+        faces = self.detect(frame, timings, first_found=True)
+        if not faces:
+            raise FaceError("no face found; use a picture with the face upright and in full view")
+        return max(faces, key=lambda face: _prominence(face, frame))
+
+
+def _prominence(face: Face, frame: Picture) -> float:
+    """Width of the face, halved by the time it stands in a corner of the frame."""
+    height, width = frame.shape[:2]
+    centre = face.box.centre
+    away = math.hypot(centre.x - width / 2, centre.y - height / 2) / math.hypot(width, height)
+    return face.box.width * (1 - away)
+
+
+def _since(started: float) -> float:
+    return 1e3 * (time.perf_counter() - started)

@@ -1,0 +1,138 @@
+"""Doctor: looks at everything that the service needs, and says what to do about what is wrong.
+
+Takes in the settings, hands on `Check`s. It changes nothing, and looks at the camera only when no
+service holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edgeface.errors import EdgeFaceError
+from edgeface.gallery.encryption import find_key
+from edgeface.gallery.file import read_contents
+from edgeface.gallery.gallery import Gallery, default_gallery_path
+from edgeface.gallery.store import Loaded
+from edgeface.pipeline.model_file import load_model
+from edgeface.pipeline.runtime import choose_runtime
+from edgeface.service.client import ask, socket_path
+from edgeface.service.config import Config
+from edgeface.service.install import UNIT
+from edgeface.service.thermal import hottest
+from edgeface.sources import open_source
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at; `advice` says what to do and is empty when there is nothing to do."""
+
+    name: str
+    ok: bool
+    detail: str
+    advice: str = ""
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def examine(config: Config) -> list[Check]:
+    """All checks, each independent of the others."""
+    looks: dict[str, Callable[[Config], Check]] = {
+        "runtime": _runtime,
+        "model": _model,
+        "gallery": _gallery,
+        "camera": _camera,
+        "service": _service,
+        "temperature": _temperature,
+    }
+    return [_guarded(name, look, config) for name, look in looks.items()]
+
+
+def _guarded(name: str, look: Callable[[Config], Check], config: Config) -> Check:
+    """The check, or the error it met, whose sentence ends with what to do."""
+    try:
+        return look(config)
+    except EdgeFaceError as error:
+        detail, _, advice = str(error).partition("; ")
+        return Check(name, False, detail, advice or detail)
+
+
+def _runtime(config: Config) -> Check:
+    return Check("runtime", True, choose_runtime())
+
+
+def _model(config: Config) -> Check:
+    model = load_model(config.recognition.model)
+    detail = f"{model.path.name}, {model.description.embedding.size} numbers"
+    scores = model.description.scores
+    if scores is not None and scores.measured:
+        return Check("model", True, detail)
+    return Check(
+        "model",
+        False,
+        f"{detail}, thresholds not measured",
+        f"measure them with: convert-model describe {model.path} --labelled FOLDER",
+    )
+
+
+def _gallery(config: Config) -> Check:
+    named = config.recognition.gallery
+    path = Path(named) if named else default_gallery_path()
+    model = load_model(config.recognition.model)
+    try:
+        loaded = Loaded(read_contents(path, find_key()))  # as it is: nothing is restored by looking
+    except FileNotFoundError:
+        loaded = Loaded(None)
+    people = len(Gallery(path, model, loaded))
+    advice = "" if people else "add somebody with: edgeface enroll NAME PICTURE..."
+    return Check("gallery", True, f"{people} people in {path}", advice)
+
+
+def _camera(config: Config) -> Check:
+    if socket_path().exists():
+        try:
+            source = ask({"command": "status"})["source"]
+        except EdgeFaceError:
+            pass  # nobody listens any more, so the camera is free to be looked at
+        else:
+            return Check("camera", True, f"the service watches {source}")
+    source = open_source(config.source.settings())
+    try:
+        frame = source.read()
+        height, width = frame.picture.shape[:2]
+        frame.release()
+    finally:
+        source.close()
+    return Check("camera", True, f"{source.name} gives pictures of {width}x{height}")
+
+
+def _service(config: Config) -> Check:
+    if socket_path().exists():
+        return Check("service", True, str(ask({"command": "status"})["status"]))
+    units = Path("/etc/systemd/system")
+    # A package brings the unit with it; it counts as installed once it is to start at boot.
+    if (units / UNIT).exists() or (units / "multi-user.target.wants" / UNIT).is_symlink():
+        return Check(
+            "service",
+            False,
+            "installed, but it does not run",
+            "look at: journalctl -u edgeface -n 20, then: sudo systemctl start edgeface",
+        )
+    advice = "to watch the door at every boot: sudo edgeface service install"
+    return Check("service", True, "not installed", advice)
+
+
+def _temperature(config: Config) -> Check:
+    degrees = hottest()
+    if degrees is None:
+        return Check("temperature", True, "no sensor here")
+    if degrees < config.power.hot:
+        return Check("temperature", True, f"{degrees:.0f} degrees Celsius")
+    return Check(
+        "temperature",
+        False,
+        f"{degrees:.0f} degrees Celsius: the service runs at a fifth of its rate",
+        "give the Pi a heat sink or a fan, or move it out of the sun",
+    )

@@ -1,0 +1,59 @@
+"""Build: makes the sinks that the settings ask for, importing only those.
+
+Takes in a `Config`, hands on `Outlets`. A changed file closes and opens only the sinks whose table
+has changed, so that what waits in the others is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from edgeface.service.config import Config
+from edgeface.sinks import Outlet, Outlets, Sink
+
+_MAKERS = {
+    "mqtt": "edgeface.sinks.mqtt:Mqtt",
+    "webhook": "edgeface.sinks.webhook:Webhook",
+    "exec": "edgeface.sinks.program:Program",
+    "gpio": "edgeface.sinks.gpio:Gpio",
+    "snapshots": "edgeface.sinks.snapshots:Snapshots",
+}
+NETWORKED = ("mqtt", "webhook")
+
+
+def build_outlets(
+    config: Config, tell: Callable[[str, str], None], old: tuple[Config, Outlets] | None = None
+) -> Outlets:
+    """The sinks of `config`; those of `old` whose table is the same go on as they are.
+
+    `tell` gets a sink's name and a sentence when it struggles. It is called by other threads.
+    """
+    names = [name for name in ("stdout", *_MAKERS) if getattr(config, name) is not None]
+    kept: dict[str, Outlet] = {}
+    if old is not None:
+        before, outlets = old
+        for outlet in outlets.outlets:
+            if getattr(before, outlet.name) == getattr(config, outlet.name):
+                kept[outlet.name] = outlet
+        Outlets([outlet for outlet in outlets.outlets if outlet.name not in kept]).close()
+    return Outlets([kept.get(name) or _build(name, getattr(config, name), tell) for name in names])
+
+
+def _build(name: str, settings: Any, tell: Callable[[str, str], None]) -> Outlet:
+    return Outlet(
+        partial(_make, name, settings), name, settings.events, settings.queue, partial(tell, name)
+    )
+
+
+def _make(name: str, settings: Any) -> Sink:
+    """Runs in the sink's own thread, so a slow import or connection holds nobody up."""
+    if name == "stdout":
+        from edgeface.sinks.lines import Lines
+
+        return Lines()
+    module, _, kind = _MAKERS[name].partition(":")
+    sink: Sink = getattr(import_module(module), kind)(settings)
+    return sink

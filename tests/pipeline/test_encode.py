@@ -1,0 +1,74 @@
+"""Encode: one direction in space per person, the same on every runtime."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeface.pipeline.pipeline import FaceLine
+from tests.conftest import CHECKOUT
+
+Portrait = Callable[[str], np.ndarray]
+NAMES = ("obama", "obama2", "obama3", "biden", "collins")
+REFERENCE = CHECKOUT / "tests" / "reference-embeddings.json"
+
+
+def embedding(line: FaceLine, frame: np.ndarray) -> np.ndarray:
+    return line.encode(frame, line.main_face(frame)).embedding
+
+
+@pytest.fixture(scope="module")
+def embeddings(line: FaceLine, portrait: Portrait) -> dict[str, np.ndarray]:
+    return {name: embedding(line, portrait(name)) for name in NAMES}
+
+
+def test_an_embedding_is_128_numbers_of_unit_length(embeddings: dict[str, np.ndarray]) -> None:
+    for one in embeddings.values():
+        assert one.shape == (128,)
+        assert one.dtype == np.float32
+        assert np.linalg.norm(one) == pytest.approx(1, abs=1e-6)
+
+
+def test_one_person_is_close_and_two_are_far(embeddings: dict[str, np.ndarray]) -> None:
+    for first in NAMES:
+        for second in NAMES:
+            score = float(embeddings[first] @ embeddings[second])
+            same = first[:5] == second[:5]
+            assert (score > 0.7) if same else (score < 0.3), (first, second, score)
+
+
+def test_pixels_do_not_tell_people_apart_but_embeddings_do(
+    line: FaceLine, portrait: Portrait, embeddings: dict[str, np.ndarray]
+) -> None:
+    """The tutorial's argument: by pixels a stranger in the same light is nearer than oneself."""
+    crops = {}
+    for name in NAMES:
+        frame = portrait(name)
+        crops[name] = line.crop(frame, line.main_face(frame)).astype(float)
+    own = np.abs(crops["obama"] - crops["obama3"]).mean()
+    stranger = np.abs(crops["biden"] - crops["obama3"]).mean()
+    assert embeddings["obama"] @ embeddings["obama3"] > embeddings["biden"] @ embeddings["obama3"]
+    assert stranger < 1.5 * own
+
+
+def test_light_and_contrast_change_little(line: FaceLine, portrait: Portrait) -> None:
+    frame = portrait("obama")
+    face = line.main_face(frame)
+    dim = cv2.convertScaleAbs(frame, alpha=0.6, beta=10)
+    assert line.encode(frame, face).embedding @ line.encode(dim, face).embedding > 0.98
+
+
+def test_a_mirrored_face_is_the_same_person(line: FaceLine, portrait: Portrait) -> None:
+    frame = portrait("collins")
+    assert embedding(line, frame) @ embedding(line, cv2.flip(frame, 1)) > 0.85
+
+
+def test_this_runtime_agrees_with_the_reference(embeddings: dict[str, np.ndarray]) -> None:
+    """The reference was written by LiteRT 2 on x86; every other runtime must agree with it."""
+    reference = json.loads(REFERENCE.read_text())
+    for name, numbers in reference.items():
+        assert embeddings[name] @ np.array(numbers) >= 0.999, name

@@ -1,0 +1,54 @@
+"""Runtime: one choice of interpreter, made in one place and said plainly."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgeface.errors import ConfigError, ModelError, RuntimeMissing
+from edgeface.pipeline.model_file import default_model_path
+from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.runtime import choose_runtime, installed_runtimes, open_network
+
+
+def test_the_runtime_at_work_is_the_one_asked_for(line: FaceLine) -> None:
+    assert line.runtime == os.environ.get("EDGEFACE_RUNTIME", installed_runtimes()[0])
+
+
+def test_an_unknown_runtime_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEFACE_RUNTIME", "onnx")
+    with pytest.raises(ConfigError, match="onnx"):
+        choose_runtime()
+
+
+def test_a_missing_runtime_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    (missing,) = {"litert", "tflite-runtime"} - set(installed_runtimes())
+    monkeypatch.setenv("EDGEFACE_RUNTIME", missing)
+    with pytest.raises(RuntimeMissing, match="pip install"):
+        choose_runtime()
+
+
+def test_a_32_bit_system_is_told_that_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGEFACE_RUNTIME", raising=False)
+    monkeypatch.setattr("edgeface.pipeline.runtime.find_spec", lambda name: None)
+    with pytest.raises(RuntimeMissing, match="a TFLite interpreter is not installed"):
+        choose_runtime()
+    monkeypatch.setattr(sys, "maxsize", 2**31 - 1)
+    with pytest.raises(RuntimeMissing, match="64-bit"):
+        choose_runtime()
+
+
+def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "noise.tflite"
+    path.write_bytes(bytes(range(256)) * 40)
+    with pytest.raises(ModelError):
+        open_network(path)
+
+
+def test_the_input_and_output_are_described() -> None:
+    network = open_network(default_model_path(), threads=1)
+    assert network.inputs[0].shape == (1, 160, 160, 3)
+    assert network.outputs[0].shape == (1, 128)

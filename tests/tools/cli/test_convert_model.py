@@ -1,0 +1,173 @@
+"""The command line: what it writes, and how it says no."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+
+from edgeface.pipeline.model_file import load_model
+from edgeface_tools.convert import TEMPLATE
+from edgeface_tools.people.faces import cut_faces
+from tests.conftest import CHECKOUT
+from tests.helpers.convert_model import convert_model, refused
+from tests.helpers.networks import KerasTwo, small_facenet
+
+SHIPPED = CHECKOUT / "models" / "facenet-int8.tflite"
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_facenet().save(tmp_path_factory.mktemp("source") / "small.h5")
+
+
+@pytest.fixture(scope="module")
+def converted(source: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("converted") / "small.tflite"
+    outcome = convert_model(source, "-o", path, "--calibrate", photos, "--no-report")
+    assert outcome.status == 0, outcome.stderr
+    assert "grey.png: no face found" in outcome.stderr
+    assert "text.jpg" in outcome.stderr
+    return path
+
+
+def test_a_source_becomes_a_model_that_the_runtime_loads(converted: Path) -> None:
+    description = load_model(converted).description
+    assert (description.input.size, description.embedding.size) == (24, 16)
+    assert (description.precision, description.input.colour) == ("int8", "bgr")
+    assert description.source.name == "small.h5"
+
+
+def test_without_labelled_pictures_thresholds_are_a_guess_and_say_so(
+    source: Path, photos: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "small.tflite"
+    outcome = convert_model(source, "-o", path, "--calibrate", photos, "--no-report")
+    assert "note: thresholds are a guess" in outcome.stderr
+    scores = load_model(path).description.scores
+    assert scores is not None
+    assert scores.measured_on.startswith("a guess from ")
+    assert not any(point.supported for point in scores.points)
+    assert "(a guess)" in outcome.stdout
+
+
+def test_observations_stand_in_for_the_photos(
+    source: Path, photos: Path, converted: Path, tmp_path: Path
+) -> None:
+    numbers, again = tmp_path / "numbers.json", tmp_path / "again.tflite"
+    assert convert_model("observe", source, "-o", numbers, "--calibrate", photos).status == 0
+    assert convert_model(source, "-o", again, "--observations", numbers, "--no-report").status == 0
+    networks = [load_model(path).description.network_sha256 for path in (again, converted)]
+    assert networks[0] == networks[1]
+
+
+def test_a_population_is_measured_and_put_into_the_model(
+    converted: Path, photos: Path, tmp_path: Path
+) -> None:
+    people = tmp_path / "people"
+    for path in sorted(photos.glob("*-*.png")):
+        person = people / path.stem.rstrip("-0123456789")
+        person.mkdir(parents=True, exist_ok=True)
+        (person / path.name).write_bytes(path.read_bytes())
+    numbers, described = tmp_path / "population.json", tmp_path / "described.tflite"
+    made = convert_model(
+        *("population", converted, "-o", numbers, "--labelled", people, "--measured-on", "us")
+    )
+    assert made.status == 0, made.stderr
+    put = convert_model("describe", converted, "-o", described, "--population", numbers)
+    assert put.status == 0, put.stderr
+    description = load_model(described).description
+    assert description.scores is not None
+    assert description.scores.measured_on == "us"
+    assert description.embedding.centre is None  # three people are no population
+    assert description.scores.genuine_pairs == 18 * 17 // 2 + 2 * (6 * 5 // 2)
+    message = refused("describe", SHIPPED, "-o", tmp_path / "no.tflite", "--population", numbers)
+    assert "was measured with another model" in message
+
+
+def test_inspect_shows_what_is_inside(converted: Path) -> None:
+    found = json.loads(convert_model("inspect", converted, "--json").stdout)
+    assert found["minimum_runtime"] == "1.14.0"
+    assert {"name": "CONV_2D", "version": 3, "count": 5, "since": "1.14.0"} in found["operators"]
+    assert found["runs_on"]["litert"] == "yes"
+    assert "CONV_2D" in convert_model("inspect", converted).stdout
+
+
+def test_calibration_sees_what_the_runtime_cuts(photos: Path) -> None:
+    faces = cut_faces(sorted(photos.iterdir()), TEMPLATE, 160)
+    assert {path.name for path, _ in faces.skipped} == {"grey.png", "text.jpg"}
+    assert faces.crops.shape == (len(faces.used), 160, 160, 3)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("convert", "--help")])
+def test_help_needs_no_network_and_no_tensorflow(arguments: tuple[str, ...]) -> None:
+    outcome = convert_model(*arguments)
+    assert "SOURCE" in outcome.stdout + outcome.stderr
+
+
+def test_faces_of_one_person_are_refused(source: Path, photos: Path, tmp_path: Path) -> None:
+    one = tmp_path / "one"
+    one.mkdir()
+    for path in sorted(photos.glob("obama*-*.png")):
+        for angle in (-4, 4):  # 36 pictures, all different
+            picture = cv2.imread(str(path))
+            height, width = picture.shape[:2]
+            turn = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1)
+            turned = cv2.warpAffine(picture, turn, (width, height))
+            cv2.imwrite(str(one / f"{path.stem}{angle}.png"), turned)
+    output = tmp_path / "out.tflite"
+    message = refused(source, "-o", output, "--calibrate", one)
+    assert "are all of one person" in message
+    assert not output.exists()
+
+
+def test_too_few_faces_are_refused(source: Path, photos: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    few.mkdir()
+    for path in sorted(photos.glob("obama-*.png"))[:3]:
+        (few / path.name).write_bytes(path.read_bytes())
+    output = tmp_path / "out.tflite"
+    message = refused(source, "-o", output, "--calibrate", few)
+    assert "only 3 of 3 pictures" in message
+    assert not output.exists()
+
+
+def test_a_hostile_lambda_leaves_no_output(photos: Path, tmp_path: Path) -> None:
+    net = KerasTwo()
+    stem = net.conv("stem", net.picture(), (3, 3, 3, 4))
+    net.scale_sum("sum", stem, stem, 0.1, code="4wAAAAA=")
+    output = tmp_path / "out.tflite"
+    bad = net.save(tmp_path / "bad.h5")
+    message = refused(bad, "-o", output, "--calibrate", photos)
+    assert "'sum' (Lambda) is refused" in message
+    assert not output.exists()
+
+
+def test_errors_are_one_sentence_and_exit_two(source: Path, tmp_path: Path) -> None:
+    output, empty = tmp_path / "out.tflite", tmp_path / "empty"
+    empty.mkdir()
+    nothing = tmp_path / "nothing"
+    garbage = tmp_path / "garbage.h5"
+    garbage.write_bytes(b"not HDF5")
+    cases = [
+        ((nothing, "-o", output), "there is no file"),
+        ((garbage, "-o", output), "is no HDF5 file and no .keras file"),
+        ((empty, "-o", output), "is no SavedModel and holds no CSV files"),
+        ((source, "-o", output, "--architecture", "nn4_small2"), "leave --architecture out"),
+        ((source, "-o", output, "--labelled", nothing), "there is no folder"),
+        ((source, "-o", output), "give --calibrate"),
+        ((source, "-o", output, "--calibrate", nothing), "there is no folder"),
+        ((source, "-o", output, "--calibrate", empty), "there are no pictures"),
+        ((source, "-o", output, "--observations", nothing), "cannot read the observations"),
+        ((source, "-o", output, "--observations", garbage), "holds no observations"),
+        (("inspect", nothing), "there is no model file"),
+        (("inspect", garbage), "is not a TFLite model"),
+        (("describe", nothing), "there is no model file"),
+        (("describe", SHIPPED, "-o", output, "--colour", "rgb"), "says itself what its input is"),
+        (("population", SHIPPED, "-o", output, "--labelled", empty), "there are no pictures"),
+    ]
+    for arguments, words in cases:
+        assert words in refused(*arguments)
+    assert not output.exists()

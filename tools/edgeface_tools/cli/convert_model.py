@@ -1,0 +1,307 @@
+"""The command line `convert-model`: one driver of the workstation side.
+
+`convert-model SOURCE -o OUT.tflite` converts; the other commands make what it takes or look at what
+it made. Exit 0 on success, 2 on an error, which is told in one sentence. This module knows options
+and files; it holds no arithmetic.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from edgeface.errors import ConfigError, EdgeFaceError
+from edgeface.pipeline.model_file import describe as with_description
+from edgeface.pipeline.model_file import load_model
+from edgeface.system.storage import write_atomically
+from edgeface_tools import convert as stations
+from edgeface_tools import describe as describing
+from edgeface_tools.convert import Wish
+from edgeface_tools.people import population as populations
+from edgeface_tools.people.faces import Faces
+from edgeface_tools.people.labelled import wanted
+from edgeface_tools.quantize import calibrate as observing
+from edgeface_tools.quantize.quantize import PRECISIONS, Ends, Precision
+from edgeface_tools.report import precisions as comparing
+from edgeface_tools.report import report as reporting
+from edgeface_tools.source.architectures import ARCHITECTURES
+from edgeface_tools.source.load import NORMALIZATIONS, Colour, load_source
+from edgeface_tools.tflite import inspection
+
+ERROR = 2
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+_Command = Callable[..., Any]
+
+
+class _ConvertByDefault(click.Group):
+    """What is no command is a source to convert."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        known = {*self.commands, "-h", "--help", "--debug"}
+        first = next((place for place, word in enumerate(args) if word != "--debug"), None)
+        if first is not None and args[first] not in known:
+            args = [*args[:first], "convert", *args[first:]]
+        return super().parse_args(ctx, args)
+
+
+def _of_a_source(command: _Command) -> _Command:
+    """The options that say what a source is."""
+    for option in (
+        click.option(
+            "--normalization",
+            type=click.Choice(list(NORMALIZATIONS)),
+            help="How the network was trained to take pixels (default: per-image, as FaceNet).",
+        ),
+        click.option(
+            "--colour",
+            type=click.Choice(["rgb", "bgr"]),
+            help="The colour order that the network was trained with (default: rgb).",
+        ),
+        click.option(
+            "--architecture",
+            type=click.Choice(list(ARCHITECTURES)),
+            help="The network that weights without one belong to.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _labelled(command: _Command) -> _Command:
+    """The options that name pictures with people to them."""
+    for option in (
+        click.option("--measured-on", help="What the pictures are, for the record."),
+        click.option("--pairs", type=_FILE, help="Use the pictures named in an LFW pairs file."),
+        click.option("--labelled", type=_FOLDER, help="A folder of PERSON/PICTURE files."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(cls=_ConvertByDefault, context_settings=_CONTEXT)
+@click.option("--debug", is_flag=True, help="Show a traceback on an error.")
+def cli(debug: bool) -> None:
+    """Turn a Keras face network into a small TFLite file that says how to use it.
+
+    `convert-model SOURCE -o OUT.tflite` is short for `convert-model convert SOURCE -o OUT.tflite`.
+    SOURCE is a Keras file (.h5 or .keras), a SavedModel folder, weights with --architecture, a
+    folder of OpenFace's CSV files, or the word facenet for the pinned FaceNet, which is fetched.
+    """
+
+
+@cli.command()
+@click.argument("source")
+@click.option("-o", "--output", type=_FILE, required=True, help="The .tflite file to write.")
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), default="int8", show_default=True,
+    help="int16x8 and the last three are larger or slower, and nearer to the float network.",
+)  # fmt: skip
+@click.option(
+    "--ends", type=click.Choice(["int8", "float32"]), default="int8", show_default=True,
+    help="Type of an int8 model's input and output.",
+)  # fmt: skip
+@_of_a_source
+@click.option("--calibrate", type=_FOLDER, help="Photos of faces to calibrate on.")
+@click.option("--observations", type=_FILE, help="Calibrate by this file instead of photos.")
+@click.option("--population", type=_FILE, help="Centre and score table to put into the model.")
+@_labelled
+@click.option("--name", help="What the model calls itself.")
+@click.option("--report/--no-report", default=True, help="Write report.json and report.html too.")
+@click.option(
+    "--python", "pythons", type=_FILE, multiple=True,
+    help="Another Python with edgeface, to time its runtime too (may be repeated).",
+)  # fmt: skip
+def convert(
+    source: str,
+    output: Path,
+    precision: Precision,
+    ends: Ends,
+    architecture: str | None,
+    colour: Colour | None,
+    normalization: str | None,
+    calibrate: Path | None,
+    observations: Path | None,
+    population: Path | None,
+    labelled: Path | None,
+    pairs: Path | None,
+    measured_on: str | None,
+    name: str | None,
+    report: bool,
+    pythons: tuple[Path, ...],
+) -> None:
+    """Convert SOURCE, by default to full-integer int8."""
+    people = wanted(labelled, pairs) if labelled or pairs else None
+    if people and population:
+        raise ConfigError("give --population, or pictures to measure one on, not both")
+    wish = Wish(precision, ends, name, calibrate, observations, population, people, measured_on)
+    loaded = load_source(source, architecture, colour, normalization)
+    converted = stations.convert(loaded, wish)
+    if calibrate:
+        _tell_skipped(converted.faces)
+    _write(output, stations.described(converted))
+    click.echo(inspection.as_text(inspection.inspect(output)))
+    scores = converted.description.scores
+    if scores is None or not scores.measured:
+        click.echo(
+            "note: thresholds are a guess so far; measure them on pictures of people that you know "
+            f"with: convert-model describe {output} --labelled FOLDER",
+            err=True,
+        )
+    if report:
+        found = reporting.report(loaded, converted, output, pythons)
+        _write(output.with_name("report.json"), reporting.as_json(found))
+        _write(output.with_name("report.html"), reporting.as_html(found))
+        click.echo(f"report: {output.with_name('report.html')}", err=True)
+
+
+@cli.command()
+@click.argument("source")
+@click.option("-o", "--output", type=_FILE, required=True, help="The .json file to write.")
+@_of_a_source
+@click.option("--calibrate", type=_FOLDER, help="Photos of faces to calibrate on.")
+@click.option("--measured-on", help="What the photos are, for the record.")
+def observe(
+    source: str,
+    output: Path,
+    architecture: str | None,
+    colour: Colour | None,
+    normalization: str | None,
+    calibrate: Path | None,
+    measured_on: str | None,
+) -> None:
+    """Record what quantizing SOURCE must know, so that no photos are needed to repeat it."""
+    loaded = load_source(source, architecture, colour, normalization)
+    faces = stations.calibration_faces(loaded, calibrate)
+    if faces is None:
+        raise ConfigError("this needs photos of faces; give --calibrate FOLDER")
+    origin = measured_on or stations.origin(loaded, calibrate)
+    observed = stations.observations_of(loaded, faces, origin)
+    _tell_skipped(faces)
+    _write(output, observing.encoded(observed))
+
+
+@cli.command()
+@click.argument("model", type=_FILE)
+@click.option("-o", "--output", type=_FILE, required=True, help="The .json file to write.")
+@_labelled
+def population(
+    model: Path,
+    output: Path,
+    labelled: Path | None,
+    pairs: Path | None,
+    measured_on: str | None,
+) -> None:
+    """Measure MODEL's centre and score-to-FAR table on labelled pictures, over every cross pair."""
+    source = wanted(labelled, pairs)
+    about = load_model(model).description
+    network = model.read_bytes()[: about.network_bytes]
+    people = stations.cut_people(source, about)
+    numbers = stations.measure(network, about, people, measured_on or source.folder.name)
+    _write(output, populations.encoded(numbers))
+
+
+@cli.command()
+@click.argument("model", type=_FILE)
+@click.option("-o", "--output", type=_FILE, help="The .tflite file to write (default: MODEL).")
+@click.option("--population", type=_FILE, help="Centre and score table, from a file.")
+@_labelled
+@click.option("--colour", type=click.Choice(["rgb", "bgr"]), help="Order the network wants.")
+@click.option(
+    "--normalization", type=click.Choice(list(NORMALIZATIONS)), help="How it takes pixels."
+)
+@click.option("--name", help="What the model calls itself.")
+def describe(
+    model: Path,
+    output: Path | None,
+    population: Path | None,
+    labelled: Path | None,
+    pairs: Path | None,
+    measured_on: str | None,
+    colour: Colour | None,
+    normalization: str | None,
+    name: str | None,
+) -> None:
+    """Give MODEL a description, or another one; the network stays as it is.
+
+    A file that has none is taken as FaceNet's kind (RGB, standardized per picture) unless --colour
+    and --normalization say otherwise.
+    """
+    network, about = describing.description_for(model, name, colour, normalization)
+    if labelled or pairs:
+        source = wanted(labelled, pairs)
+        people = stations.cut_people(source, about)
+        what = measured_on or source.folder.name
+        about = populations.with_population(about, stations.measure(network, about, people, what))
+    elif population:
+        about = stations.with_file(about, population)
+    _write(output or model, with_description(network, about))
+
+
+@cli.command()
+@click.argument("model", type=_FILE)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def inspect(model: Path, as_json: bool) -> None:
+    """Show MODEL's description, operators and which runtimes can load it."""
+    found = inspection.inspect(model)
+    click.echo(msgspec.json.encode(found) if as_json else inspection.as_text(found))
+
+
+@cli.command()
+@click.argument("source")
+@click.option("-o", "--output", type=_FILE, required=True, help="The .md file to write.")
+@click.option("--pairs", type=_FILE, required=True, help="LFW pairs to read the accuracy on.")
+@click.option("--labelled", type=_FOLDER, help="The folder of their pictures.")
+@click.option("--python", "pythons", type=_FILE, multiple=True, help="Another Python to try in.")
+def precisions(
+    source: str, output: Path, pairs: Path, labelled: Path | None, pythons: tuple[Path, ...]
+) -> None:
+    """Compare SOURCE in every precision on every runtime: a table in Markdown."""
+    found = comparing.compare(load_source(source), labelled, pairs, pythons)
+    _write(output, comparing.as_markdown(found).encode())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its status; the entry point of `convert-model`."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        status = cli.main(arguments, prog_name="convert-model", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        status = stop.exit_code
+    except click.Abort:
+        status = 130  # what a shell reports after Ctrl-C
+    except click.ClickException as error:
+        error.show()
+        status = ERROR
+    except EdgeFaceError as error:
+        if "--debug" in arguments:
+            raise
+        click.echo(f"convert-model: {error}", err=True)
+        status = ERROR
+    sys.exit(status or 0)
+
+
+def _tell_skipped(faces: Faces) -> None:
+    click.echo(
+        f"calibrated on {len(faces.used)} faces, {len(faces.skipped)} pictures skipped", err=True
+    )
+    for path, reason in faces.skipped:
+        click.echo(f"  {path.name}: {reason}", err=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        write_atomically(path.absolute(), [content], mode=0o644)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from None
+
+
+if __name__ == "__main__":
+    main()

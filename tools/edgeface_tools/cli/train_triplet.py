@@ -1,0 +1,262 @@
+"""The command line `train-triplet`: teaches a face network a camera, or people, of one's own.
+
+Exit 0 when a better network was written, 1 when none was found, 2 on an error (one sentence), 130
+when Ctrl-C stopped it. The same command again goes on where a stopped one was. This module knows
+options, files and how progress is shown; it holds no arithmetic.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import FrameType
+
+import click
+import msgspec
+from tqdm import tqdm
+
+from edgeface.errors import ConfigError, EdgeFaceError
+from edgeface.system.storage import InUse, locked, write_atomically
+from edgeface_tools import progress
+from edgeface_tools.network.to_keras import keras_file
+from edgeface_tools.train.camera import Camera
+from edgeface_tools.train.finetune import Plan, check, fine_tune, read_base
+from edgeface_tools.train.head import Loss, Step
+from edgeface_tools.train.learning_curves import as_svg
+from edgeface_tools.train.loop import Epoch, Schedule
+from edgeface_tools.train.triplet import MARGIN, MININGS, Mining
+
+NOTHING_BETTER, ERROR, INTERRUPTED = 1, 2, 130
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_LESSON = Schedule()
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.argument("source")
+@click.argument("people", type=_FOLDER)
+@click.option("-o", "--output", type=_FILE, required=True, help="The .keras file to write.")
+@click.option("--general", type=_FOLDER, help="Other people, who must not be forgotten.")
+@click.option("--grey", is_flag=True, help="Imitate a camera without colour.")
+@click.option("--face-width", type=float, default=0.0, help="... with so many pixels on a face.")
+@click.option("--gamma", type=float, default=1.0, help="... in the dark (0.5) or too bright (2).")
+@click.option("--noise", type=float, default=0.0, help="... with noise, in grey levels of 255.")
+@click.option("--blur", type=float, default=0.0, help="... out of focus, in its pixels.")
+@click.option("--copies", type=int, default=4, help="Imitated copies of each picture.")
+@click.option("--mining", type=click.Choice(MININGS), default="semi-hard", help="Triplets taken.")
+@click.option("--margin", type=float, default=MARGIN, help="Alpha of the loss.")
+@click.option("--keep", type=float, default=0.5, help="Weight of staying near the base network.")
+@click.option("--freeze-through", metavar="LAYER", help="Last layer that is not trained.")
+@click.option("--epochs", type=int, default=_LESSON.epochs, help="At most.")
+@click.option("--patience", type=int, default=_LESSON.patience, help="Epochs without a better one.")
+@click.option("--rate", type=float, default=_LESSON.rate, help="Learning rate to begin with.")
+@click.option("--batch-people", type=int, default=_LESSON.people, help="P of a batch.")
+@click.option("--batch-pictures", type=int, default=_LESSON.pictures, help="K of a batch.")
+@click.option("--held-out", type=float, default=0.2, help="Share of the people to judge by.")
+@click.option("--forget", type=float, default=_LESSON.forget, help="TAR that --general may lose.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of all that is drawn.")
+@click.option("--work", type=_FOLDER, help="Cache and checkpoint [default: OUTPUT.training]")
+@click.option("--checkpoint-seconds", type=float, default=60.0, help="Between two checkpoints.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("--debug", is_flag=True, help="Show a traceback on an error.")
+def cli(
+    source: str,
+    people: Path,
+    output: Path,
+    general: Path | None,
+    grey: bool,
+    face_width: float,
+    gamma: float,
+    noise: float,
+    blur: float,
+    copies: int,
+    mining: Mining,
+    margin: float,
+    keep: float,
+    freeze_through: str | None,
+    epochs: int,
+    patience: int,
+    rate: float,
+    batch_people: int,
+    batch_pictures: int,
+    held_out: float,
+    forget: float,
+    seed: int,
+    work: Path | None,
+    checkpoint_seconds: float,
+    as_json: bool,
+    debug: bool,
+) -> int:
+    """Fine-tune SOURCE on the folder PEOPLE (NAME/*.jpg) with the triplet loss.
+
+    SOURCE is a Keras .h5 or .keras file, or the word facenet for the pinned FaceNet. The result
+    goes into `convert-model OUTPUT -o OUT.tflite`. The work folder holds faces: delete it when
+    you are done.
+    """
+    if output.suffix != ".keras":
+        raise ConfigError(f"{output} must end in .keras, which is what convert-model reads")
+    plan = Plan(
+        Camera(grey, face_width, gamma, noise, blur),
+        Loss(margin, mining, keep),
+        Schedule(epochs, patience, batch_people, batch_pictures, rate, forget, seed),
+        copies,
+        held_out,
+        freeze_through,
+    )
+    check(plan)
+    base = read_base(source)
+    work = work or output.with_name(f"{output.name}.training")
+    with _alone(work), _interruptible() as stopped:
+        told = _Told(work / "curves.svg", stopped)
+        with told:
+            result = fine_tune(base, people, general, plan, work, checkpoint_seconds, told)
+    found = result.outcome
+    if not found.finished:
+        click.echo("stopped; the same command goes on from here", err=True)
+        return INTERRUPTED
+    if result.network is not None:
+        _write(output, keras_file(result.network))
+    first = found.epochs[0]
+    if as_json:
+        click.echo(
+            msgspec.json.encode(
+                {
+                    "written": str(output) if result.network else None,
+                    "best": found.best,
+                    "mix": found.mix,
+                    "far": result.judged.far,
+                    "genuine_pairs": result.judged.genuine,
+                    "impostor_pairs": result.judged.impostor,
+                    "epochs": found.epochs,
+                }
+            )
+        )
+    elif found.mix is not None:
+        click.echo(
+            f"{output}: {found.mix.share:.0%} of the way from the base network to epoch "
+            f"{found.best} of {len(found.epochs) - 1}; of the genuine pairs "
+            f"{found.mix.tar:.1%} pass at FAR {result.judged.far:.2g}, before {first.tar:.1%}"
+        )
+    elif found.best:
+        click.echo(
+            f"nothing written: what told the held-out people apart better (epoch {found.best}, "
+            f"{found.epochs[found.best].tar:.1%} at FAR {result.judged.far:.2g}, before "
+            f"{first.tar:.1%}) lost more than {forget:.1%} on the general set, and so did every "
+            "mix of it with the base network"
+        )
+    else:
+        click.echo(
+            f"nothing written: in {len(found.epochs) - 1} epochs no network was better than the "
+            f"base ({first.tar:.1%} of the genuine pairs pass at FAR {result.judged.far:.2g})"
+        )
+    return 0 if result.network is not None else NOTHING_BETTER
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its status; the entry point of `train-triplet`."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        status = cli.main(arguments, prog_name="train-triplet", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        status = stop.exit_code
+    except click.Abort:
+        status = INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        status = ERROR
+    except EdgeFaceError as error:
+        if "--debug" in arguments:
+            raise
+        click.echo(f"train-triplet: {error}", err=True)
+        status = ERROR
+    sys.exit(status or 0)
+
+
+class _Told:
+    """Shows a training on stderr, and its curves in a file."""
+
+    def __init__(self, curves: Path, stopped: Callable[[], bool]) -> None:
+        self._curves, self.stopped = curves, stopped
+        self._bar: tqdm[None] | None = None
+        self._active = self._chosen = 0
+
+    def __enter__(self) -> _Told:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close()
+
+    def say(self, sentence: str) -> None:
+        click.echo(sentence, err=True)
+
+    def bar(self, what: str, total: int) -> AbstractContextManager[Callable[[], None]]:
+        return progress.bar(what, total)
+
+    def step(self, step: Step, done: int, steps: int) -> None:
+        if self._bar is None:
+            self._bar = tqdm(total=steps, initial=done - 1, file=sys.stderr, ncols=79, unit="")
+            self._active = self._chosen = 0
+        self._active += step.active
+        self._chosen += step.chosen
+        share = self._active / max(1, self._chosen)
+        self._bar.set_postfix_str(f"loss {step.loss:.2f}, active {share:.0%}", refresh=False)
+        self._bar.update()
+
+    def epochs(self, epochs: list[Epoch], best: int, far: float) -> None:
+        self._close()
+        epoch = epochs[-1]
+        general = "" if epoch.general is None else f", general set {epoch.general:.1%}"
+        learned = f"loss {epoch.loss:.2f}, active {epoch.active:.1%}, " if epoch.number else ""
+        self.say(
+            f"epoch {epoch.number}: {learned}TAR {epoch.tar:.1%} at FAR {far:.2g}{general}"
+            + (" *" if epoch.number and epoch.number == best else "")
+        )
+        _write(self._curves, as_svg(epochs, far, best).encode())
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C is noted, to stop after the step at work; a second one stops at once."""
+    noted = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal noted
+        noted = True
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: noted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _alone(work: Path) -> Iterator[None]:
+    """Hold the work folder; ConfigError where another training does, or nothing can be written."""
+    try:
+        with locked(work / "training", timeout=0):
+            yield
+    except InUse as error:
+        raise ConfigError(f"{work} is {error}; wait for it, or give another --work") from None
+    except OSError as error:
+        raise ConfigError(f"cannot work in {work}: {error.strerror}; give another --work") from None
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        write_atomically(path.absolute(), [content], mode=0o644)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""From a source to a described model: the stations of the workstation side in their order.
+
+    source ──► float .tflite ──► observations ──► quantized .tflite ──► scores ──► description
+
+Takes in what the command line was told, hands on a `Converted`; knows the defaults that FaceNet is
+used with. It writes no file and asks no questions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from edgeface.demo.decisions import PORTRAITS
+from edgeface.errors import ConfigError, ModelError
+from edgeface.pipeline.model_file import (
+    AlignmentSpec,
+    Description,
+    EmbeddingSpec,
+    ScoreTable,
+    describe,
+)
+from edgeface_tools.people import labelled as labels
+from edgeface_tools.people import population as populations
+from edgeface_tools.people.embed import embed
+from edgeface_tools.people.faces import Faces, check_enough, cut_faces, people_apart, pictures_in
+from edgeface_tools.people.guess import guessed_table
+from edgeface_tools.people.labelled import Labelled, Wanted
+from edgeface_tools.people.population import Population
+from edgeface_tools.progress import bar
+from edgeface_tools.quantize import calibrate as observing
+from edgeface_tools.quantize.calibrate import Observations, observe
+from edgeface_tools.quantize.quantize import CALIBRATED, Ends, Precision, quantize
+from edgeface_tools.source.load import Loaded
+from edgeface_tools.tflite.flatbuffer import unpack
+from edgeface_tools.tflite.operators import minimum_runtime, needs, too_new
+
+TOOL = "convert-model 1"
+"""Raised when the same source gives other bytes; not with every release."""
+
+# The common 112 x 112 template of eyes and mouth corners' centre, enlarged 1.05 times about the
+# picture's centre: best on LFW View 1 train of 1.00, 1.05 and 1.10 (with 1.10 the tail at a FAR of
+# 1e-5 is worse, with 1.00 accuracy is).
+TEMPLATE = AlignmentSpec(
+    right_eye=(0.33397, 0.45969), left_eye=(0.66434, 0.45781), mouth=(0.50131, 0.84022)
+)
+PORTRAIT_FACES = "the portraits that ship with EdgeFace"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command line was told besides the source."""
+
+    precision: Precision = "int8"
+    ends: Ends = "int8"
+    name: str | None = None
+    calibrate: Path | None = None
+    observations: Path | None = None
+    population: Path | None = None
+    labelled: Wanted | None = None
+    measured_on: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Converted:
+    """A described model and what was looked at on the way."""
+
+    network: bytes
+    description: Description
+    faces: Faces
+    """Those calibrated on; the shipped portraits where no photos were at hand."""
+    faces_from: str
+    labelled: Labelled | None
+
+
+def convert(loaded: Loaded, wish: Wish) -> Converted:
+    """Quantize, check against the oldest runtime, and describe."""
+    if wish.calibrate and wish.observations:
+        raise ConfigError("give --calibrate or --observations, not both")
+    faces = calibration_faces(loaded, wish.calibrate)
+    observations = None
+    if wish.precision in CALIBRATED:
+        observations = _observations(loaded, wish, faces)
+    with bar("quantizing", 1) as progress:
+        network = quantize(loaded.network, wish.precision, observations, wish.ends)
+        progress()
+    found = needs(unpack(network))
+    if lacking := too_new(found):
+        raise ModelError(
+            f"the oldest supported runtime lacks {', '.join(map(str, lacking))}; nothing written"
+        )
+    plain = Description(
+        format=1,
+        name=wish.name or loaded.name,
+        precision=wish.precision,
+        network_bytes=len(network),
+        network_sha256=hashlib.sha256(network).hexdigest(),
+        input=loaded.input,
+        alignment=TEMPLATE,
+        embedding=EmbeddingSpec(loaded.embedding_size),
+        scores=None,
+        source=loaded.source,
+        tool=TOOL,
+        minimum_runtime=minimum_runtime(found),
+    )
+    seen = origin(loaded, wish.calibrate)
+    if faces is None:
+        faces, seen = _portraits(loaded), PORTRAIT_FACES
+    people = cut_people(wish.labelled, plain) if wish.labelled else None
+    if people is not None:
+        what = wish.measured_on or (wish.labelled.folder.name if wish.labelled else "")
+        description = populations.with_population(plain, measure(network, plain, people, what))
+    elif wish.population:
+        description = with_file(plain, wish.population)
+    elif loaded.recorded:
+        description = _with_recorded(plain, loaded.recorded.population)
+    else:
+        scores = _guessed(network, plain, faces, seen)
+        description = msgspec.structs.replace(plain, scores=scores)
+    return Converted(network, description, faces, seen, people)
+
+
+def calibration_faces(loaded: Loaded, folder: Path | None) -> Faces | None:
+    """Aligned faces of `folder`, or of the pictures that came with the source; None without."""
+    checked = folder is not None
+    folder = folder or loaded.pictures
+    if folder is None:
+        return None
+    if not folder.is_dir():
+        raise ConfigError(f"there is no folder {folder}; check --calibrate")
+    faces = _cut(pictures_in(folder), loaded)
+    if checked:
+        check_enough(faces, folder)
+    return faces
+
+
+def observations_of(loaded: Loaded, faces: Faces, measured_on: str) -> Observations:
+    """What quantization must know, measured on `faces`."""
+    with bar("watching the network", len(faces.crops)) as progress:
+        return observe(loaded.network, faces.crops, loaded.input, measured_on, progress)
+
+
+def cut_people(source: Wanted, about: Description) -> Labelled:
+    """Labelled faces as a model wants them, with a progress bar."""
+    with bar("cutting labelled faces", len(source.pictures)) as progress:
+        return labels.cut_labelled(source, about.alignment, about.input.size, progress)
+
+
+def measure(network: bytes, plain: Description, people: Labelled, measured_on: str) -> Population:
+    """The centre and score table of a network on labelled faces."""
+    plain = populations.without_population(plain)
+    with bar("scoring", len(people.crops)) as progress:
+        embeddings = embed(network, plain, people.crops, progress)
+    return populations.measure(plain, embeddings, people.people, measured_on)
+
+
+def with_file(plain: Description, path: Path) -> Description:
+    """The description with the numbers of a population file, which must be this network's."""
+    numbers = populations.load(path)
+    populations.check_same_model(numbers, plain, path)
+    return populations.with_population(plain, numbers)
+
+
+def described(converted: Converted) -> bytes:
+    """The model file's bytes."""
+    return describe(converted.network, converted.description)
+
+
+def _observations(loaded: Loaded, wish: Wish, faces: Faces | None) -> Observations:
+    if wish.observations:
+        return observing.load(wish.observations)
+    if wish.calibrate is None and loaded.recorded:
+        return observing.load(loaded.recorded.observations)
+    if faces is None:
+        raise ConfigError(
+            f"{wish.precision} needs photos of faces to calibrate on; give --calibrate FOLDER"
+        )
+    return observations_of(loaded, faces, origin(loaded, wish.calibrate))
+
+
+def _with_recorded(plain: Description, path: Path) -> Description:
+    """The numbers kept for the shipped model, in this and any other precision of its network."""
+    numbers = populations.load(path)
+    if numbers.measured_with != populations.without_population(plain).identity:
+        told = f"{numbers.scores.measured_on}, with the shipped int8 model"
+        scores = msgspec.structs.replace(numbers.scores, measured_on=told)
+        numbers = msgspec.structs.replace(numbers, scores=scores)
+    return populations.with_population(plain, numbers)
+
+
+def _guessed(network: bytes, plain: Description, faces: Faces, seen: str) -> ScoreTable | None:
+    people = people_apart(faces)
+    if len(np.unique(people)) < 2:
+        return None
+    with bar("guessing scores", len(faces.crops)) as progress:
+        embeddings = embed(network, plain, faces.crops, progress)
+    return guessed_table(embeddings, people.tolist(), seen)
+
+
+def _portraits(loaded: Loaded) -> Faces:
+    return _cut(pictures_in(PORTRAITS), loaded)
+
+
+def _cut(pictures: list[Path], loaded: Loaded) -> Faces:
+    with bar("cutting faces", len(pictures)) as progress:
+        return cut_faces(pictures, TEMPLATE, loaded.input.size, progress)
+
+
+def origin(loaded: Loaded, calibrate: Path | None) -> str:
+    """What the faces to calibrate on are, for the record."""
+    return calibrate.name if calibrate else f"the pictures that come with {loaded.name}"

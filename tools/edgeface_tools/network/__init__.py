@@ -1,0 +1,1 @@
+"""The network as a graph of operations: rewritten, split, and written as Keras or TFLite."""

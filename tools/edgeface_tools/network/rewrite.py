@@ -1,0 +1,144 @@
+"""Exact rewrites of a network: same function, fewer operations, friendlier to quantization.
+
+Takes in a `Network`, hands on an equivalent one: residual scales and batch norms folded into the
+weights before them, layers of training removed, the input's colour order swapped. Arithmetic is
+done in float64 and rounded once. It never approximates: what changes the numbers by more than
+rounding belongs to the quantizer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from edgeface_tools.network.graph import (
+    Add,
+    BatchNorm,
+    Convolution,
+    Depthwise,
+    Identity,
+    Network,
+    Node,
+    Pad,
+    Scale,
+    Weighted,
+)
+
+
+def simplify(network: Network) -> Network:
+    """All exact rewrites that every network gets."""
+    return fold_scales(fold_batch_norms(fold_padding(drop_identities(network))))
+
+
+def drop_identities(network: Network) -> Network:
+    """Without the layers that do nothing at inference."""
+    return network.map_nodes(
+        {node.name: None for node in network.nodes if isinstance(node.operation, Identity)}
+    )
+
+
+def fold_batch_norms(network: Network) -> Network:
+    """Batch norms folded into the convolution or dense layer whose only reader they are."""
+    changed: dict[str, Node | None] = {}
+    for node in network.nodes:
+        if not isinstance(node.operation, BatchNorm):
+            continue
+        before = network.producer(node.inputs[0])
+        if before is None or not isinstance(before.operation, Weighted):
+            continue
+        if len(network.consumers(before.name)) != 1:
+            continue
+        norm = node.operation
+        factor = norm.gamma.astype(np.float64) / np.sqrt(
+            norm.variance.astype(np.float64) + norm.epsilon
+        )
+        shift = norm.beta.astype(np.float64) - norm.mean.astype(np.float64) * factor
+        changed[before.name] = replace(before, operation=scaled(before.operation, factor, shift))
+        changed[node.name] = None
+    return network.map_nodes(changed)
+
+
+def fold_padding(network: Network) -> Network:
+    """Zeros around a picture left to the one convolution that reads it, where `same` is that."""
+    changed: dict[str, Node | None] = {}
+    for node in network.nodes:
+        readers = network.consumers(node.name)
+        if not isinstance(node.operation, Pad) or len(readers) != 1:
+            continue
+        reader = readers[0].operation
+        if not isinstance(reader, Convolution | Depthwise) or reader.padding != "valid":
+            continue
+        height, width = reader.kernel.shape[:2]
+        around = Pad((height // 2, height // 2), (width // 2, width // 2))
+        if node.operation == around and reader.strides == (1, 1) and height % 2 and width % 2:
+            changed[node.name] = None
+            changed[readers[0].name] = replace(
+                readers[0], operation=replace(reader, padding="same")
+            )
+    return network.map_nodes(changed)
+
+
+def fold_scales(network: Network) -> Network:
+    """Scales folded into the weights that make what is scaled: those of a residual sum's second
+    term, and layers that do nothing else."""
+    changed: dict[str, Node | None] = {}
+    for node in network.nodes:
+        before = network.producer(node.inputs[0])
+        if (
+            isinstance(node.operation, Scale)
+            and before is not None
+            and isinstance(before.operation, Weighted)
+            and len(network.consumers(before.name)) == 1
+        ):
+            factor = np.full(before.operation.bias.shape, node.operation.factor, np.float64)
+            shift = np.full_like(factor, node.operation.shift)
+            scaled_before = scaled(before.operation, factor, shift)
+            changed[before.name] = replace(before, operation=scaled_before)
+            changed[node.name] = None
+    network = network.map_nodes(changed)
+    changed = {}
+    for node in network.nodes:
+        if not isinstance(node.operation, Add) or node.operation.scale == 1.0:
+            continue
+        before = network.producer(node.inputs[1])
+        if before is None or not isinstance(before.operation, Convolution):
+            continue
+        if len(network.consumers(before.name)) != 1:
+            continue
+        factor = np.full(before.operation.bias.shape, node.operation.scale, np.float64)
+        shift = np.zeros_like(factor)
+        changed[before.name] = replace(before, operation=scaled(before.operation, factor, shift))
+        changed[node.name] = replace(node, operation=Add())
+    return network.map_nodes(changed)
+
+
+def swap_colours(network: Network) -> Network | None:
+    """The same network for pictures whose channels come in the opposite order (RGB and BGR).
+
+    None when something else than convolutions reads the picture: its order cannot be moved into
+    weights.
+    """
+    changed: dict[str, Node | None] = {}
+    readers = network.consumers(network.input_name)
+    while any(isinstance(node.operation, Pad) for node in readers):
+        readers = [
+            reader
+            for node in readers
+            for reader in (
+                network.consumers(node.name) if isinstance(node.operation, Pad) else [node]
+            )
+        ]
+    for node in readers:
+        if not isinstance(node.operation, Convolution):
+            return None
+        kernel = np.ascontiguousarray(node.operation.kernel[:, :, ::-1, :])
+        changed[node.name] = replace(node, operation=replace(node.operation, kernel=kernel))
+    return network.map_nodes(changed)
+
+
+def scaled(operation: Weighted, factor: np.ndarray, shift: np.ndarray) -> Weighted:
+    """The operation whose output is `factor` times the given one's, plus `shift`, by channel."""
+    kernel = operation.kernel.astype(np.float64) * factor
+    bias = operation.bias.astype(np.float64) * factor + shift
+    return replace(operation, kernel=kernel.astype(np.float32), bias=bias.astype(np.float32))

@@ -1,0 +1,57 @@
+"""Embeddings of aligned crops, as the runtime makes them.
+
+Takes in a network with its description, or a crop alone, hands on rows of unit length. It goes
+through the runtime's own encoder, so that what is measured here is what a device would see.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeface.pipeline.encode import Encoder
+from edgeface.pipeline.model_file import Description, describe, load_model
+from edgeface_tools.people.faces import Crops
+
+Embeddings = NDArray[np.float32]
+"""Shape (n, size), each row of unit length."""
+
+_PIXELS = 32  # a side: what is left of a face when only its coarse shading counts
+
+
+def embed(
+    network: bytes,
+    description: Description,
+    crops: Crops,
+    progress: Callable[[], None] = lambda: None,
+) -> Embeddings:
+    """What the runtime makes of each crop with this network and description."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "model.tflite"
+        path.write_bytes(describe(network, description))
+        encoder = Encoder(load_model(path))
+        rows = []
+        for crop in crops:
+            rows.append(encoder.encode(crop))
+            progress()
+    return np.stack(rows) if rows else np.empty((0, description.embedding.size), np.float32)
+
+
+def pixels(crops: Iterable[NDArray[np.uint8]]) -> Embeddings:
+    """The baseline without a network: grey pixels, standardized, as one row each.
+
+    Their cosine falls as the squared distance between the pixels grows.
+    """
+    rows = []
+    for crop in crops:
+        grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
+        small = cv2.resize(grey, (_PIXELS, _PIXELS), interpolation=cv2.INTER_AREA)
+        row = small.astype(np.float32).ravel()
+        row -= row.mean()
+        rows.append(row / max(float(np.linalg.norm(row)), 1e-6))
+    return np.stack(rows) if rows else np.empty((0, _PIXELS * _PIXELS), np.float32)

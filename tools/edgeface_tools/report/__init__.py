@@ -1,0 +1,1 @@
+"""The report that is written beside a converted model."""

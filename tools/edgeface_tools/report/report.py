@@ -1,0 +1,290 @@
+"""What a conversion cost, measured: the content of report.json and report.html.
+
+Takes in a source and its converted model, hands on a `Report`. Both files are made from it alone.
+The only faces it shows are the portraits that ship with EdgeFace: those of the people whose photos
+were calibrated or measured on do not leave their folder.
+"""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+
+from edgeface.bench.evaluate import Evaluation, evaluate
+from edgeface.demo.decisions import PORTRAITS
+from edgeface.pipeline.align import Aligner
+from edgeface.pipeline.model_file import Description, describe
+from edgeface.pipeline.pictures import Picture, read_picture
+from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.runtime import installed_runtimes
+from edgeface_tools.convert import Converted
+from edgeface_tools.people.curves import Curve, curve
+from edgeface_tools.people.embed import Embeddings, embed, pixels
+from edgeface_tools.people.labelled import Labelled, by_folder
+from edgeface_tools.people.population import centred, without_population
+from edgeface_tools.progress import bar
+from edgeface_tools.quantize.sqnr import LayerNoise, layer_noise
+from edgeface_tools.report import html as report_html
+from edgeface_tools.report.trial import Trial, runtimes_of, try_out
+from edgeface_tools.source.load import Loaded
+from edgeface_tools.tflite import inspection
+from edgeface_tools.tflite.inspection import Inspection
+
+REPORT_FORMAT = 1
+_NOISE_FACES = 8
+_TIMED_FACES = 8
+_SHOWN = ("obama.jpg", "collins.jpg", "biden.jpg")
+_SHOWN_SIDE = 160  # pixels
+_COSINE_BINS = 40
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """A picture that gave no face, and why."""
+
+    picture: str
+    why: str
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """The faces that the network was calibrated on."""
+
+    what: str
+    used: int
+    skipped: list[Skipped]
+
+
+class Parity(msgspec.Struct, frozen=True):
+    """Cosine between the float and the converted network's embeddings, face by face."""
+
+    what: str
+    faces: int
+    median: float
+    percentile_1: float
+    least: float
+    edges: list[float]
+    shares: list[float]
+
+
+class Accuracy(msgspec.Struct, frozen=True):
+    """One model on the listed pairs."""
+
+    what: str
+    pairs: int
+    accuracy: float
+    accuracy_std: float
+    eer: float
+    tar: dict[str, float]
+
+
+class People(msgspec.Struct, frozen=True):
+    """The labelled faces, and each model on all their cross pairs."""
+
+    what: str
+    people: int
+    faces: int
+    skipped: list[Skipped]
+    genuine_pairs: int
+    impostor_pairs: int
+    curves: list[Curve]
+    """The float network, the converted one, and pixels without a network."""
+    listed: list[Accuracy]
+    """The same on the pairs of the pairs file, where one was given."""
+
+
+class Timed(msgspec.Struct, frozen=True):
+    """A model on a runtime."""
+
+    precision: str
+    trial: Trial
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """A shipped portrait and its aligned crop, as data URIs."""
+
+    name: str
+    before: str
+    after: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Everything in report.json; report.html shows this and nothing else."""
+
+    format: int
+    name: str
+    tool: str
+    float_bytes: int
+    inspection: Inspection
+    calibration: Seen
+    noise: list[LayerNoise]
+    noise_faces: int
+    parity: Parity
+    people: People | None
+    latency: list[Timed]
+    samples: list[Sample]
+
+
+def report(
+    loaded: Loaded, converted: Converted, output: Path, pythons: Iterable[Path] = ()
+) -> Report:
+    """Measure the model that was written to `output` against its float network."""
+    about = converted.description
+    plain = without_population(about)
+    floating = msgspec.structs.replace(plain, precision="float32")
+    named = converted.labelled or by_folder(converted.faces.crops, converted.faces.used)
+    crops = named.crops if named is not None else converted.faces.crops
+    with bar("float and quantized", 2 * len(crops)) as progress:
+        exact = embed(loaded.network, floating, crops, progress)
+        found = embed(converted.network, plain, crops, progress)
+    people = None
+    if named is not None:
+        what = "the folders of the calibration photos"
+        if converted.labelled and about.scores:
+            what = about.scores.measured_on
+        people = _people(named, exact, found, about, what)
+    noise_faces = converted.faces.crops[:: max(1, len(converted.faces.crops) // _NOISE_FACES)]
+    noise_faces = noise_faces[:_NOISE_FACES]
+    with bar("noise of each layer", len(noise_faces)) as progress:
+        noise = layer_noise(loaded.network, converted.network, noise_faces, loaded.input, progress)
+    return Report(
+        format=REPORT_FORMAT,
+        name=about.name,
+        tool=about.tool,
+        float_bytes=len(loaded.network),
+        inspection=_without_path(inspection.inspect(output), output),
+        calibration=Seen(
+            converted.faces_from,
+            len(converted.faces.used),
+            [Skipped(path.name, why) for path, why in converted.faces.skipped],
+        ),
+        noise=noise,
+        noise_faces=len(noise_faces),
+        parity=_parity(exact, found, _what(converted)),
+        people=people,
+        latency=_latency(loaded.network, floating, output, about.precision, crops, pythons),
+        samples=_samples(about),
+    )
+
+
+def as_json(found: Report) -> bytes:
+    """The bytes of report.json."""
+    return msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
+
+
+def as_html(found: Report) -> bytes:
+    """The bytes of report.html: one file, without scripts, that loads nothing."""
+    return report_html.page(found).encode()
+
+
+def _what(converted: Converted) -> str:
+    return "the labelled faces" if converted.labelled else converted.faces_from
+
+
+def _without_path(found: Inspection, output: Path) -> Inspection:
+    return msgspec.structs.replace(found, path=output.name)
+
+
+def _parity(exact: Embeddings, found: Embeddings, what: str) -> Parity:
+    cosines = np.einsum("ij,ij->i", exact, found, dtype=np.float64)
+    low = min(0.99, float(np.floor(cosines.min() * 100) / 100))
+    counts, edges = np.histogram(cosines.clip(low, 1), _COSINE_BINS, (low, 1))
+    return Parity(
+        what=what,
+        faces=len(cosines),
+        median=round(float(np.median(cosines)), 5),
+        percentile_1=round(float(np.percentile(cosines, 1)), 5),
+        least=round(float(cosines.min()), 5),
+        edges=edges.round(6).tolist(),
+        shares=(counts / len(cosines)).round(5).tolist(),
+    )
+
+
+def _people(
+    named: Labelled, exact: Embeddings, found: Embeddings, about: Description, what: str
+) -> People:
+    centre = about.embedding.centre
+    if centre is not None:
+        exact, found = centred(exact, centre), centred(found, centre)
+    kinds = {"float32": exact, about.precision: found, "pixels": pixels(named.crops)}
+    if about.precision == "float32":
+        kinds = {"float32": found, "pixels": kinds["pixels"]}
+    with bar("all pairs", len(kinds)) as progress:
+        curves = []
+        for kind, rows in kinds.items():
+            curves.append(curve(kind, rows, named.people))
+            progress()
+    numbers = np.unique(named.people, return_counts=True)[1]
+    genuine = int((numbers * (numbers - 1) // 2).sum())
+    faces = len(named.people)
+    listed = []
+    for kind, rows in kinds.items() if named.pairs else ():
+        known = dict(zip(named.pictures, rows, strict=True))
+        missing = dict.fromkeys(path for path, _ in named.skipped)
+        listed.append(_accuracy(kind, evaluate(list(named.pairs), {**missing, **known})))
+    return People(
+        what=what,
+        people=len(numbers),
+        faces=faces,
+        skipped=[Skipped(str(path), why) for path, why in named.skipped],
+        genuine_pairs=genuine,
+        impostor_pairs=faces * (faces - 1) // 2 - genuine,
+        curves=curves,
+        listed=listed,
+    )
+
+
+def _accuracy(what: str, found: Evaluation) -> Accuracy:
+    return Accuracy(
+        what,
+        found.pairs,
+        round(found.accuracy, 5),
+        round(found.accuracy_std, 5),
+        round(found.eer, 5),
+        {far: round(share, 5) for far, share in found.tar.items()},
+    )
+
+
+def _latency(
+    network: bytes,
+    floating: Description,
+    output: Path,
+    precision: str,
+    crops: np.ndarray,
+    pythons: Iterable[Path],
+) -> list[Timed]:
+    places: list[tuple[str, Path | None]] = [(name, None) for name in installed_runtimes()]
+    places += [(name, python) for python in pythons for name in runtimes_of(python)]
+    timed = []
+    with tempfile.TemporaryDirectory() as scratch, bar("timing", 2 * len(places)) as progress:
+        exact = Path(scratch) / "float32.tflite"
+        exact.write_bytes(describe(network, floating))
+        for runtime, python in places:
+            for kind, path in (("float32", exact), (precision, output)):
+                trial, _ = try_out(path, crops[:_TIMED_FACES], runtime, python)
+                if kind != "float32" or path == exact:
+                    timed.append(Timed(kind, trial))
+                progress()
+    return timed
+
+
+def _samples(about: Description) -> list[Sample]:
+    line = FaceLine()
+    aligner = Aligner(about.alignment, about.input.size)
+    found = []
+    for name in _SHOWN:
+        frame = read_picture(PORTRAITS / name)
+        crop = aligner.align(frame, line.main_face(frame))
+        scale = _SHOWN_SIDE / min(frame.shape[:2])
+        small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        found.append(Sample(name, _data_uri(small.astype(np.uint8)), _data_uri(crop)))
+    return found
+
+
+def _data_uri(picture: Picture) -> str:
+    content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,1 @@
+"""Reads networks as others wrote them: Keras files, SavedModels, weights, CSV folders."""

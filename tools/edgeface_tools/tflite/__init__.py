@@ -1,0 +1,1 @@
+"""TFLite files: their flatbuffer, their operators, what is inside."""

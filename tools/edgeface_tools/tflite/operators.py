@@ -1,0 +1,144 @@
+"""Which version each TFLite operator needs, and which runtimes know it.
+
+Takes in a network's flatbuffer, hands on what it needs and whether the oldest supported runtime has
+it. The rules are TFLite's own (tools/versioning/op_version.cc and runtime_version.cc), restricted
+to the operators of convolutional networks; an operator that is not listed is reported, never
+guessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ai_edge_litert import schema_py_generated as schema
+
+from edgeface_tools.tflite.flatbuffer import Operator, operators
+
+OLDEST_RUNTIME = "2.14.0"
+"""tflite-runtime's last release, the oldest that the package supports."""
+
+# By operator: the TFLite release that brought versions 1, 2, 3, ...
+_SINCE: dict[str, tuple[str, ...]] = {
+    "ADD": ("1.5.0", "1.14.0", "2.4.0", "2.6.0"),
+    "AVERAGE_POOL_2D": ("1.5.0", "1.14.0", "2.3.0"),
+    "CONCATENATION": ("1.5.0", "1.14.0", "2.3.0"),
+    "CONV_2D": ("1.5.0", "1.14.0", "1.14.0", "2.3.0", "2.4.0", "2.9.0", "2.13.0"),
+    "DEPTHWISE_CONV_2D": ("1.5.0", "1.12.0", "1.14.0", "2.2.0", "2.3.0", "2.3.0", "2.13.0"),
+    "DEQUANTIZE": ("1.13.1", "1.14.0", "1.15.0", "2.2.0", "2.7.0"),
+    "FULLY_CONNECTED": (
+        *("1.5.0", "1.10.0", "1.14.0", "1.14.0", "2.0.0", "2.1.0", "2.3.0", "2.3.0", "2.3.0"),
+        *("2.13.0", "2.15.0", "2.17.0"),
+    ),
+    "L2_NORMALIZATION": ("1.5.0", "1.14.0"),
+    "MAX_POOL_2D": ("1.5.0", "1.14.0", "2.3.0"),
+    "MEAN": ("1.6.0", "1.14.0", "2.4.0"),
+    "MUL": ("1.5.0", "1.14.0", "1.15.0", "2.3.0", "2.6.0"),
+    "PAD": ("1.5.0", "1.14.0", "2.4.0", "2.6.0"),
+    "QUANTIZE": ("1.14.0", "1.15.0", "2.7.0"),
+    "RELU": ("1.5.0", "2.1.0", "2.5.0"),
+    "RESHAPE": ("1.5.0",),
+    "RSQRT": ("1.10.0", "2.5.0"),
+    "SQRT": ("1.10.0",),
+    "SQUARE": ("1.12.0",),
+    "SUM": ("1.10.0", "1.15.0"),
+}
+_FLOAT = schema.TensorType.FLOAT32
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+"""Their inputs are: value, kernel, bias."""
+
+# The version for quantized values in and out, where it is not 2 (int8) or 3 (int16).
+_INT8 = {
+    "CONV_2D": 3,
+    "DEPTHWISE_CONV_2D": 3,
+    "FULLY_CONNECTED": 4,
+    "QUANTIZE": 1,
+    "RESHAPE": 1,
+}
+_INT16 = {
+    "CONV_2D": 4,
+    "DEPTHWISE_CONV_2D": 5,
+    "FULLY_CONNECTED": 7,
+    "MUL": 4,
+    "QUANTIZE": 2,
+    "RESHAPE": 1,
+}
+# The version for float values and int8 weights: one scale for all weights, one by channel.
+_HYBRID = {
+    "CONV_2D": (2, 5),
+    "DEPTHWISE_CONV_2D": (4, 6),
+    "FULLY_CONNECTED": (3, 12),
+}
+
+
+@dataclass(frozen=True)
+class Need:
+    """An operator version that a network holds `count` times, and since when runtimes have it."""
+
+    name: str
+    version: int
+    count: int
+    since: str | None
+    """None: not in this tool's table."""
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.version}"
+
+
+def needs(model: Any) -> list[Need]:
+    """The operator versions a network holds, by name."""
+    counts: dict[tuple[str, int], int] = {}
+    for operator in operators(model):
+        key = (operator.name, max(operator.version, needed_version(operator)))
+        counts[key] = counts.get(key, 0) + 1
+    return [
+        Need(name, version, count, _since(name, version))
+        for (name, version), count in sorted(counts.items())
+    ]
+
+
+def minimum_runtime(found: list[Need]) -> str:
+    """The oldest TFLite release that has all of `found`; "unknown" where the table has a gap."""
+    releases = [need.since for need in found]
+    if any(release is None for release in releases):
+        return "unknown"
+    return max((release for release in releases if release), key=_release, default="1.5.0")
+
+
+def too_new(found: list[Need], runtime: str = OLDEST_RUNTIME) -> list[Need]:
+    """Those of `found` that `runtime` lacks, or that are not in the table."""
+    return [n for n in found if n.since is None or _release(n.since) > _release(runtime)]
+
+
+def needed_version(operator: Operator) -> int:
+    """The least version whose rules cover the types of an operator's tensors as they are.
+
+    A file may record less than it needs: a runtime that goes by the record then loads it and
+    computes nonsense (weights by channel, for a FULLY_CONNECTED that knows one scale).
+    """
+    value = operator.inputs[0]
+    types = {t.type for t in (value, operator.outputs[0]) if t is not None}
+    kernel = operator.inputs[1] if operator.name in WEIGHTED else None
+    if kernel is not None and value.type == _FLOAT and kernel.type == schema.TensorType.INT8:
+        return _HYBRID[operator.name][_is_by_channel(kernel)]
+    if operator.name == "DEQUANTIZE" and value.type == schema.TensorType.FLOAT16:
+        return 3
+    if schema.TensorType.INT16 in types:
+        return _INT16.get(operator.name, 3)
+    if schema.TensorType.INT8 in types:
+        return _INT8.get(operator.name, 2)
+    return 1
+
+
+def _is_by_channel(tensor: Any) -> bool:
+    scales = tensor.quantization.scale if tensor.quantization is not None else None
+    return scales is not None and len(scales) > 1
+
+
+def _since(name: str, version: int) -> str | None:
+    releases = _SINCE.get(name, ())
+    return releases[version - 1] if 0 < version <= len(releases) else None
+
+
+def _release(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))

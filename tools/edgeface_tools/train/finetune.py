@@ -1,0 +1,195 @@
+"""Fine-tunes a face network on labelled pictures: the stations of training in their order.
+
+    people ──► crops ──► copies ──► frozen part ──► batches ──► trained part ──► network
+
+Takes in a base network and folders of people, hands on the network that tells held-out people
+apart best, or none when that is the base network itself. It writes nothing but its work folder:
+crops, what the frozen part made of them, and the checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import numpy as np
+
+from edgeface.errors import ConfigError
+from edgeface_tools.convert import TEMPLATE
+from edgeface_tools.network.graph import Network
+from edgeface_tools.network.rewrite import simplify
+from edgeface_tools.network.split import cut, default_waist, joined
+from edgeface_tools.source.fetch import fetch_facenet
+from edgeface_tools.source.keras2 import read_legacy_h5
+from edgeface_tools.source.keras3 import read_keras
+from edgeface_tools.source.load import FACENET
+from edgeface_tools.train.batches import Pool
+from edgeface_tools.train.camera import Camera
+from edgeface_tools.train.dataset import FEW_HELD_OUT, People, read_people, split
+from edgeface_tools.train.frozen import Copies, Frozen
+from edgeface_tools.train.head import Head, Inputs, Loss, Step
+from edgeface_tools.train.loop import Epoch, Exam, Lesson, Outcome, Schedule, Training
+from edgeface_tools.train.validation import Separation, separation
+
+_CHECKPOINT = "checkpoint.safetensors"
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to do with the pictures; `freeze_through` names the last layer that is not trained."""
+
+    camera: Camera
+    loss: Loss
+    schedule: Schedule
+    copies: int = 4
+    held_out: float = 0.2
+    freeze_through: str | None = None
+
+
+class Teller(Protocol):
+    """Whoever watches: a command line, or nobody."""
+
+    def say(self, sentence: str) -> None: ...
+    def bar(self, what: str, total: int) -> AbstractContextManager[Callable[[], None]]: ...
+    def step(self, step: Step, done: int, steps: int) -> None: ...
+    def epochs(self, epochs: list[Epoch], best: int, far: float) -> None: ...
+    def stopped(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Result:
+    """`network` is None when training was stopped, or when nothing better than the base came."""
+
+    outcome: Outcome
+    judged: Separation
+    network: Network | None
+
+
+def read_base(source: str) -> Network:
+    """The network in a Keras file, or the pinned FaceNet, ready to be trained."""
+    path = fetch_facenet().weights if source == FACENET else Path(source)
+    if not path.is_file():
+        raise ConfigError(f"there is no file {path}; give a Keras .h5 or .keras file, or: facenet")
+    return simplify(read_keras(path) if path.suffix == ".keras" else read_legacy_h5(path))
+
+
+def fine_tune(
+    base: Network,
+    people_folder: Path,
+    general_folder: Path | None,
+    plan: Plan,
+    work: Path,
+    seconds: float,
+    tell: Teller,
+) -> Result:
+    """Train, going on from what is in `work` if it was the same training.
+
+    `base` takes RGB pictures standardized one by one. `seconds` lie between two checkpoints.
+    """
+    size = base.input_shape[0]
+    waist = plan.freeze_through or default_waist(base)
+    before, after = cut(base, waist)
+    everybody = _cut_faces(people_folder, size, work / "people.safetensors", tell)
+    general = None
+    if general_folder is not None:
+        general = _cut_faces(general_folder, size, work / "general.safetensors", tell)
+    learning, held = split(everybody, plan.held_out, plan.schedule.seed)
+    _say_who(learning, held, tell)
+    frozen = Frozen(before)
+    copies = Copies(plan.camera, plan.copies, plan.schedule.seed)
+    judged_by = held if held is not None else learning
+    lesson_rows = _rows(frozen, learning, copies, work / "learning", tell)
+    exam_rows = lesson_rows
+    if held is not None:
+        exam_rows = _rows(frozen, held, copies, work / "held-out", tell)
+    head = Head(after, plan.loss)
+    first_rows = lesson_rows[:: copies.rows]  # each picture as it was taken
+    targets = np.repeat(head.encode(first_rows), copies.rows, axis=0)
+    exam = Exam(exam_rows, _pool(judged_by, copies.rows), "the people held out")
+    exam_general, everything = None, [lesson_rows, exam_rows]
+    if general is not None:
+        as_taken = Copies(Camera(), 0, plan.schedule.seed)
+        rows = _rows(frozen, general, as_taken, work / "general", tell)
+        exam_general = Exam(rows, _pool(general, 1), "the general set")
+        everything.append(rows)
+    judged = separation(head.encode(exam.inputs), exam.pool, exam.name)
+    training = Training(
+        head,
+        Lesson(lesson_rows, _pool(learning, copies.rows), targets),
+        exam,
+        exam_general,
+        plan.schedule,
+        work / _CHECKPOINT,
+        _key(plan, waist, everything, head),
+        seconds,
+    )
+    outcome = training.run(
+        tell.stopped, tell.step, lambda epochs, best: tell.epochs(epochs, best, judged.far)
+    )
+    network = None if outcome.mix is None else joined(before, head.network)
+    return Result(outcome, judged, network)
+
+
+def _cut_faces(folder: Path, size: int, cache: Path, tell: Teller) -> People:
+    people = read_people(folder, TEMPLATE, size, cache, tell.bar)
+    for picture, why in people.skipped:
+        tell.say(f"skipped {picture}: {why}")
+    return people
+
+
+def _rows(frozen: Frozen, people: People, copies: Copies, cache: Path, tell: Teller) -> Inputs:
+    with tell.bar("frozen part", len(people.crops)) as step:
+        return frozen.inputs(people.crops, copies, cache, step)
+
+
+def _pool(people: People, rows: int) -> Pool:
+    pictures = np.arange(len(people.person), dtype=np.int32)
+    return Pool(np.repeat(people.person, rows), np.repeat(pictures, rows))
+
+
+def _say_who(learning: People, held: People | None, tell: Teller) -> None:
+    if held is None:
+        tell.say(
+            f"warning: {len(learning.names)} people are too few to hold any out; training is "
+            "judged by the people it learns, which says little about anybody else"
+        )
+        return
+    tell.say(f"learning {len(learning.names)} people, judged by {len(held.names)} others")
+    if len(held.names) < FEW_HELD_OUT:
+        tell.say(
+            f"warning: {len(held.names)} people are too few to judge by; {FEW_HELD_OUT} or more "
+            "would mean something"
+        )
+
+
+def _key(plan: Plan, waist: str, rows: list[Inputs], head: Head) -> str:
+    digest = hashlib.sha256(msgspec.json.encode((plan, waist)))
+    for part in rows:
+        digest.update(np.ascontiguousarray(part).view(np.uint8).data)
+    for name, array in sorted(head.state().items()):
+        if name.startswith("weights/"):
+            digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def check(plan: Plan) -> None:
+    """ConfigError for numbers that nothing can be trained with."""
+    schedule = plan.schedule
+    wrong = {
+        "--batch-people must be 2 or more": schedule.people < 2,
+        "--batch-pictures must be 2 or more": schedule.pictures < 2,
+        "--epochs and --patience must be 1 or more": min(schedule.epochs, schedule.patience) < 1,
+        "--rate and --margin must be above 0": min(schedule.rate, plan.loss.margin) <= 0,
+        "--keep, --copies and --forget must be 0 or more": min(
+            plan.loss.keep, plan.copies, schedule.forget
+        )
+        < 0,
+        "--held-out must be from 0 to 0.9": not 0 <= plan.held_out <= 0.9,
+    }
+    for sentence, holds in wrong.items():
+        if holds:
+            raise ConfigError(sentence)
