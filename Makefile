@@ -32,8 +32,8 @@ prove-gallery: .venv-tools/.ready
 # The tables of docs/crowd.md: make crowd LFW=folder with View 1's images and pairs
 crowd: .venv-tools/.ready
 	mkdir -p .cache
-	.venv-tools/bin/python benchmarks/crowd/choices.py $(LFW) --cache .cache/view1.npz
-	.venv-tools/bin/python benchmarks/crowd/experiment.py $(LFW)/images --cache .cache/view1.npz \
+	.venv-tools/bin/python benchmarks/identification/choices.py $(LFW) --cache .cache/view1.npz
+	.venv-tools/bin/python benchmarks/identification/experiment.py $(LFW)/images --cache .cache/view1.npz \
 		--plot docs/crowd.svg
 
 # docs/benchmarks.md: make benchmark LFW=folder of View 1; benchmark-timing wants an idle machine

@@ -1,7 +1,7 @@
 """What was tried for accuracy, before and after: the table of docs/accuracy.md.
 
 Takes in LFW View 1. Variants are compared on pairsDevTrain alone, people by people: centre and
-crowd are learned from two thirds of the people, and TAR is counted over all cross pairs of the
+cohort are learned from two thirds of the people, and TAR is counted over all cross pairs of the
 other third, in turn. pairsDevTest is read for the variants that were ever shipped.
 
     .venv-tools/bin/python benchmarks/accuracy.py lfw-view1
@@ -17,12 +17,12 @@ import numpy as np
 
 from benchmarks.view1 import TEST, TRAIN, accuracy, embed, split, tar_over_cross_pairs
 from edgeface.errors import FaceError
-from edgeface.pipeline.cohort import Crowd, apart, faces_of, unit
+from edgeface.pipeline.cohort import Cohort, cohort_rows, normalize, unit
 from edgeface.pipeline.encode import Encoder
 from edgeface.pipeline.model_file import load_model
 from edgeface.pipeline.pictures import read_picture
-from edgeface.pipeline.pipeline import FaceLine
-from edgeface_tools.people.cohort import crowd_of
+from edgeface.pipeline.pipeline import FacePipeline
+from edgeface_tools.people.cohort import cohort_of
 from edgeface_tools.people.population import without_population
 
 Move = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -39,10 +39,10 @@ def centred(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return unit(rows - known.mean(axis=0))
 
 
-def crowded(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """And away from the crowd around each."""
-    spec = crowd_of(centred(known, known))
-    return apart(centred(known, rows), faces_of(spec, rows.shape[1]), spec)
+def normalized(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """And away from the cohort around each."""
+    spec = cohort_of(centred(known, known))
+    return normalize(centred(known, rows), cohort_rows(spec, rows.shape[1]), spec)
 
 
 def over_folds(rows: np.ndarray, people: np.ndarray, move: Move) -> list[float]:
@@ -57,17 +57,17 @@ def over_folds(rows: np.ndarray, people: np.ndarray, move: Move) -> list[float]:
 
 def looks(view1: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     """What the bare network says of each picture of a list: of one look, and of both."""
-    line = FaceLine()
-    plainly = without_population(line.model.description)
-    encoder = Encoder(type(line.model)(line.model.path, plainly, plainly.identity))
+    pipeline = FacePipeline()
+    plainly = without_population(pipeline.model.description)
+    encoder = Encoder(type(pipeline.model)(pipeline.model.path, plainly, plainly.identity))
 
     def both(path: Path) -> np.ndarray | None:
         frame = read_picture(path)
         try:
-            crop = line.crop(frame, line.main_face(frame))
+            crop = pipeline.crop(frame, pipeline.main_face(frame))
         except FaceError:
             return None
-        return np.concatenate([encoder.encode(crop), encoder.encode(crop, careful=True)])
+        return np.concatenate([encoder.encode(crop), encoder.encode(crop, flip_augmented=True)])
 
     rows = embed(split(view1, name), both)
     half = rows.shape[1] // 2
@@ -81,16 +81,16 @@ def main() -> None:
     train, test = split(view1, TRAIN), split(view1, TEST)
     on_train, on_test = looks(view1, TRAIN), looks(view1, TEST)
     print("pairsDevTrain, people by people | 1e-3 | 1e-4 | 1e-5")
-    for label, move in (("cosine", plain), ("centre", centred), ("centre and crowd", crowded)):
+    for label, move in (("cosine", plain), ("centre", centred), ("centre and cohort", normalized)):
         for number, rows in zip(("one look", "two looks"), on_train, strict=True):
             found = over_folds(rows, train.people, move)
             print(f"{label}, {number} | " + " | ".join(f"{100 * tar:.1f} %" for tar in found))
-    crowd = Crowd(load_model().description)
+    cohort = Cohort(load_model().description)
     print("\nshipped | TAR on pairsDevTest 1e-3 | 1e-4 | 1e-5 | threshold | train | test")
     for number, one, other in zip(("one look", "two looks"), on_train, on_test, strict=True):
-        placed = crowd.place(one), crowd.place(other)
-        tars = tar_over_cross_pairs(placed[1], test.people)
-        at, right, right_test = accuracy((train, placed[0]), (test, placed[1]))
+        rows = cohort.normalize(one), cohort.normalize(other)
+        tars = tar_over_cross_pairs(rows[1], test.people)
+        at, right, right_test = accuracy((train, rows[0]), (test, rows[1]))
         print(
             f"{number} | {' | '.join(f'{100 * tar:.1f} %' for tar in tars)} | {at:.4f} | "
             f"{100 * right:.2f} % | {100 * right_test:.1f} %"

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from edgeface.bench.evaluate import best_threshold, encode_all, read_pairs
 from edgeface.pipeline.detect import Detector
 from edgeface.pipeline.pictures import Picture, read_picture
-from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.pipeline import FacePipeline
 
 FACE_WIDTH = 40.0  # pixels, of the detector's box
 GAMMA = 0.5
@@ -83,17 +83,17 @@ def _pictures(pairs: Path) -> set[Path]:
 
 
 def measure(lfw: Path, out: Path, models: list[Path]) -> None:
-    """Accuracy on pairsDevTest by the runtime's own line, each tenth with the others' threshold."""
+    """Accuracy on pairsDevTest by the runtime's pipeline, each tenth with the others' threshold."""
     print("| model | pictures | thresholds | accuracy | no face found |")
     print("| --- | --- | ---: | ---: | ---: |")
     pairs = read_pairs(lfw / "pairsDevTest.txt")
     same = np.array([pair.same for pair in pairs])
     pictures = sorted({path for pair in pairs for path in (pair.first, pair.second)})
     for model in models:
-        line = FaceLine(model)
+        pipeline = FacePipeline(model)
         for name, folder in (("day", lfw / "images"), ("night", out / "night")):
             with tqdm(total=len(pictures), desc=f"{model.stem} {name}", ncols=79) as bar:
-                found = encode_all(line, folder, pictures, bar.update)
+                found = encode_all(pipeline, folder, pictures, bar.update)
             both = [(found[pair.first], found[pair.second]) for pair in pairs]
             scores = [-1.0 if a is None or b is None else float(a @ b) for a, b in both]
             accuracy, thresholds = _by_tenths(np.array(scores), same)

@@ -19,7 +19,7 @@ import numpy as np
 from edgeface.bench.evaluate import read_pairs
 from edgeface_tools.convert import TEMPLATE, calibration_faces
 from edgeface_tools.people.faces import cut_faces, standardize
-from edgeface_tools.quantize import calibrate as observing
+from edgeface_tools.quantize import calibrate as calibrating
 from edgeface_tools.quantize.quantize import quantize
 from edgeface_tools.source.load import load_source
 from tests.helpers.interpreters import cosines, run
@@ -51,7 +51,7 @@ def main(view1: Path) -> None:
     crops = cut_faces(pictures, TEMPLATE, loaded.input.size).crops
     inputs = [standardize(crop, loaded.input)[0] for crop in crops]
     wanted = run(loaded.network, *inputs)
-    own = observing._Histogram.best_range
+    own = calibrating._Histogram.best_range
     ranges: dict[str, Callable[[Any], tuple[float, float]]] = {
         "extremes": lambda histogram: (histogram._least, histogram._greatest),
         "99.99 % of the values": percentile(5e-5),
@@ -59,8 +59,8 @@ def main(view1: Path) -> None:
     }
     print("| ranges | bias correction | median | 1st percentile |\n| --- | --- | --- | --- |")
     for name, choose in ranges.items():
-        observing._Histogram.best_range = choose  # type: ignore[method-assign]
-        observed = observing.observe(loaded.network, faces.crops, loaded.input, "")
+        calibrating._Histogram.best_range = choose  # type: ignore[method-assign]
+        observed = calibrating.observe(loaded.network, faces.crops, loaded.input, "")
         for corrected in (False, True):
             seen = observed if corrected else msgspec.structs.replace(observed, means={})
             near = cosines(run(quantize(loaded.network, "int8", seen), *inputs), wanted)

@@ -8,15 +8,27 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
 from edgeface.liveness import LivenessVerdict, Status, account
 from edgeface.pipeline.detect import Face
-from edgeface.service.config import Subject
 
 SCHEMA_FILE = "events.schema.json"
+
+EventType = Literal[
+    "recognized",
+    "unknown",
+    "not_live",
+    "challenge",
+    "lockout",
+    "gallery_restored",
+    "source_lost",
+    "source_back",
+    "sink_failed",
+]
+EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 
 
 class Prompt(msgspec.Struct, frozen=True):
@@ -32,7 +44,7 @@ class Prompt(msgspec.Struct, frozen=True):
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that happened; the first six keys are there in every event."""
 
-    type: Annotated[Subject, msgspec.Meta(description="What happened.")]
+    type: Annotated[EventType, msgspec.Meta(description="What happened.")]
     time: Annotated[
         str, msgspec.Meta(description="When, UTC, as RFC 3339: 2026-01-31T12:00:00.000Z.")
     ]
@@ -80,7 +92,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def face_event(
-    kind: Subject,
+    kind: EventType,
     source: str,
     track: int,
     face: Face,
@@ -128,7 +140,7 @@ def challenge_event(
     )
 
 
-def incident(kind: Subject, source: str, message: str) -> Event:
+def incident(kind: EventType, source: str, message: str) -> Event:
     """An event about the service itself."""
     return Event(
         type=kind,

@@ -36,7 +36,7 @@ from edgeface.gallery.gallery import Gallery, clean_name, default_gallery_path
 from edgeface.pipeline.detect import Face
 from edgeface.pipeline.encode import Embedding
 from edgeface.pipeline.pictures import ImageInput, as_frame
-from edgeface.pipeline.pipeline import FaceLine, Subject, Timings
+from edgeface.pipeline.pipeline import EncodedFace, FacePipeline, Timings
 
 if TYPE_CHECKING:
     from edgeface.enrollment import Candidate, Enrollment, Rejection
@@ -72,9 +72,9 @@ class FaceVerifier:
         self._gallery: Gallery | None = None
 
     @cached_property
-    def line(self) -> FaceLine:
+    def pipeline(self) -> FacePipeline:
         """The stations, opened when first asked for."""
-        return FaceLine(self._model_path)
+        return FacePipeline(self._model_path)
 
     @property
     def gallery(self) -> Gallery:
@@ -84,7 +84,7 @@ class FaceVerifier:
         decision is made on people that nobody has looked at.
         """
         if self._gallery is None or self._gallery.outdated:
-            self._gallery = Gallery.open(self._gallery_path, self.line.model, self._key)
+            self._gallery = Gallery.open(self._gallery_path, self.pipeline.model, self._key)
             if self._gallery.restored:
                 raise GalleryError(
                     "nothing was decided or changed, since the gallery was damaged and has just "
@@ -104,10 +104,10 @@ class FaceVerifier:
         """
         return self.subject(image).embedding
 
-    def subject(self, image: ImageInput) -> Subject:
+    def subject(self, image: ImageInput) -> EncodedFace:
         """The main face of an image, encoded with care, with its box and quality."""
         frame = as_frame(image)
-        return self.line.encode(frame, self.line.main_face(frame), careful=True)
+        return self.pipeline.encode(frame, self.pipeline.main_face(frame), flip_augmented=True)
 
     def enroll(self, name: str, images: Sequence[ImageInput], *, force: bool = False) -> Enrollment:
         """Add the faces of `images` to a person; the gallery's file has them when this returns.
@@ -127,16 +127,16 @@ class FaceVerifier:
         candidates: list[Candidate] = []
         rejected: list[Rejection] = []
         for position, frame in enumerate(frames):
-            faces = _in_the_foreground(self.line.detect(frame))
+            faces = _in_the_foreground(self.pipeline.detect(frame))
             if len(faces) != 1:
                 rejected.append(Rejection(position, _count_reason(len(faces))))
                 continue
-            subject = self.line.encode(frame, faces[0], careful=True)
+            subject = self.pipeline.encode(frame, faces[0], flip_augmented=True)
             if subject.quality.reasons and not force:
                 rejected.append(Rejection(position, "; ".join(subject.quality.reasons)))
                 continue
             candidates.append(Candidate(position, subject.embedding))
-        model = self.line.model
+        model = self.pipeline.model
         with Gallery.changing(self._gallery_path, model, self._key) as gallery:
             done = enroll_candidates(gallery, model, name, candidates, rejected, force=force)
         self._gallery = gallery
@@ -159,12 +159,12 @@ class FaceVerifier:
         gallery = self.gallery
         gallery.require(name)
         frame, timings = as_frame(image), timings or Timings()
-        face = self.line.main_face(frame, timings)
-        for careful in (False, True):
-            subject = self.line.encode(frame, face, timings, careful=careful)
+        face = self.pipeline.main_face(frame, timings)
+        for flip_augmented in (False, True):
+            subject = self.pipeline.encode(frame, face, timings, flip_augmented=flip_augmented)
             started = time.perf_counter()
             match = gallery.compare(name, subject.embedding)
-            threshold = verification_threshold(self.line.model, far, match.templates)
+            threshold = verification_threshold(self.pipeline.model, far, match.templates)
             decision = decide(name, match.score, threshold)
             timings.match += 1e3 * (time.perf_counter() - started)
             if not in_doubt(decision):
@@ -178,18 +178,18 @@ class FaceVerifier:
         """
         frame = as_frame(image)
         found = []
-        for face in self.line.detect(frame):
-            decision = self.recognize(self.line.encode(frame, face), fpir=fpir)
+        for face in self.pipeline.detect(frame):
+            decision = self.recognize(self.pipeline.encode(frame, face), fpir=fpir)
             if in_doubt(decision):
-                careful = self.line.encode(frame, face, careful=True)
+                careful = self.pipeline.encode(frame, face, flip_augmented=True)
                 decision = self.recognize(careful, fpir=fpir)
             found.append(Identification(face, decision))
         return found
 
-    def recognize(self, subject: Subject, *, fpir: float = DEFAULT_FPIR) -> Decision:
+    def recognize(self, subject: EncodedFace, *, fpir: float = DEFAULT_FPIR) -> Decision:
         """Whom an encoded face is, if anyone."""
         gallery = self.gallery
-        threshold = identification_threshold(self.line.model, fpir, gallery.template_counts)
+        threshold = identification_threshold(self.pipeline.model, fpir, gallery.template_counts)
         return decide_among(gallery.search(subject.embedding, most=2), threshold)
 
 

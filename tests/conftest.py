@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.pipeline import FacePipeline
 from edgeface.verifier import FaceVerifier
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -65,8 +65,8 @@ def edgeface(tmp_path: Path) -> CommandLine:
 
 
 @pytest.fixture(scope="session")
-def line() -> FaceLine:
-    return FaceLine()
+def pipeline() -> FacePipeline:
+    return FacePipeline()
 
 
 @pytest.fixture

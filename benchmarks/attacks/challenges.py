@@ -23,7 +23,7 @@ from benchmarks.attacks.puppet import Puppet, instants
 from edgeface.liveness.challenge import Challenge, State, draw
 from edgeface.liveness.gestures import Gesture
 from edgeface.liveness.sample import Sample, Sampler
-from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.pipeline import FacePipeline
 
 _EMBED_EVERY = 5  # looks
 _LONGEST = 45.0  # seconds
@@ -45,12 +45,12 @@ def main() -> None:
     parser.add_argument("--attempts", type=int, default=200)
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    line, sampler = FaceLine(threads=1), Sampler()
-    faces = list(_faces(people(options.images), line, sampler, 2 * options.attempts))
+    pipeline, sampler = FacePipeline(threads=1), Sampler()
+    faces = list(_faces(people(options.images), pipeline, sampler, 2 * options.attempts))
     for name, trial in (("honest", None), ("swapped", "swap"), ("helper beside", "beside")):
         outcomes = Counter(_puppets(faces, number, trial) for number in range(options.attempts))
         _tell(name, outcomes)
-    clips = [list(_clip(clip, line, sampler)) for clip in sorted(options.clips.glob("*.mp4"))]
+    clips = [list(_clip(clip, pipeline, sampler)) for clip in sorted(options.clips.glob("*.mp4"))]
     outcomes = Counter(
         _replay(clips[number % len(clips)], number) for number in range(options.attempts)
     )
@@ -62,12 +62,12 @@ def _tell(name: str, outcomes: Counter[str]) -> None:
     print(f"{name:15} {passed} of {total} passed;", dict(outcomes.most_common(6)), flush=True)
 
 
-def _faces(paths, line, sampler, count):
+def _faces(paths, pipeline, sampler, count):
     step = max(1, len(paths) // (count + count // 4))
     found = 0
     for path in paths[::step]:
         picture = cv2.imread(str(path))
-        subjects = [] if picture is None else line.detect(picture)
+        subjects = [] if picture is None else pipeline.detect(picture)
         if not subjects or found >= count:
             continue
         sample = sampler.sample(0.0, picture, subjects[0])
@@ -76,18 +76,18 @@ def _faces(paths, line, sampler, count):
         if np.linalg.norm(sample.points[13] - sample.points[14]) > 5:
             continue
         found += 1
-        yield Look(sample, line.encode(picture, subjects[0]).embedding)
+        yield Look(sample, pipeline.encode(picture, subjects[0]).embedding)
 
 
-def _clip(path, line, sampler):
+def _clip(path, pipeline, sampler):
     for number, (time, picture) in enumerate(frames(path, 10.0)):
-        subjects = line.detect(picture)
+        subjects = pipeline.detect(picture)
         if not subjects:
             continue
         sample = sampler.sample(time, picture, subjects[0])
         if sample is not None:
             again = number % _EMBED_EVERY == 0
-            yield Look(sample, line.encode(picture, subjects[0]).embedding if again else None)
+            yield Look(sample, pipeline.encode(picture, subjects[0]).embedding if again else None)
 
 
 def _puppets(faces: list[Look], number: int, trial: str | None) -> str:

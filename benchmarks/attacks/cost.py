@@ -24,7 +24,7 @@ from edgeface.demo.decisions import PORTRAITS
 from edgeface.liveness.judge import LivenessJudge
 from edgeface.liveness.sample import Sampler
 from edgeface.pipeline.mesh import FaceMesh
-from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.pipeline import FacePipeline
 from edgeface.verifier import FaceVerifier
 
 
@@ -47,11 +47,11 @@ def main() -> None:
 
 
 def _time(video: Path) -> None:
-    line, mesh = FaceLine(threads=1), FaceMesh(1)
+    pipeline, mesh = FacePipeline(threads=1), FaceMesh(1)
     sampler, judge = Sampler(mesh), LivenessJudge()
     looks = []
     for moment, picture in frames(video, 10.0):
-        faces = line.detect(picture, first_found=True)
+        faces = pipeline.detect(picture, first_found=True)
         if not faces:
             continue
         face = faces[0]
@@ -73,7 +73,7 @@ def _time(video: Path) -> None:
 
 
 def _enroll(gallery: Path, video: Path) -> None:
-    """Who is to be seen in the video, so that the whole line is at work, and a stranger."""
+    """Who is to be seen in the video, so that the whole pipeline is at work, and a stranger."""
     verifier = FaceVerifier(gallery)
     pictures = [p for t, p in frames(video, 10.0) if t < 3][::10]
     verifier.enroll("seen", pictures, force=True)

@@ -1,8 +1,8 @@
 """Record: plays every attack and every live clip once and keeps what the judge would see.
 
 Takes in View 1 and the live clips, hands on one .npz of samples a sequence, so that thresholds can
-be tuned and reported without running a network again. The camera-to-sample line is the product's
-own: its detector, its mesh, its sampler.
+be tuned and reported without running a network again. The pipeline from camera to sample is the
+product's own: its detector, its mesh, its sampler.
 
     python benchmarks/attacks/record.py --images LFW/images --clips live --out CACHE KIND...
 """

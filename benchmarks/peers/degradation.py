@@ -1,9 +1,9 @@
 """What each degradation costs: the shipped int8 model beside the float32 Keras network.
 
 Hands on Markdown. Every picture of View 1 test is spoiled before detection; both networks see the
-same spoiled pictures through EdgeFace's detector and alignment and are placed by the same crowd, so
-the difference is quantization's alone. The threshold of each is that of unspoiled pairsDevTrain. A
-picture that no face is found in, or that the quality gates refuse, is told apart.
+same spoiled pictures through EdgeFace's detector and alignment and are normalized by the same
+cohort, so the difference is quantization's alone. The threshold of each is that of unspoiled
+pairsDevTrain. A picture that no face is found in, or that the quality gates refuse, is told apart.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 from benchmarks.view1 import TEST, TRAIN, Split, pair_scores, split
 from edgeface.bench.evaluate import best_threshold
 from edgeface.errors import FaceError
-from edgeface.pipeline.cohort import Crowd, unit
+from edgeface.pipeline.cohort import Cohort, unit
 from edgeface.pipeline.pictures import Picture, read_picture
-from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.pipeline import FacePipeline
 from edgeface_tools.people.faces import standardize
 from edgeface_tools.source.fetch import fetch_facenet
 
@@ -80,14 +80,14 @@ KINDS: dict[str, Callable[[Picture], Picture]] = {
 
 
 class _Networks:
-    """The runtime's line, and the float32 network on the same crops."""
+    """The runtime's pipeline, and the float32 network on the same crops."""
 
     def __init__(self) -> None:
         from benchmarks.reference import keras as keras_reference
 
-        self._line = FaceLine()
+        self._pipeline = FacePipeline()
         self._keras = keras_reference.compiled(keras_reference.build(fetch_facenet().weights))
-        self._crowd = Crowd(self._line.model.description)
+        self._cohort = Cohort(self._pipeline.model.description)
 
     def embed(
         self, wanted: Split, spoil: Callable[[Picture], Picture]
@@ -98,17 +98,17 @@ class _Networks:
         rows = [np.full((len(wanted.pictures), 128), np.nan, np.float32) for _ in range(2)]
         passed = np.zeros(len(wanted.pictures), bool)
         waiting: dict[int, np.ndarray] = {}
-        spec = self._line.model.description.input
+        spec = self._pipeline.model.description.input
         for number, path in enumerate(wanted.pictures):
             picture = spoil(read_picture(wanted.folder / path))
             try:
-                face = self._line.main_face(picture)
+                face = self._pipeline.main_face(picture)
             except FaceError:
                 continue
-            subject = self._line.encode(picture, face)
+            subject = self._pipeline.encode(picture, face)
             rows[0][number] = subject.embedding
             passed[number] = not subject.quality.reasons
-            crop = self._line.crop(picture, face)
+            crop = self._pipeline.crop(picture, face)
             waiting[number] = standardize(crop[..., ::-1], spec)[0]
             if len(waiting) == _BATCH:
                 self._float32(waiting, rows[1])
@@ -118,7 +118,7 @@ class _Networks:
     def _float32(self, waiting: dict[int, np.ndarray], rows: np.ndarray) -> None:
         if waiting:
             seen = np.asarray(self._keras(np.stack(list(waiting.values()))))
-            rows[list(waiting)] = self._crowd.place(unit(seen))
+            rows[list(waiting)] = self._cohort.normalize(unit(seen))
             waiting.clear()
 
 

@@ -30,29 +30,33 @@ class EdgeFace:
         from edgeface.decide import decide_among, identification_threshold
         from edgeface.gallery.gallery import Gallery
         from edgeface.pipeline.detect import levels
-        from edgeface.pipeline.pipeline import FaceLine
+        from edgeface.pipeline.pipeline import FacePipeline
 
-        self._line, self._levels, self._decide = FaceLine(threads=THREADS), levels, decide_among
+        self._pipeline, self._levels, self._decide = (
+            FacePipeline(threads=THREADS),
+            levels,
+            decide_among,
+        )
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "gallery.safetensors"
-            write_gallery(path, self._line.model, PEOPLE, 1)
-            self._gallery = Gallery.open(path, self._line.model)
+            write_gallery(path, self._pipeline.model, PEOPLE, 1)
+            self._gallery = Gallery.open(path, self._pipeline.model)
         counts = self._gallery.template_counts
-        self._threshold = identification_threshold(self._line.model, 0.01, counts)
+        self._threshold = identification_threshold(self._pipeline.model, 0.01, counts)
 
     def embed(self, frame: np.ndarray) -> np.ndarray | None:
         from edgeface.errors import FaceError
 
         try:
-            face = self._line.main_face(frame)
+            face = self._pipeline.main_face(frame)
         except FaceError:
             return None
-        return self._line.encode(frame, face, careful=True).embedding
+        return self._pipeline.encode(frame, face, flip_augmented=True).embedding
 
     def once(self, frame: np.ndarray) -> None:
         whole = next(self._levels(frame.shape[1], frame.shape[0], None))
-        face = self._line.look(frame, whole)[0]
-        subject = self._line.encode(frame, face)
+        face = self._pipeline.look(frame, whole)[0]
+        subject = self._pipeline.encode(frame, face)
         self._decide(self._gallery.search(subject.embedding, most=2), self._threshold)
 
 
@@ -142,22 +146,22 @@ class Keras:
 
     def __init__(self) -> None:
         from benchmarks.reference import keras as keras_reference
-        from edgeface.pipeline.pipeline import FaceLine
+        from edgeface.pipeline.pipeline import FacePipeline
         from edgeface_tools.people.faces import standardize
         from edgeface_tools.source.fetch import fetch_facenet
 
-        self._line, self._standardize = FaceLine(threads=THREADS), standardize
+        self._pipeline, self._standardize = FacePipeline(threads=THREADS), standardize
         self._run = keras_reference.compiled(keras_reference.build(fetch_facenet().weights))
 
     def embed(self, frame: np.ndarray) -> np.ndarray | None:
         from edgeface.errors import FaceError
 
         try:
-            face = self._line.main_face(frame)
+            face = self._pipeline.main_face(frame)
         except FaceError:
             return None
-        crop = self._line.crop(frame, face)
-        values = self._standardize(crop[..., ::-1], self._line.model.description.input)
+        crop = self._pipeline.crop(frame, face)
+        values = self._standardize(crop[..., ::-1], self._pipeline.model.description.input)
         return np.asarray(self._run(values))[0]
 
     once = embed

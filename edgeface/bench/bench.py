@@ -1,7 +1,7 @@
-"""Bench: what the line costs on this machine, in figures that a reader can repeat.
+"""Bench: what the pipeline costs on this machine, in figures that a reader can repeat.
 
 Takes in a model, hands on plain numbers: latency by station, throughput, cold start, memory and
-gallery search. It drives the real line on frames made from the shipped portraits and changes
+gallery search. It drives the real pipeline on frames made from the shipped portraits and changes
 nothing.
 """
 
@@ -25,7 +25,7 @@ from edgeface.gallery.gallery import Gallery
 from edgeface.pipeline.detect import Detector
 from edgeface.pipeline.model_file import Model, load_model
 from edgeface.pipeline.pictures import Picture, read_picture
-from edgeface.pipeline.pipeline import FaceLine, Timings
+from edgeface.pipeline.pipeline import FacePipeline, Timings
 from edgeface.pipeline.runtime import default_threads
 from edgeface.service.thermal import hottest
 
@@ -83,11 +83,11 @@ def write_gallery(path: Path, model: Model, people: int, templates: int) -> None
         gallery.add_people({f"person {number}": rows[number] for number in range(people)})
 
 
-def measure_line(
+def measure_pipeline(
     model: Model, threads: int, runs: int, progress: Callable[[], None]
 ) -> dict[str, dict[str, Latency]]:
     """Latency of each station by frame, as the service works: one look, every face decided."""
-    line = FaceLine(model, threads)
+    pipeline = FacePipeline(model, threads)
     detector = Detector(threads)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gallery.safetensors"
@@ -104,7 +104,7 @@ def measure_line(
                 found = detector.detect(frame)
                 timings.detect = 1e3 * (time.perf_counter() - started)
                 for face in found:
-                    subject = line.encode(frame, face, timings)
+                    subject = pipeline.encode(frame, face, timings)
                     before = time.perf_counter()
                     gallery.search(subject.embedding)
                     timings.match += 1e3 * (time.perf_counter() - before)
@@ -146,7 +146,7 @@ def measure_gallery(model: Model, people: int, templates: int, runs: int) -> Gal
 def measure_sustained(model: Model, threads: int, seconds: float) -> float:
     """Frames a second over so many seconds without a pause: one face at 640x480, encoded and
     searched for in every frame."""
-    line, detector = FaceLine(model, threads), Detector(threads)
+    pipeline, detector = FacePipeline(model, threads), Detector(threads)
     frame = make_frame(FRAMES["640x480"], 1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gallery.safetensors"
@@ -155,7 +155,7 @@ def measure_sustained(model: Model, threads: int, seconds: float) -> float:
     frames, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
         for face in detector.detect(frame):
-            gallery.search(line.encode(frame, face).embedding)
+            gallery.search(pipeline.encode(frame, face).embedding)
         frames += 1
     return round(frames / (time.perf_counter() - started), 1)
 
@@ -181,10 +181,10 @@ def throttled() -> int | None:
 
 
 def measure_memory(model: Model) -> float:
-    """Resident memory of the line with one frame, after its networks are open and have run."""
-    line = FaceLine(model)
+    """Resident memory of the pipeline with one frame, after its networks are open and have run."""
+    pipeline = FacePipeline(model)
     frame = make_frame(FRAMES["640x480"], 1)
-    line.encode(frame, line.main_face(frame))
+    pipeline.encode(frame, pipeline.main_face(frame))
     return resident_memory_mb()
 
 
@@ -199,12 +199,12 @@ def bench(
     threads = default_threads()
     resident = measure_memory(model)  # first, before anything else takes memory
     latency = {
-        str(count): measure_line(model, count, runs, progress) for count in sorted({1, threads})
+        str(count): measure_pipeline(model, count, runs, progress) for count in sorted({1, threads})
     }
     one_face = latency[str(threads)]["640x480, 1 faces"]["total"]
     return {
         "model": model.description.name,
-        "runtime": FaceLine(model).runtime,
+        "runtime": FacePipeline(model).runtime,
         "threads": threads,
         "latency_ms": latency,
         "frames_per_second": round(1e3 / one_face.p50, 1),

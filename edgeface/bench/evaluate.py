@@ -1,8 +1,8 @@
 """Evaluate: accuracy on a list of pairs in the format of Labeled Faces in the Wild.
 
-Takes in a pairs file, a folder of pictures and the line, hands on an `Evaluation`. Every pair
+Takes in a pairs file, a folder of pictures and the pipeline, hands on an `Evaluation`. Every pair
 counts: a picture in which no face is found is a failure, and its pairs are "not the same". It
-drives the real line and changes nothing.
+drives the real pipeline and changes nothing.
 
 Format and protocol: Huang et al. 2007, "Labeled Faces in the Wild", section 4.
 """
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from edgeface.errors import ConfigError, FaceError
 from edgeface.pipeline.encode import Embedding
 from edgeface.pipeline.pictures import read_picture
-from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.pipeline import FacePipeline
 
 FARS = (0.01, 0.001)
 FAILED = -1.0  # the score of a pair that could not be compared: no cosine is lower
@@ -94,7 +94,7 @@ def _picture(name: str, number: str) -> Path:
 
 
 def encode_all(
-    line: FaceLine, folder: Path, pictures: Iterable[Path], progress: Callable[[], None]
+    pipeline: FacePipeline, folder: Path, pictures: Iterable[Path], progress: Callable[[], None]
 ) -> dict[Path, Embedding | None]:
     """The main face of each picture, encoded with care; None where no face was found.
 
@@ -107,7 +107,7 @@ def encode_all(
     for picture in pictures:
         frame = read_picture(folder / picture)
         try:
-            subject = line.encode(frame, line.main_face(frame), careful=True)
+            subject = pipeline.encode(frame, pipeline.main_face(frame), flip_augmented=True)
             embeddings[picture] = subject.embedding
         except FaceError:
             embeddings[picture] = None

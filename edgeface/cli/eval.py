@@ -10,7 +10,7 @@ import click
 
 from edgeface.bench.evaluate import encode_all, evaluate, read_pairs
 from edgeface.cli import options, print_json
-from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.pipeline import FacePipeline
 
 
 @click.command("eval")
@@ -31,14 +31,14 @@ from edgeface.pipeline.pipeline import FaceLine
 def command(
     images: Path, pairs: Path, threshold: float | None, model: Path | None, as_json: bool
 ) -> None:
-    """Measure accuracy on a list of pairs in LFW's format, through the real line."""
+    """Measure accuracy on a list of pairs in LFW's format, through the real pipeline."""
     wanted = read_pairs(pairs)
     pictures = sorted({picture for pair in wanted for picture in (pair.first, pair.second)})
-    line = FaceLine(model)
+    pipeline = FacePipeline(model)
     with click.progressbar(
         length=len(pictures), label="encoding", file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:
-        embeddings = encode_all(line, images, pictures, lambda: bar.update(1))
+        embeddings = encode_all(pipeline, images, pictures, lambda: bar.update(1))
     result = evaluate(wanted, embeddings, threshold)
     if as_json:
         print_json(asdict(result))

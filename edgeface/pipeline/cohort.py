@@ -1,4 +1,4 @@
-"""Crowd: moves an embedding away from the faces that resemble it.
+"""Cohort: moves an embedding away from the faces that resemble it.
 
 Takes in unit embeddings as the network gives them, hands on unit embeddings whose dot product is
 the score. First the mean of a population is taken away, then, since strangers are not alike
@@ -14,42 +14,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.errors import FaceError, ModelError
-from edgeface.pipeline.model_file import CrowdSpec, Description
+from edgeface.pipeline.model_file import CohortSpec, Description
 
 Rows = NDArray[np.float32]
 """Shape (m, n), each row of unit length."""
 
 
-class Crowd:
+class Cohort:
     """A model's population, ready for use; without one it changes nothing."""
 
     def __init__(self, description: Description) -> None:
         size = description.embedding.size
-        centre, spec = description.embedding.centre, description.crowd
+        centre, spec = description.embedding.centre, description.cohort
         self._centre = None if centre is None else np.array(centre, np.float32)
         self._spec = spec
         if spec is not None:
-            self._faces = faces_of(spec, size)
+            self._faces = cohort_rows(spec, size)
 
-    def place(self, embeddings: Rows) -> Rows:
+    def normalize(self, embeddings: Rows) -> Rows:
         """The embeddings (shape (m, n)) as they are compared; new rows of unit length.
 
         Raises FaceError where nothing of a direction is left.
         """
         if self._centre is not None:
             embeddings = unit(embeddings - self._centre)
-        return embeddings if self._spec is None else apart(embeddings, self._faces, self._spec)
+        return embeddings if self._spec is None else normalize(embeddings, self._faces, self._spec)
 
 
-def faces_of(spec: CrowdSpec, size: int) -> Rows:
-    """The crowd's faces as unit rows; ModelError unless there are enough, of `size` numbers."""
+def cohort_rows(spec: CohortSpec, size: int) -> Rows:
+    """The cohort's faces as unit rows; ModelError unless there are enough, of `size` numbers."""
     if len(spec.faces) % size or len(spec.faces) // size <= spec.nearest_left_out:
-        raise ModelError("the model's crowd does not fit its embeddings; convert the model again")
+        raise ModelError("the model's cohort does not fit its embeddings; convert the model again")
     return unit(np.frombuffer(spec.faces, np.int8).reshape(-1, size).astype(np.float32))
 
 
-def apart(embeddings: Rows, faces: Rows, spec: CrowdSpec) -> Rows:
-    """e - strength * (mean of the crowd's faces c, weighted by exp(sharpness * e.c)), at unit
+def normalize(embeddings: Rows, faces: Rows, spec: CohortSpec) -> Rows:
+    """e - strength * (mean of the cohort's faces c, weighted by exp(sharpness * e.c)), at unit
     length, for each row e; the nearest `nearest_left_out` faces have no weight."""
     alike = embeddings @ faces.T
     if spec.nearest_left_out:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.errors import ModelError
-from edgeface.pipeline.cohort import Crowd, unit
+from edgeface.pipeline.cohort import Cohort, unit
 from edgeface.pipeline.model_file import InputSpec, Model
 from edgeface.pipeline.pictures import Picture
 from edgeface.pipeline.runtime import Network, Tensor, open_network
@@ -30,7 +30,7 @@ class Encoder:
 
     def __init__(self, model: Model, threads: int | None = None) -> None:
         self._spec = model.description.input
-        self._crowd = Crowd(model.description)
+        self._cohort = Cohort(model.description)
         self._network = open_network(model.path, threads)
         _check_shapes(self._network, model)
         self._values = np.arange(256, dtype=np.float64)
@@ -42,7 +42,7 @@ class Encoder:
         """Name of the TFLite runtime at work."""
         return self._network.runtime
 
-    def encode(self, crop: Picture, *, careful: bool = False) -> Embedding:
+    def encode(self, crop: Picture, *, flip_augmented: bool = False) -> Embedding:
         """The embedding of one aligned crop (uint8 BGR, shape (size, size, 3)); a new array.
 
         Raises FaceError when the crop gives no usable direction.
@@ -51,10 +51,10 @@ class Encoder:
             crop = cv2.cvtColor(crop, cv2.COLOR_BGR2RGB, dst=self._swapped)  # type: ignore[assignment]
         table = _input_table(crop, self._spec, self._network.inputs[0], self._values)
         seen = self._look(crop, table)
-        if careful:
+        if flip_augmented:
             cv2.flip(crop, 1, dst=self._mirrored)
             seen = unit(seen + self._look(self._mirrored, table))
-        embedding: Embedding = self._crowd.place(seen)[0]
+        embedding: Embedding = self._cohort.normalize(seen)[0]
         return embedding
 
     def _look(self, crop: Picture, table: NDArray[Any]) -> NDArray[np.float32]:

@@ -82,7 +82,7 @@ class EmbeddingSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     centre: tuple[float, ...] | None = None
 
 
-class CrowdSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CohortSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Faces of a population, from which an embedding is moved away (see `pipeline.cohort`).
 
     faces: int8, one row of the embedding's size each, their directions alone count (base64 in
@@ -118,19 +118,19 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: Source
     tool: str
     minimum_runtime: str
-    crowd: CrowdSpec | None = None
+    cohort: CohortSpec | None = msgspec.field(default=None, name="crowd")
 
     @property
     def identity(self) -> str:
         """Hex SHA-256 of everything that shapes an embedding: network, input, alignment, centre,
-        and the crowd where there is one.
+        and the cohort where there is one.
 
         Two models with the same identity give comparable embeddings; the name, the score table
         and the tool's version do not enter.
         """
         shaping: list[object] = [self.network_sha256, self.input, self.alignment, self.embedding]
-        if self.crowd is not None:  # models without one keep the identity they always had
-            shaping.append(self.crowd)
+        if self.cohort is not None:  # models without one keep the identity they always had
+            shaping.append(self.cohort)
         return hashlib.sha256(msgspec.json.encode(shaping)).hexdigest()
 
 
@@ -172,10 +172,10 @@ def load_model(path: str | Path | None = None) -> Model:
 
     Raises ModelError if the file is missing, cut short, changed, or not described.
     """
-    return ModelBeingChecked(path).checked()
+    return PendingModel(path).checked()
 
 
-class ModelBeingChecked:
+class PendingModel:
     """As `load_model`, the network's bytes checked by a thread of its own (20 ms and more).
 
     Nothing may open the network before `checked` has returned. Both raise ModelError.

@@ -1,7 +1,8 @@
-"""The line: detect, align and encode in their order, and how long each took.
+"""The pipeline: detect, align and encode in their order, and how long each took.
 
-Takes in a frame, hands on `Subject`s (face, embedding, quality) with `Timings`. The command line,
-the Python surface, the service and the benchmarks all drive this same line. It holds no gallery.
+Takes in a frame, hands on `EncodedFace`s (face, embedding, quality) with `Timings`. The command
+line, the Python surface, the service and the benchmarks all drive this same pipeline. It holds no
+gallery.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from edgeface.pipeline.align import Aligner
 from edgeface.pipeline.detect import Detector, Face, Square
 from edgeface.pipeline.encode import Embedding, Encoder
 from edgeface.pipeline.mesh import FaceMesh
-from edgeface.pipeline.model_file import Model, ModelBeingChecked
+from edgeface.pipeline.model_file import Model, PendingModel
 from edgeface.pipeline.pictures import Picture
 from edgeface.pipeline.quality import Quality, assess
 
@@ -41,7 +42,7 @@ class Timings:
 
 
 @dataclass(frozen=True)
-class Subject:
+class EncodedFace:
     """One face of a frame, encoded."""
 
     face: Face
@@ -60,11 +61,11 @@ def _warn_of_guess(path: Path) -> None:
     )
 
 
-class FaceLine:
+class FacePipeline:
     """The stations opened for one model. One thread at a time."""
 
     def __init__(self, model: str | Path | Model | None = None, threads: int | None = None) -> None:
-        pending = model if isinstance(model, Model) else ModelBeingChecked(model)
+        pending = model if isinstance(model, Model) else PendingModel(model)
         self._detector = Detector(threads)  # opened while the model's bytes are checked
         self.model = pending if isinstance(pending, Model) else pending.checked()
         self._encoder = Encoder(self.model, threads)
@@ -103,7 +104,7 @@ class FaceLine:
         return self._detector.look(frame, squares)
 
     def crop(self, frame: Picture, face: Face) -> Picture:
-        """The aligned crop of one face; valid until the next call on this line."""
+        """The aligned crop of one face; valid until the next call on this pipeline."""
         return self._aligner.align(frame, face)
 
     def assess(self, frame: Picture, face: Face) -> Quality:
@@ -111,21 +112,26 @@ class FaceLine:
         return assess(face, self._aligner.align(frame, face), self.model.description.alignment)
 
     def encode(
-        self, frame: Picture, face: Face, timings: Timings | None = None, *, careful: bool = False
-    ) -> Subject:
+        self,
+        frame: Picture,
+        face: Face,
+        timings: Timings | None = None,
+        *,
+        flip_augmented: bool = False,
+    ) -> EncodedFace:
         """Align and encode one face of the frame.
 
-        `careful` is for what is kept or in doubt: the mean of two looks, in twice the time.
+        `flip_augmented` is for what is kept or in doubt: the mean of two looks, in twice the time.
         """
         started = time.perf_counter()
         crop = self._aligner.align(frame, face)
         aligned = time.perf_counter()
-        embedding = self._encoder.encode(crop, careful=careful)
+        embedding = self._encoder.encode(crop, flip_augmented=flip_augmented)
         if timings:
             timings.align += 1e3 * (aligned - started)
             timings.encode += _since(aligned)
         quality = assess(face, crop, self.model.description.alignment)
-        return Subject(face, embedding, quality)
+        return EncodedFace(face, embedding, quality)
 
     def main_face(self, frame: Picture, timings: Timings | None = None) -> Face:
         """The face that the picture is of: large and near the centre. FaceError if none."""

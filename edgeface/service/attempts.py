@@ -15,7 +15,7 @@ from edgeface.errors import EdgeFaceError
 from edgeface.liveness import Liveness, LivenessVerdict, Profile, State, account, may_pass
 from edgeface.pipeline.detect import Face
 from edgeface.pipeline.pictures import Picture
-from edgeface.service.config import Recognition
+from edgeface.service.config import RecognitionSettings
 from edgeface.service.judge import GAP
 from edgeface.service.people import People
 from edgeface.service.session import Session
@@ -56,7 +56,7 @@ class _Proven:
     """Chooses the looks of an attempt that count: good, not nearly the same, not too many, and of
     a face that was shown to be alive, as far as the profile asks for that."""
 
-    def __init__(self, rules: Recognition, profile: Profile) -> None:
+    def __init__(self, rules: RecognitionSettings, profile: Profile) -> None:
         self._rules, self._profile = rules, profile
         self._session = Session() if profile.challenged else None
         self._left = _MOST_LOOKS
@@ -124,7 +124,7 @@ class Verification:
     """Is the person in view `name`?"""
 
     def __init__(
-        self, people: People, rules: Recognition, profile: Profile, name: str, until: float
+        self, people: People, rules: RecognitionSettings, profile: Profile, name: str, until: float
     ) -> None:
         people.require(name)
         self.profile = profile
@@ -174,7 +174,7 @@ class Verification:
 class Identification:
     """Who is in view?"""
 
-    def __init__(self, rules: Recognition, profile: Profile, until: float) -> None:
+    def __init__(self, rules: RecognitionSettings, profile: Profile, until: float) -> None:
         self.profile = profile
         self._rules, self._until = rules, until
         self._proven = _Proven(rules, profile)

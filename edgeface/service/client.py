@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from edgeface.errors import ConfigError, EdgeFaceError
-from edgeface.service.config import SYSTEM_CONFIG, Control, load_config
+from edgeface.service.config import SYSTEM_CONFIG, ControlSettings, load_config
 
 _MARGIN = 5.0  # seconds beyond an attempt's own limit
 
@@ -31,7 +31,7 @@ def socket_path() -> Path:
     control = None
     if os.access(SYSTEM_CONFIG, os.R_OK):
         control = load_config(SYSTEM_CONFIG).control
-    return Path((control or Control()).socket)
+    return Path((control or ControlSettings()).socket)
 
 
 def ask(

@@ -18,7 +18,7 @@ from edgeface.errors import EdgeFaceError
 from edgeface.gallery.gallery import clean_name
 from edgeface.liveness import Profile
 from edgeface.service.attempts import Answer, Attempt, Enrollment, Identification, Verification
-from edgeface.service.config import Recognition
+from edgeface.service.config import RecognitionSettings
 from edgeface.service.lockout import Lockout
 from edgeface.service.people import People
 from edgeface.service.sight import Sight
@@ -60,7 +60,7 @@ class Desk:
         self,
         people: People,
         lockout: Lockout,
-        rules: Recognition,
+        rules: RecognitionSettings,
         profile: Profile,
         status: Callable[[], Answer],
         reload: Callable[[], None],

@@ -98,7 +98,7 @@ def _camera(config: Config) -> Check:
             pass  # nobody listens any more, so the camera is free to be looked at
         else:
             return Check("camera", True, f"the service watches {source}")
-    source = open_source(config.source.settings())
+    source = open_source(config.source)
     try:
         frame = source.read()
         height, width = frame.picture.shape[:2]

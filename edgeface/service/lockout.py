@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from edgeface.service.config import Lockout as Rules
+from edgeface.service.config import LockoutSettings as Rules
 
 
 class Lockout:

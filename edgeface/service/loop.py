@@ -15,10 +15,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from edgeface.errors import ConfigError, EdgeFaceError
-from edgeface.events import Event, incident
+from edgeface.events import Event, EventType, incident
 from edgeface.liveness import account
 from edgeface.pipeline.pictures import Picture
-from edgeface.service.config import Config, Subject
+from edgeface.service.config import Config
 from edgeface.service.desk import Desk
 from edgeface.service.lockout import Lockout
 from edgeface.service.notify import Notifier
@@ -59,7 +59,7 @@ class Service:
             self._reload_now,
             self._locked_out,
         )
-        self._feed = open_feed(config.source.settings())
+        self._feed = open_feed(config.source)
         self._outlets = build_outlets(config, self._sink_struggles)
 
     def stop(self) -> None:
@@ -141,7 +141,7 @@ class Service:
         self._events += 1
         self._outlets.put(event, picture)
 
-    def _tell(self, kind: Subject, message: str) -> None:
+    def _tell(self, kind: EventType, message: str) -> None:
         self._put(incident(kind, self._feed.name, message))
 
     def _look_after_everything_else(self) -> None:
@@ -169,7 +169,7 @@ class Service:
     def _pace(self, begun: float) -> None:
         """Wait until the next frame is due; files as fast as possible are never waited for."""
         config = self._config
-        if is_live(config.source.settings()):
+        if is_live(config.source):
             idle = self._watch.calm and not self.desk.busy
             rate = min(config.source.fps, config.power.idle_fps) if idle else config.source.fps
             due = begun + 1 / (rate * self._governor.share())
@@ -198,8 +198,8 @@ class Service:
                 "all settings stay as they were"
             )
         feed = None
-        if config.source != old.source and not is_live(config.source.settings()):
-            feed = open_feed(config.source.settings())  # may fail, with nothing changed yet
+        if config.source != old.source and not is_live(config.source):
+            feed = open_feed(config.source)  # may fail, with nothing changed yet
         if config.recognition != old.recognition:
             try:
                 self._people.use(config.recognition)
@@ -213,7 +213,7 @@ class Service:
             self._watch = Watch(self._people, config.recognition, config.profile)
         if config.source != old.source:
             self._feed.close()  # before the new one: a camera can be open once
-            self._feed = feed or open_feed(config.source.settings())
+            self._feed = feed or open_feed(config.source)
         self._governor = Governor(config.power.warm, config.power.hot)
         self.desk.rules, self.desk.profile = config.recognition, config.profile
         if config.lockout != old.lockout:

@@ -1,4 +1,4 @@
-"""People: the line and the gallery as the service uses them.
+"""People: the pipeline and the gallery as the service uses them.
 
 Takes in encoded faces, hands on decisions. The gallery is read anew when its file has changed, so
 that `edgeface enroll` beside a running service takes effect; a new file that cannot be used leaves
@@ -24,8 +24,8 @@ from edgeface.errors import EdgeFaceError
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import Gallery, default_gallery_path
 from edgeface.pipeline.pictures import Picture
-from edgeface.pipeline.pipeline import FaceLine, Subject
-from edgeface.service.config import Recognition
+from edgeface.pipeline.pipeline import EncodedFace, FacePipeline
+from edgeface.service.config import RecognitionSettings
 from edgeface.verifier import FaceVerifier
 
 _log = logging.getLogger("edgeface.people")
@@ -33,24 +33,29 @@ _PAUSE = 2.0  # seconds between looks at the gallery's file
 
 
 class People:
-    """An opened line and gallery. One thread at a time."""
+    """An opened pipeline and gallery. One thread at a time."""
 
-    def __init__(self, settings: Recognition) -> None:
+    def __init__(self, settings: RecognitionSettings) -> None:
         self._looked = time.monotonic()
         self._key = find_key()
         self.use(settings)
 
-    def use(self, settings: Recognition) -> None:
+    def use(self, settings: RecognitionSettings) -> None:
         """Open the gallery and model of these settings; EdgeFaceError leaves the old in use."""
         path = Path(settings.gallery) if settings.gallery else default_gallery_path()
-        line = FaceLine(settings.model)
-        gallery = Gallery.open(path, line.model, self._key)
-        self._path, self._fpir, self._line, self._gallery = path, settings.fpir, line, gallery
+        pipeline = FacePipeline(settings.model)
+        gallery = Gallery.open(path, pipeline.model, self._key)
+        self._path, self._fpir, self._pipeline, self._gallery = (
+            path,
+            settings.fpir,
+            pipeline,
+            gallery,
+        )
 
     @property
-    def line(self) -> FaceLine:
+    def pipeline(self) -> FacePipeline:
         """The stations."""
-        return self._line
+        return self._pipeline
 
     def __len__(self) -> int:
         return len(self._gallery)
@@ -64,7 +69,7 @@ class People:
         if not self._gallery.outdated:
             return False
         try:
-            self._gallery = Gallery.open(self._path, self._line.model, self._key)
+            self._gallery = Gallery.open(self._path, self._pipeline.model, self._key)
         except EdgeFaceError as error:
             _log.error("the changed gallery is not used: %s", error)
             return False
@@ -75,26 +80,26 @@ class People:
         told, self._gallery.restored = self._gallery.restored, None
         return told
 
-    def recognize(self, subject: Subject) -> Decision:
+    def recognize(self, subject: EncodedFace) -> Decision:
         """Whom an encoded face is, if anyone (1:K)."""
         counts = self._gallery.template_counts
-        threshold = identification_threshold(self._line.model, self._fpir, counts)
+        threshold = identification_threshold(self._pipeline.model, self._fpir, counts)
         return decide_among(self._gallery.search(subject.embedding, most=2), threshold)
 
     def require(self, name: str) -> None:
         """Raises UnknownPerson if nobody of this name is enrolled."""
         self._gallery.require(name)
 
-    def compare(self, name: str, subject: Subject) -> Decision:
+    def compare(self, name: str, subject: EncodedFace) -> Decision:
         """Whether an encoded face is this person (1:1)."""
         match = self._gallery.compare(name, subject.embedding)
-        threshold = verification_threshold(self._line.model, DEFAULT_FAR, match.templates)
+        threshold = verification_threshold(self._pipeline.model, DEFAULT_FAR, match.templates)
         return decide(name, match.score, threshold)
 
     def enroll(self, name: str, pictures: list[Picture]) -> Enrollment:
         """Add pictures of one person and save the gallery; EdgeFaceError says why not."""
         verifier = FaceVerifier(self._path)
-        verifier.line = self._line
+        verifier.pipeline = self._pipeline
         done = verifier.enroll(name, pictures)
-        self._gallery = Gallery.open(self._path, self._line.model, self._key)
+        self._gallery = Gallery.open(self._path, self._pipeline.model, self._key)
         return done

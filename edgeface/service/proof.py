@@ -15,7 +15,7 @@ from functools import cached_property
 
 from edgeface.liveness import Liveness, LivenessJudge, LivenessVerdict, Sample, Sampler
 from edgeface.pipeline.encode import Embedding
-from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.pipeline import FacePipeline
 from edgeface.service.sight import Sight
 from edgeface.service.tracker import Track
 from edgeface.sources import Frame
@@ -37,13 +37,15 @@ class _Case:
 class Proofs:
     """The open cases, by track number. One thread at a time."""
 
-    def __init__(self, line: FaceLine) -> None:
-        self._line = line
+    def __init__(self, pipeline: FacePipeline) -> None:
+        self._pipeline = pipeline
         self._cases: dict[int, _Case] = {}
 
     @cached_property
     def _sampler(self) -> Sampler:
-        return Sampler(self._line.mesh)  # opened when first needed, and shared with the detector
+        return Sampler(
+            self._pipeline.mesh
+        )  # opened when first needed, and shared with the detector
 
     def begun(self, track: int) -> bool:
         """Whether this track is judged."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgeface.pipeline.detect import Face, Square, around, levels
 from edgeface.pipeline.geometry import Box, overlap
-from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.pipeline import FacePipeline
 from edgeface.service.tracker import Track
 from edgeface.sources import Frame
 
@@ -31,8 +31,8 @@ _FOUND_AGAIN = 0.3  # overlap of a found face with where a track should be
 class Search:
     """Remembers which squares had their turn and what the scene looked like."""
 
-    def __init__(self, line: FaceLine, smallest: float) -> None:
-        self._line = line
+    def __init__(self, pipeline: FacePipeline, smallest: float) -> None:
+        self._pipeline = pipeline
         self._smallest = smallest
         self._size: tuple[int, int] | None = None
         self._whole: list[Square] = []
@@ -60,7 +60,7 @@ class Search:
         turn = [self._small[(self._next + i) % len(self._small)] for i in range(count)]
         self._next += count
         self._since_motion += max(1, count)
-        found = self._line.look(picture, self._whole)
+        found = self._pipeline.look(picture, self._whole)
         missing = [
             around(box)
             for box in (track.expected(frame.time) for track in tracks)
@@ -68,7 +68,7 @@ class Search:
         ]
         if not missing and not turn:
             return found
-        more = self._line.look(picture, [*missing, *turn])
+        more = self._pipeline.look(picture, [*missing, *turn])
         fresh = [face for face in more if not _among(face.box, found)]
         return sorted([*found, *fresh], key=lambda face: face.box.width, reverse=True)
 

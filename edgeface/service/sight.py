@@ -12,7 +12,7 @@ from edgeface.decide import Decision
 from edgeface.events import Event
 from edgeface.liveness import LivenessVerdict, Sample
 from edgeface.pipeline.pictures import Picture
-from edgeface.pipeline.pipeline import Subject
+from edgeface.pipeline.pipeline import EncodedFace
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Look:
     None where that is not judged."""
 
     track: int
-    subject: Subject
+    subject: EncodedFace
     decision: Decision
     picture: Picture
     time: float

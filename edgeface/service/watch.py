@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from edgeface.events import Event, face_event
+from edgeface.events import Event, EventType, face_event
 from edgeface.liveness import Liveness, LivenessVerdict, Profile, may_pass
 from edgeface.pipeline.detect import Face, around
 from edgeface.pipeline.pictures import Picture
 from edgeface.service.challenger import Challenger
-from edgeface.service.config import Recognition, Subject
+from edgeface.service.config import RecognitionSettings
 from edgeface.service.judge import Judge, Rules, Verdict
 from edgeface.service.people import People
 from edgeface.service.proof import Proofs
@@ -55,15 +55,15 @@ class Watch:
     """Search, tracks and verdicts of one source. One thread at a time."""
 
     def __init__(
-        self, people: People, settings: Recognition, profile: Profile = Profile.STANDARD
+        self, people: People, settings: RecognitionSettings, profile: Profile = Profile.STANDARD
     ) -> None:
         self._people, self._settings, self._profile = people, settings, profile
-        self._search = Search(people.line, settings.smallest_face)
+        self._search = Search(people.pipeline, settings.smallest_face)
         self._tracker = Tracker()
         self._judge = Judge(
             Rules(settings.agree, settings.of, settings.least_quality, settings.recheck)
         )
-        self._proofs = Proofs(people.line)
+        self._proofs = Proofs(people.pipeline)
         self._challenger = Challenger()
         self._told: dict[str | int, float] = {}
         self._last: dict[int, _Last] = {}
@@ -128,7 +128,7 @@ class Watch:
     def _still(self, frame: Frame, source: str) -> Sight:
         """A picture that stands alone: every face is judged by its one look."""
         sight = Sight(time=frame.time)
-        for face in self._people.line.detect(frame.picture):
+        for face in self._people.pipeline.detect(frame.picture):
             number = self._tracker.begin(face, frame.time).number
             look = self._look(number, face, frame)
             sight.looks.append(look)
@@ -153,7 +153,7 @@ class Watch:
         self, track: Track, frame: Frame, source: str, sight: Sight, asked: Asked
     ) -> None:
         number, now = track.number, frame.time
-        quality = self._people.line.assess(frame.picture, track.face).score
+        quality = self._people.pipeline.assess(frame.picture, track.face).score
         owed = number in self._owed and self._ready(number)
         pays = self._judge.pays(number, quality, now, owed=owed)
         if not (pays or asked.eager or self._challenger.due(number, now)):
@@ -230,7 +230,7 @@ class Watch:
                 self._refuse(number, self._owed[number], source, sight)
 
     def _look(self, number: int, face: Face, frame: Frame) -> Look:
-        subject = self._people.line.encode(frame.picture, face)
+        subject = self._people.pipeline.encode(frame.picture, face)
         decision = self._people.recognize(subject)
         return Look(number, subject, decision, _cut_out(frame.picture, face), frame.time)
 
@@ -258,7 +258,7 @@ class Watch:
 
     def _tell(self, number: int, verdict: Verdict, source: str, sight: Sight) -> None:
         """Make an event of a verdict."""
-        kind: Subject = "unknown" if verdict.name is None else "recognized"
+        kind: EventType = "unknown" if verdict.name is None else "recognized"
         named = (verdict.name, verdict.score, verdict.threshold)
         self._put(kind, number, named, source, sight)
 
@@ -275,7 +275,7 @@ class Watch:
 
     def _put(
         self,
-        kind: Subject,
+        kind: EventType,
         number: int,
         named: tuple[str | None, float, float],
         source: str,

@@ -15,7 +15,7 @@ from typing import Any
 from edgeface.errors import ConfigError
 from edgeface.events import Event
 from edgeface.pipeline.pictures import Picture
-from edgeface.service.config import Gpio as Settings
+from edgeface.sinks.settings import GpioSettings
 
 _LATEST = 3.0  # seconds after the event
 
@@ -25,7 +25,7 @@ class Gpio:
 
     name = "gpio"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: GpioSettings) -> None:
         try:
             gpiozero = import_module("gpiozero")
         except ImportError:

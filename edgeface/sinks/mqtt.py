@@ -16,9 +16,9 @@ from typing import Any
 from edgeface.errors import ConfigError
 from edgeface.events import Event, to_json
 from edgeface.pipeline.pictures import Picture
-from edgeface.service.config import Mqtt as Settings
 from edgeface.sinks import SinkError
 from edgeface.sinks.secrets import read_secret
+from edgeface.sinks.settings import MqttSettings
 
 _ANSWER = 5.0  # seconds that the broker may take to connect or to confirm
 _KEEP_ALIVE = 20  # seconds of silence after which either side asks whether the other is there
@@ -30,7 +30,7 @@ class Mqtt:
 
     name = "mqtt"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: MqttSettings) -> None:
         try:
             from paho.mqtt import client as paho
         except ImportError:
@@ -139,7 +139,7 @@ class Mqtt:
         return f"{self._settings.topic}/{last}"
 
 
-def discovery(settings: Settings) -> dict[str, dict[str, Any]]:
+def discovery(settings: MqttSettings) -> dict[str, dict[str, Any]]:
     """Home Assistant's discovery messages by topic: a sensor and a device trigger."""
     node = settings.client
     shared = {

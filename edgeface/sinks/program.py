@@ -14,7 +14,7 @@ import subprocess
 
 from edgeface.events import Event, to_json
 from edgeface.pipeline.pictures import Picture
-from edgeface.service.config import Exec as Settings
+from edgeface.sinks.settings import ExecSettings
 
 _log = logging.getLogger("edgeface.sinks")
 
@@ -24,7 +24,7 @@ class Program:
 
     name = "exec"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ExecSettings) -> None:
         self._settings = settings
 
     def deliver(self, event: Event, picture: Picture | None) -> None:

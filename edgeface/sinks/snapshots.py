@@ -14,8 +14,8 @@ import cv2
 
 from edgeface.events import Event
 from edgeface.pipeline.pictures import Picture
-from edgeface.service.config import Snapshots as Settings
 from edgeface.sinks import SinkError
+from edgeface.sinks.settings import SnapshotsSettings
 from edgeface.system.storage import write_atomically
 
 _LONGEST_NAME = 150  # bytes of a person's name in a file's, which may have 255
@@ -27,7 +27,7 @@ class Snapshots:
 
     name = "snapshots"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SnapshotsSettings) -> None:
         self._settings = settings
         self._folder = Path(settings.folder)
 

@@ -16,9 +16,9 @@ import urllib.parse
 
 from edgeface.events import Event, to_json
 from edgeface.pipeline.pictures import Picture
-from edgeface.service.config import Webhook as Settings
 from edgeface.sinks import SinkError
 from edgeface.sinks.secrets import read_secret
+from edgeface.sinks.settings import WebhookSettings
 
 _log = logging.getLogger("edgeface.sinks")
 _AGAIN = {408, 425, 429}  # refusals that ask to come back later
@@ -29,7 +29,7 @@ class Webhook:
 
     name = "webhook"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WebhookSettings) -> None:
         self._timeout = float(settings.timeout)
         self._url = urllib.parse.urlsplit(settings.url)
         named = settings.secret_file

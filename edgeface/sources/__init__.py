@@ -1,7 +1,7 @@
 """Sources: where frames come from, behind one interface.
 
 Takes in what a person writes after `--source` (picamera2, a V4L2 index or path, a picture, a
-folder, a video or a URL), hands on an open `Source`. Only the source that is asked for is
+folder, a video or a URL), hands on an open `FrameSource`. Only the source that is asked for is
 imported. Nothing here looks for faces.
 """
 
@@ -10,14 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeface.errors import ConfigError
-from edgeface.sources.base import Frame, Settings, Source, SourceEnded, SourceLost
+from edgeface.sources.base import Frame, FrameSource, SourceEnded, SourceLost, SourceSettings
 
 __all__ = [
     "Frame",
-    "Settings",
-    "Source",
+    "FrameSource",
     "SourceEnded",
     "SourceLost",
+    "SourceSettings",
     "is_live",
     "needs_network",
     "open_source",
@@ -27,7 +27,7 @@ _URLS = ("http://", "https://", "rtsp://", "rtsps://")
 _PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 
-def open_source(settings: Settings) -> Source:
+def open_source(settings: SourceSettings) -> FrameSource:
     """Open the source that `settings.spec` names.
 
     Raises ConfigError for a spec that can never work (no such file) and SourceLost for one that
@@ -64,7 +64,7 @@ def needs_network(spec: str) -> bool:
     return spec.lower().startswith(_URLS)
 
 
-def is_live(settings: Settings) -> bool:
+def is_live(settings: SourceSettings) -> bool:
     """Whether frames come at their own time, so that late ones are skipped rather than queued."""
     spec = settings.spec
     camera = spec == "picamera2" or spec.isdecimal() or spec.startswith("/dev/")

@@ -1,7 +1,7 @@
 """What every source hands on, and how it says that it cannot.
 
-A `Source` is read by one thread, a frame at a time. It retries nothing: `feed.py` does, for all
-kinds alike.
+A `FrameSource` is read by one thread, a frame at a time. It retries nothing: `feed.py` does, for
+all kinds alike.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import cv2
 
 from edgeface.errors import EdgeFaceError
 from edgeface.pipeline.pictures import Picture
+from edgeface.system.settings import FPS, PIXELS, SettingsTable, between
 
 
 class SourceLost(EdgeFaceError, OSError):
@@ -26,16 +27,15 @@ class SourceEnded(EdgeFaceError, EOFError):
     """A file or folder that has no more frames."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What to open and how. Sizes are wishes: a camera may choose its nearest.
+class SourceSettings(SettingsTable, frozen=True, kw_only=True):
+    """[source]: what to open and how. Sizes are wishes: a camera may choose its nearest.
 
     rotation: degrees clockwise that make the picture upright; mirror: swap left and right; pace:
     whether a video plays at its own speed or as fast as frames are taken; loop: begin again at
     the end of a file or folder.
     """
 
-    spec: str
+    spec: str = "picamera2"
     width: int = 1280
     height: int = 720
     fps: float = 15.0
@@ -43,6 +43,11 @@ class Settings:
     mirror: bool = False
     pace: Literal["own", "fast"] = "fast"
     loop: bool = False
+
+    def __post_init__(self) -> None:
+        between("width", self.width, *PIXELS)
+        between("height", self.height, *PIXELS)
+        between("fps", self.fps, *FPS)
 
 
 def _nothing() -> None:
@@ -66,7 +71,7 @@ class Frame:
     release: Callable[[], None] = _nothing
 
 
-class Source(Protocol):
+class FrameSource(Protocol):
     """An open source. `close` may be called while nobody reads, and more than once."""
 
     @property
@@ -86,7 +91,7 @@ class Source(Protocol):
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
-def upright(picture: Any, settings: Settings) -> Picture:
+def upright(picture: Any, settings: SourceSettings) -> Picture:
     """A picture as OpenCV gives it, turned and mirrored as the settings say."""
     if settings.rotation:
         picture = cv2.rotate(picture, _TURNS[settings.rotation])

@@ -1,9 +1,9 @@
 """Feeds: how the loop gets its frames.
 
-Takes in `Settings`, hands on the next frame to work on. A live source is read by a thread that
-keeps only its newest frame, so that a slow decision never works on a stale picture; it is reopened
-with growing pauses when it is lost, for as long as it takes. A file is read in step with the loop,
-so that no frame of it is left out.
+Takes in `SourceSettings`, hands on the next frame to work on. A live source is read by a thread
+that keeps only its newest frame, so that a slow decision never works on a stale picture; it is
+reopened with growing pauses when it is lost, for as long as it takes. A file is read in step with
+the loop, so that no frame of it is left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from edgeface.errors import EdgeFaceError
-from edgeface.sources import Frame, Settings, SourceLost, is_live, open_source
+from edgeface.sources import Frame, SourceLost, SourceSettings, is_live, open_source
 from edgeface.system.threads import Worker
 
 _log = logging.getLogger("edgeface.sources")
@@ -58,7 +58,7 @@ class Feed(Protocol):
         ...
 
 
-def open_feed(settings: Settings) -> LiveFeed | FileFeed:
+def open_feed(settings: SourceSettings) -> LiveFeed | FileFeed:
     """The feed that fits the source."""
     return LiveFeed(settings) if is_live(settings) else FileFeed(settings)
 
@@ -66,7 +66,7 @@ def open_feed(settings: Settings) -> LiveFeed | FileFeed:
 class FileFeed:
     """Every frame of a file or folder, in order."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SourceSettings) -> None:
         self._source = open_source(settings)
         self.name = self._source.name
 
@@ -94,7 +94,7 @@ class FileFeed:
 class LiveFeed:
     """The newest frame of a camera, a stream, or a video at its own speed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SourceSettings) -> None:
         self._settings = settings
         self.name = settings.spec
         self._changed = threading.Condition()

@@ -16,7 +16,14 @@ import cv2
 
 from edgeface.errors import ConfigError, PictureError
 from edgeface.pipeline.pictures import read_picture
-from edgeface.sources.base import Frame, Settings, SourceEnded, SourceLost, open_capture, upright
+from edgeface.sources.base import (
+    Frame,
+    SourceEnded,
+    SourceLost,
+    SourceSettings,
+    open_capture,
+    upright,
+)
 
 _log = logging.getLogger("edgeface.source")
 _USUAL_FPS = 25.0  # for a video that does not say
@@ -25,7 +32,7 @@ _USUAL_FPS = 25.0  # for a video that does not say
 class Pictures:
     """A picture, or a folder's pictures by name; the source's clock counts one second each."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SourceSettings) -> None:
         self._settings = settings
         path = Path(settings.spec)
         self.name = path.name or str(path)
@@ -64,7 +71,7 @@ class Pictures:
 class Video:
     """A video file; its clock is the video's own and goes on when it begins again."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SourceSettings) -> None:
         self._settings = settings
         path = Path(settings.spec)
         self.name = path.name

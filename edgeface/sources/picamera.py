@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from edgeface.errors import ConfigError
-from edgeface.sources.base import Frame, Settings, SourceLost, upright
+from edgeface.sources.base import Frame, SourceLost, SourceSettings, upright
 
 # One buffer is being judged, one waits as the newest, the others are the camera's to fill.
 _BUFFERS = 4
@@ -31,7 +31,7 @@ class PiCamera:
 
     name = "picamera2"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SourceSettings) -> None:
         self._settings = settings
         module, libcamera = import_picamera2()
         try:

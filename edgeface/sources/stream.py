@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cv2
 
-from edgeface.sources.base import Frame, Settings, SourceLost, open_capture, upright
+from edgeface.sources.base import Frame, SourceLost, SourceSettings, open_capture, upright
 
 _ANSWER_MS = 5000  # how long a server may stay silent before it counts as lost
 
@@ -21,7 +21,7 @@ _ANSWER_MS = 5000  # how long a server may stay silent before it counts as lost
 class V4l2:
     """A USB or CSI camera by its number or path (/dev/v4l/by-id/... stays the same over boots)."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SourceSettings) -> None:
         self._settings = settings
         self.name = f"camera {settings.spec}"
         target = int(settings.spec) if settings.spec.isdecimal() else settings.spec
@@ -48,7 +48,7 @@ class V4l2:
 class Stream:
     """An MJPEG or RTSP stream by its URL."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SourceSettings) -> None:
         self._settings = settings
         self.name = without_password(settings.spec)
         options = {
@@ -84,7 +84,7 @@ def without_password(url: str) -> str:
     return re.sub(r"(?<=://)[^/@]*@", "...@", url)
 
 
-def _read(capture: cv2.VideoCapture, name: str, settings: Settings) -> Frame:
+def _read(capture: cv2.VideoCapture, name: str, settings: SourceSettings) -> Frame:
     found, picture = capture.read()
     if not found:
         raise SourceLost(f"{name} stopped delivering pictures")

@@ -23,7 +23,7 @@ from edgeface.errors import FaceError
 from edgeface.pipeline.encode import Encoder
 from edgeface.pipeline.model_file import load_model
 from edgeface.pipeline.pictures import Picture, read_picture
-from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.pipeline import FacePipeline
 
 FACES = 50
 FARS = (1e-2, 1e-3, 1e-4, 1e-5)
@@ -42,11 +42,11 @@ class Parity:
 
 def make(path: Path, lfw: Path | None) -> None:
     """Write the aligned faces, shape (50, size, size, 3), uint8 BGR."""
-    line = FaceLine()
+    pipeline = FacePipeline()
     crops: list[NDArray[np.uint8]] = []
     for picture in _lfw(lfw) if lfw else _views():
         try:
-            crops.append(line.crop(picture, line.main_face(picture)).copy())
+            crops.append(pipeline.crop(picture, pipeline.main_face(picture)).copy())
         except FaceError:
             continue
         if len(crops) == FACES:

@@ -10,7 +10,7 @@ import pytest
 
 from edgeface.pipeline.detect import Detector
 from edgeface.pipeline.geometry import Point, apply
-from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.pipeline import FacePipeline
 
 Portrait = Callable[[str], np.ndarray]
 
@@ -24,13 +24,13 @@ def turned(frame: np.ndarray, degrees: float, scale: float) -> np.ndarray:
 @pytest.mark.parametrize("name", ["obama", "collins", "biden"])
 @pytest.mark.parametrize(("degrees", "scale"), [(0, 1), (20, 0.8), (-25, 0.9), (0, 0.6)])
 def test_eyes_and_mouth_of_the_crop_are_on_the_template(
-    line: FaceLine, portrait: Portrait, name: str, degrees: float, scale: float
+    pipeline: FacePipeline, portrait: Portrait, name: str, degrees: float, scale: float
 ) -> None:
     frame = turned(portrait(name), degrees, scale)
-    face = line.main_face(frame)
-    crop = line.crop(frame, face).copy()
-    spec = line.model.description.alignment
-    size = line.model.description.input.size
+    face = pipeline.main_face(frame)
+    crop = pipeline.crop(frame, face).copy()
+    spec = pipeline.model.description.alignment
+    size = pipeline.model.description.input.size
     # Seen again by the detector, in a margin so that the face does not fill the picture.
     margin = size // 2
     around = cv2.copyMakeBorder(crop, *[margin] * 4, cv2.BORDER_REPLICATE)
@@ -43,10 +43,12 @@ def test_eyes_and_mouth_of_the_crop_are_on_the_template(
         assert np.subtract(found, margin) == pytest.approx(np.array(wanted) * size, abs=0.06 * size)
 
 
-def test_the_transform_is_upright_for_an_upright_face(line: FaceLine, portrait: Portrait) -> None:
+def test_the_transform_is_upright_for_an_upright_face(
+    pipeline: FacePipeline, portrait: Portrait
+) -> None:
     frame = portrait("obama")
-    face = line.main_face(frame)
-    matrix = line._aligner.matrix(face)
+    face = pipeline.main_face(frame)
+    matrix = pipeline._aligner.matrix(face)
     mapped = apply(matrix, np.array([face.right_eye, face.left_eye]) - 0.5)
     assert abs(mapped[0, 1] - mapped[1, 1]) < 3
     assert Point(*mapped[0]).x < Point(*mapped[1]).x

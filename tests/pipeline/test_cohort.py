@@ -1,4 +1,4 @@
-"""Crowd: what moves embeddings apart, and the second look that doubt brings."""
+"""Cohort: what moves embeddings apart, and the second look that doubt brings."""
 
 from __future__ import annotations
 
@@ -13,60 +13,61 @@ import pytest
 from edgeface import FaceVerifier
 from edgeface.decide import DOUBT, verification_threshold
 from edgeface.errors import ModelError
-from edgeface.pipeline.cohort import Crowd
-from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.cohort import Cohort
+from edgeface.pipeline.pipeline import FacePipeline
 from tests.conftest import CHECKOUT
 
 Portrait = Callable[[str], np.ndarray]
 
 
-def test_a_model_without_a_crowd_keeps_the_identity_it_had(line: FaceLine) -> None:
-    description = line.model.description
+def test_a_model_without_a_crowd_keeps_the_identity_it_had(pipeline: FacePipeline) -> None:
+    description = pipeline.model.description
     plain = msgspec.structs.replace(
         description,
-        crowd=None,
+        cohort=None,
         embedding=msgspec.structs.replace(description.embedding, centre=None),
     )
     recorded = json.loads((CHECKOUT / "models" / "facenet-population.json").read_text())
     assert plain.identity == recorded["measured_with"]
-    assert description.identity != msgspec.structs.replace(description, crowd=None).identity
+    assert description.identity != msgspec.structs.replace(description, cohort=None).identity
 
 
-def test_placed_embeddings_have_unit_length_one_by_one_or_together(line: FaceLine) -> None:
+def test_placed_embeddings_have_unit_length_one_by_one_or_together(pipeline: FacePipeline) -> None:
     rows = np.random.default_rng(0).standard_normal((20, 128)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    crowd = Crowd(line.model.description)
-    together = crowd.place(rows)
+    cohort = Cohort(pipeline.model.description)
+    together = cohort.normalize(rows)
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, rtol=1e-5)
-    np.testing.assert_allclose(crowd.place(rows[3:4])[0], together[3], atol=1e-5)
+    np.testing.assert_allclose(cohort.normalize(rows[3:4])[0], together[3], atol=1e-5)
     assert np.abs(together - rows).max() > 0.01
 
 
 @pytest.mark.parametrize("faces", [b"", bytes(128), bytes(128 * 10 + 1)])
-def test_a_crowd_that_does_not_fit_is_refused(line: FaceLine, faces: bytes) -> None:
-    description = line.model.description
-    assert description.crowd is not None
-    crowd = msgspec.structs.replace(description.crowd, faces=faces)
-    with pytest.raises(ModelError, match="crowd does not fit"):
-        Crowd(msgspec.structs.replace(description, crowd=crowd))
+def test_a_crowd_that_does_not_fit_is_refused(pipeline: FacePipeline, faces: bytes) -> None:
+    description = pipeline.model.description
+    assert description.cohort is not None
+    cohort = msgspec.structs.replace(description.cohort, faces=faces)
+    with pytest.raises(ModelError, match="cohort does not fit"):
+        Cohort(msgspec.structs.replace(description, cohort=cohort))
 
 
 def test_doubt_brings_a_second_look_and_certainty_does_not(
-    line: FaceLine, portrait: Portrait, tmp_path: Path
+    pipeline: FacePipeline, portrait: Portrait, tmp_path: Path
 ) -> None:
     verifier = FaceVerifier(tmp_path / "gallery")
     verifier.enroll("obama", [portrait("obama")])
     frame = portrait("obama3")
-    face = line.main_face(frame)
+    face = pipeline.main_face(frame)
     (template,) = verifier.gallery.templates("obama")
-    quick, careful = (
-        float(template @ line.encode(frame, face, careful=care).embedding) for care in (False, True)
+    single, both_sides = (
+        float(template @ pipeline.encode(frame, face, flip_augmented=both).embedding)
+        for both in (False, True)
     )
-    assert abs(quick - careful) > 0.002
+    assert abs(single - both_sides) > 0.002
     certain = verifier.verify("obama", frame, far=1e-2)
     assert certain.score - certain.threshold > DOUBT
-    assert certain.score == pytest.approx(quick, abs=1e-3)
+    assert certain.score == pytest.approx(single, abs=1e-3)
     fars = 10.0 ** -np.arange(1, 7.9, 0.05)
-    near = [abs(verification_threshold(line.model, far, 1) - quick) for far in fars]
+    near = [abs(verification_threshold(pipeline.model, far, 1) - single) for far in fars]
     doubtful = verifier.verify("obama", frame, far=float(fars[int(np.argmin(near))]))
-    assert doubtful.score == pytest.approx(careful, abs=1e-3)
+    assert doubtful.score == pytest.approx(both_sides, abs=1e-3)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.pipeline import FacePipeline
 from tests.conftest import CHECKOUT
 
 Portrait = Callable[[str], np.ndarray]
@@ -17,13 +17,13 @@ NAMES = ("obama", "obama2", "obama3", "biden", "collins")
 REFERENCE = CHECKOUT / "tests" / "reference-embeddings.json"
 
 
-def embedding(line: FaceLine, frame: np.ndarray) -> np.ndarray:
-    return line.encode(frame, line.main_face(frame)).embedding
+def embedding(pipeline: FacePipeline, frame: np.ndarray) -> np.ndarray:
+    return pipeline.encode(frame, pipeline.main_face(frame)).embedding
 
 
 @pytest.fixture(scope="module")
-def embeddings(line: FaceLine, portrait: Portrait) -> dict[str, np.ndarray]:
-    return {name: embedding(line, portrait(name)) for name in NAMES}
+def embeddings(pipeline: FacePipeline, portrait: Portrait) -> dict[str, np.ndarray]:
+    return {name: embedding(pipeline, portrait(name)) for name in NAMES}
 
 
 def test_an_embedding_is_128_numbers_of_unit_length(embeddings: dict[str, np.ndarray]) -> None:
@@ -42,29 +42,29 @@ def test_one_person_is_close_and_two_are_far(embeddings: dict[str, np.ndarray]) 
 
 
 def test_pixels_do_not_tell_people_apart_but_embeddings_do(
-    line: FaceLine, portrait: Portrait, embeddings: dict[str, np.ndarray]
+    pipeline: FacePipeline, portrait: Portrait, embeddings: dict[str, np.ndarray]
 ) -> None:
     """The tutorial's argument: by pixels a stranger in the same light is nearer than oneself."""
     crops = {}
     for name in NAMES:
         frame = portrait(name)
-        crops[name] = line.crop(frame, line.main_face(frame)).astype(float)
+        crops[name] = pipeline.crop(frame, pipeline.main_face(frame)).astype(float)
     own = np.abs(crops["obama"] - crops["obama3"]).mean()
     stranger = np.abs(crops["biden"] - crops["obama3"]).mean()
     assert embeddings["obama"] @ embeddings["obama3"] > embeddings["biden"] @ embeddings["obama3"]
     assert stranger < 1.5 * own
 
 
-def test_light_and_contrast_change_little(line: FaceLine, portrait: Portrait) -> None:
+def test_light_and_contrast_change_little(pipeline: FacePipeline, portrait: Portrait) -> None:
     frame = portrait("obama")
-    face = line.main_face(frame)
+    face = pipeline.main_face(frame)
     dim = cv2.convertScaleAbs(frame, alpha=0.6, beta=10)
-    assert line.encode(frame, face).embedding @ line.encode(dim, face).embedding > 0.98
+    assert pipeline.encode(frame, face).embedding @ pipeline.encode(dim, face).embedding > 0.98
 
 
-def test_a_mirrored_face_is_the_same_person(line: FaceLine, portrait: Portrait) -> None:
+def test_a_mirrored_face_is_the_same_person(pipeline: FacePipeline, portrait: Portrait) -> None:
     frame = portrait("collins")
-    assert embedding(line, frame) @ embedding(line, cv2.flip(frame, 1)) > 0.85
+    assert embedding(pipeline, frame) @ embedding(pipeline, cv2.flip(frame, 1)) > 0.85
 
 
 def test_this_runtime_agrees_with_the_reference(embeddings: dict[str, np.ndarray]) -> None:

@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 
 from edgeface.pipeline.geometry import Box, Point
-from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.pipeline import FacePipeline
 from edgeface.pipeline.quality import assess
 
 
 @pytest.fixture(scope="module")
-def case(line: FaceLine, portrait: Any) -> tuple[Any, np.ndarray, Any]:
+def case(pipeline: FacePipeline, portrait: Any) -> tuple[Any, np.ndarray, Any]:
     frame = portrait("obama")
-    face = line.main_face(frame)
-    return face, line.crop(frame, face).copy(), line.model.description.alignment
+    face = pipeline.main_face(frame)
+    return face, pipeline.crop(frame, face).copy(), pipeline.model.description.alignment
 
 
 @pytest.mark.parametrize("name", ["obama", "obama2", "obama3", "biden", "collins"])
-def test_ordinary_portraits_are_fit(name: str, line: FaceLine, portrait: Any) -> None:
+def test_ordinary_portraits_are_fit(name: str, pipeline: FacePipeline, portrait: Any) -> None:
     frame = portrait(name)
-    quality = line.encode(frame, line.main_face(frame)).quality
+    quality = pipeline.encode(frame, pipeline.main_face(frame)).quality
     assert quality.reasons == ()
     assert quality.score > 0.5
 

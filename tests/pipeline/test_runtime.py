@@ -10,12 +10,12 @@ import pytest
 
 from edgeface.errors import ConfigError, ModelError, RuntimeMissing
 from edgeface.pipeline.model_file import default_model_path
-from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.pipeline import FacePipeline
 from edgeface.pipeline.runtime import choose_runtime, installed_runtimes, open_network
 
 
-def test_the_runtime_at_work_is_the_one_asked_for(line: FaceLine) -> None:
-    assert line.runtime == os.environ.get("EDGEFACE_RUNTIME", installed_runtimes()[0])
+def test_the_runtime_at_work_is_the_one_asked_for(pipeline: FacePipeline) -> None:
+    assert pipeline.runtime == os.environ.get("EDGEFACE_RUNTIME", installed_runtimes()[0])
 
 
 def test_an_unknown_runtime_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from edgeface.decide import Decision
 from edgeface.liveness import CueScores, Liveness, LivenessVerdict, Profile
 from edgeface.pipeline.geometry import Point
 from edgeface.service.attempts import Enrollment, Identification, Verification
-from edgeface.service.config import Recognition
+from edgeface.service.config import RecognitionSettings
 from edgeface.service.sight import Sight
 
 OFF = Profile.CONVENIENCE
@@ -141,8 +141,8 @@ def test_a_pose_that_is_not_struck_is_passed_with_a_fresh_picture() -> None:
 
 def test_nearly_the_same_frame_again_is_no_further_vote() -> None:
     people: Any = People()
-    verification = Verification(people, Recognition(agree=3, of=5), OFF, "ada", 60.0)
-    identification = Identification(Recognition(agree=3, of=5), OFF, 60.0)
+    verification = Verification(people, RecognitionSettings(agree=3, of=5), OFF, "ada", 60.0)
+    identification = Identification(RecognitionSettings(agree=3, of=5), OFF, 60.0)
     for attempt in (verification, identification):
         for step in range(5):
             attempt.see(sight(step / 100, 1), 0.0)
@@ -155,7 +155,7 @@ def test_nearly_the_same_frame_again_is_no_further_vote() -> None:
 
 def test_an_attempt_is_refused_after_thirty_looks_whatever_its_limit() -> None:
     people: Any = People(match=False)
-    verification = Verification(people, Recognition(), OFF, "ada", 300.0)
+    verification = Verification(people, RecognitionSettings(), OFF, "ada", 300.0)
     for step in range(300):
         verification.see(sight(step / 5, step // 20), 0.0)
     answer = verification.answer(0.0)
@@ -167,8 +167,8 @@ def test_an_attempt_is_refused_after_thirty_looks_whatever_its_limit() -> None:
 @pytest.mark.parametrize("liveness", [None, "spoof", "undetermined"])
 def test_who_is_not_shown_to_be_alive_is_refused_and_told_so(liveness: str | None) -> None:
     people: Any = People()
-    verification = Verification(people, Recognition(), Profile.STANDARD, "ada", 60.0)
-    identification = Identification(Recognition(), Profile.STANDARD, 60.0)
+    verification = Verification(people, RecognitionSettings(), Profile.STANDARD, "ada", 60.0)
+    identification = Identification(RecognitionSettings(), Profile.STANDARD, 60.0)
     for step in range(100):
         for attempt in (verification, identification):
             attempt.see(sight(step / 5, 1, liveness=liveness), step / 5)
@@ -187,8 +187,8 @@ def test_who_is_not_shown_to_be_alive_is_refused_and_told_so(liveness: str | Non
 
 def test_a_living_match_is_answered_with_its_proof() -> None:
     people: Any = People()
-    verification = Verification(people, Recognition(), Profile.STANDARD, "ada", 60.0)
-    identification = Identification(Recognition(), Profile.STANDARD, 60.0)
+    verification = Verification(people, RecognitionSettings(), Profile.STANDARD, "ada", 60.0)
+    identification = Identification(RecognitionSettings(), Profile.STANDARD, 60.0)
     for step in range(3):
         for attempt in (verification, identification):
             assert attempt.answer(0.0) is None
@@ -202,7 +202,7 @@ def test_a_living_match_is_answered_with_its_proof() -> None:
 
 def test_looks_from_before_it_may_have_been_somebody_else_do_not_count() -> None:
     people: Any = People()
-    verification = Verification(people, Recognition(), Profile.STANDARD, "ada", 60.0)
+    verification = Verification(people, RecognitionSettings(), Profile.STANDARD, "ada", 60.0)
     for step in range(2):
         verification.see(sight(step / 5, 1, liveness="live"), 0.0)
     for step in range(2, 4):
@@ -214,7 +214,7 @@ def test_looks_from_before_it_may_have_been_somebody_else_do_not_count() -> None
 
 def test_nobody_matches_at_high_security_without_a_challenge() -> None:
     people: Any = People()
-    verification = Verification(people, Recognition(), Profile.HIGH_SECURITY, "ada", 60.0)
+    verification = Verification(people, RecognitionSettings(), Profile.HIGH_SECURITY, "ada", 60.0)
     for step in range(100):
         verification.see(sight(step / 5, 1, liveness="live"), 0.0)
     answer = verification.answer(60.0) or {}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from edgeface.liveness import Profile
-from edgeface.service.config import Lockout as Rules
-from edgeface.service.config import Recognition
+from edgeface.service.config import LockoutSettings as Rules
+from edgeface.service.config import RecognitionSettings
 from edgeface.service.desk import Desk, Request
 from edgeface.service.lockout import Lockout
 from tests.service.test_attempts import People, sight
@@ -33,7 +33,7 @@ class Door:
         self.desk = Desk(
             self.people,
             self.lockout,
-            Recognition(),
+            RecognitionSettings(),
             Profile.CONVENIENCE,
             dict,
             lambda: None,

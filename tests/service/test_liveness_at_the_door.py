@@ -15,7 +15,7 @@ from edgeface.liveness import Challenge, Liveness, LivenessVerdict, Profile, Sam
 from edgeface.liveness.gestures import Gesture
 from edgeface.pipeline.pictures import Picture
 from edgeface.service import proof, session
-from edgeface.service.config import Recognition
+from edgeface.service.config import RecognitionSettings
 from edgeface.service.people import People
 from edgeface.service.watch import Watch
 from edgeface.sources import Frame
@@ -35,7 +35,7 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def people(gallery: Path) -> People:
-    return People(Recognition(gallery=str(gallery)))
+    return People(RecognitionSettings(gallery=str(gallery)))
 
 
 def watched(
@@ -43,7 +43,7 @@ def watched(
 ) -> Iterator[Event]:
     """The events of frames, as they come, and of their end; everybody is encoded often, so that
     whoever takes another's place is recognized soon if at all."""
-    watch = Watch(people, Recognition(recheck=Seconds(0.2)), profile)
+    watch = Watch(people, RecognitionSettings(recheck=Seconds(0.2)), profile)
     for time, picture in frames:
         for event, _ in watch.step(Frame(picture, time), "test").events:
             yield event

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.service.config import Lockout as Rules
+from edgeface.service.config import LockoutSettings as Rules
 from edgeface.service.lockout import Lockout
 from edgeface.service.thermal import Governor, hottest
 from edgeface.system.units import Seconds

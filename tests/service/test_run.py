@@ -22,7 +22,7 @@ import pytest
 from edgeface import events
 from edgeface.gallery.gallery import Gallery
 from edgeface.pipeline.geometry import Box, overlap
-from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.pipeline import FacePipeline
 from edgeface.verifier import FaceVerifier
 from tests.helpers.service import PORTRAITS, Running, portrait_video
 
@@ -114,14 +114,14 @@ def test_a_source_that_cannot_be_is_one_sentence(edgeface) -> None:  # type: ign
     assert "there is no source /nowhere/video.mp4" in done.stderr
 
 
-def follow(line: FaceLine, frames: list[np.ndarray], start: Box) -> list[np.ndarray]:
+def follow(pipeline: FacePipeline, frames: list[np.ndarray], start: Box) -> list[np.ndarray]:
     """The embeddings of the face that is at `start` in the first frame."""
     embeddings = []
     for frame in frames:
-        face = max(line.detect(frame), key=lambda face: overlap(face.box, start))
+        face = max(pipeline.detect(frame), key=lambda face: overlap(face.box, start))
         if overlap(face.box, start) > 0.3:
             start = face.box
-            embeddings.append(line.encode(frame, face).embedding)
+            embeddings.append(pipeline.encode(frame, face).embedding)
     return embeddings
 
 
@@ -131,11 +131,11 @@ def test_walkers_are_told_once_under_a_stable_track_and_nobody_by_another_s_name
 ) -> None:
     capture = cv2.VideoCapture(str(WALKERS))
     frames = [capture.read()[1] for _ in range(10)][::3]
-    line = FaceLine()
+    pipeline = FacePipeline()
     starts = {"red": Box(660, 561, 80, 80), "blue": Box(917, 647, 73, 73)}
-    with Gallery.changing(tmp_path / "g.gallery", line.model) as gallery:
+    with Gallery.changing(tmp_path / "g.gallery", pipeline.model) as gallery:
         for name, start in starts.items():
-            gallery.add(name, follow(line, frames, start))
+            gallery.add(name, follow(pipeline, frames, start))
     told = run(tmp_path / "g.gallery", "--source", WALKERS)
     assert Counter(e["name"] for e in told if e["name"]) == {"red": 1, "blue": 1}
     assert len({e["track"] for e in told}) == len(told) >= 6

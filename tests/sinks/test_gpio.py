@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from edgeface.service.config import Gpio as Settings
 from edgeface.sinks import Outlet
 from edgeface.sinks.gpio import Gpio
+from edgeface.sinks.settings import GpioSettings as Settings
 from edgeface.system.units import Seconds
 from tests.helpers.sinks import event, wait_until
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from edgeface.service.config import Mqtt as Settings
 from edgeface.sinks import Outlet
 from edgeface.sinks.mqtt import Mqtt
+from edgeface.sinks.settings import MqttSettings as Settings
 from tests.helpers.sinks import event, free_port, wait_until
 
 paho = pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed")
@@ -144,7 +144,7 @@ def test_no_event_is_lost_when_the_broker_restarts(broker: Broker) -> None:
 def test_a_killed_service_leaves_its_last_will(broker: Broker, tmp_path: Path) -> None:
     listener = Listener(broker.port)
     code = (
-        "import sys,time; from edgeface.service.config import Mqtt as S;"
+        "import sys,time; from edgeface.sinks.settings import MqttSettings as S;"
         "from edgeface.sinks import Outlet;"
         "from edgeface.sinks.mqtt import Mqtt; s=S(host='127.0.0.1',port=int(sys.argv[1]),"
         "topic='door'); o=Outlet(lambda: Mqtt(s),'mqtt',s.events,9); time.sleep(60)"

@@ -6,9 +6,9 @@ import json
 import time
 from pathlib import Path
 
-from edgeface.service.config import Exec as Settings
 from edgeface.sinks import Outlet
 from edgeface.sinks.program import Program
+from edgeface.sinks.settings import ExecSettings as Settings
 from edgeface.system.units import Seconds
 from tests.helpers.sinks import event, wait_until
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeface.service.config import Snapshots as Settings
 from edgeface.sinks import SinkError
+from edgeface.sinks.settings import SnapshotsSettings as Settings
 from edgeface.sinks.snapshots import Snapshots
 from edgeface.system.units import Bytes, Seconds
 from tests.helpers.sinks import event

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.service.config import Webhook as Settings
 from edgeface.sinks import Outlet
+from edgeface.sinks.settings import WebhookSettings as Settings
 from edgeface.sinks.webhook import Webhook
 from tests.helpers.sinks import event, wait_until
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgeface.errors import ConfigError, EdgeFaceError
-from edgeface.sources import Frame, Settings
+from edgeface.sources import Frame, SourceSettings
 from edgeface.sources.feed import LiveFeed, Notice, open_feed
 from tests.helpers.sources import MjpegServer, write_video
 
@@ -44,7 +44,7 @@ def resident_mb() -> float:
 
 def test_a_slow_reader_gets_the_newest_frame() -> None:
     server = MjpegServer()
-    with open_feed(Settings(server.url)) as feed:
+    with open_feed(SourceSettings(spec=server.url)) as feed:
         assert isinstance(feed, LiveFeed)
         first = wait_for_frame(feed)
         time.sleep(0.5)
@@ -57,7 +57,7 @@ def test_a_slow_reader_gets_the_newest_frame() -> None:
 def test_a_stream_that_is_cut_five_times_recovers_each_time_and_leaks_nothing() -> None:
     server = MjpegServer()
     threads = threading.active_count()
-    with LiveFeed(Settings(server.url)) as feed:
+    with LiveFeed(SourceSettings(spec=server.url)) as feed:
         wait_for_frame(feed)
         sizes = []
         for _ in range(5):
@@ -80,7 +80,7 @@ def test_a_stream_that_is_not_there_yet_is_reported_once_and_waited_for() -> Non
     server = MjpegServer()
     port = server.port
     server.cut()
-    with LiveFeed(Settings(server.url)) as feed:
+    with LiveFeed(SourceSettings(spec=server.url)) as feed:
         wait_for_notice(feed, lost=True)
         time.sleep(1.5)  # further attempts fail without a word
         assert not feed.notices()
@@ -90,20 +90,20 @@ def test_a_stream_that_is_not_there_yet_is_reported_once_and_waited_for() -> Non
 
 
 def test_a_password_in_a_url_is_not_told() -> None:
-    with LiveFeed(Settings("http://ada:secret@127.0.0.1:9/stream")) as feed:
+    with LiveFeed(SourceSettings(spec="http://ada:secret@127.0.0.1:9/stream")) as feed:
         notice = wait_for_notice(feed, lost=True)
     assert "secret" not in notice.message
 
 
 def test_a_camera_that_is_unplugged_is_waited_for() -> None:
-    with LiveFeed(Settings("/dev/video63")) as feed:
+    with LiveFeed(SourceSettings(spec="/dev/video63")) as feed:
         assert wait_for_notice(feed, lost=True)
         assert feed.next(0.1) is None
 
 
 def test_what_can_never_work_is_raised_where_frames_are_asked_for(tmp_path: Path) -> None:
     with (
-        LiveFeed(Settings(str(tmp_path / "missing.mp4"), pace="own")) as feed,
+        LiveFeed(SourceSettings(spec=str(tmp_path / "missing.mp4"), pace="own")) as feed,
         pytest.raises(ConfigError, match="there is no source"),
     ):
         wait_for_frame(feed)
@@ -117,7 +117,7 @@ class Broken:
     def __init__(self, error: type[BaseException]) -> None:
         self.error, self.opened, self.closed = error, 0, 0
 
-    def open(self, settings: Settings) -> Broken:
+    def open(self, settings: SourceSettings) -> Broken:
         self.opened += 1
         return self
 
@@ -133,7 +133,7 @@ def test_a_source_that_fails_in_an_unforeseen_way_is_lost_and_opened_again(
 ) -> None:
     broken = Broken(RuntimeError)
     monkeypatch.setattr("edgeface.sources.feed.open_source", broken.open)
-    with LiveFeed(Settings("0")) as feed:
+    with LiveFeed(SourceSettings(spec="0")) as feed:
         assert "broken failed (RuntimeError)" in wait_for_notice(feed, lost=True).message
         deadline = time.monotonic() + 10
         while broken.opened < 2:
@@ -146,13 +146,16 @@ def test_a_source_that_fails_in_an_unforeseen_way_is_lost_and_opened_again(
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_capture_thread_that_ended_ends_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgeface.sources.feed.open_source", Broken(SystemExit).open)
-    with LiveFeed(Settings("0")) as feed, pytest.raises(EdgeFaceError, match="nothing reads"):
+    with (
+        LiveFeed(SourceSettings(spec="0")) as feed,
+        pytest.raises(EdgeFaceError, match="nothing reads"),
+    ):
         wait_for_frame(feed)
 
 
 def test_a_video_at_its_own_speed_skips_for_a_slow_reader(tmp_path: Path) -> None:
     video = write_video(tmp_path / "v.avi", 20, fps=50)
-    with LiveFeed(Settings(str(video), pace="own")) as feed:
+    with LiveFeed(SourceSettings(spec=str(video), pace="own")) as feed:
         first = feed.next(2)
         assert first is not None
         time.sleep(0.2)

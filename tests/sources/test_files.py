@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import pytest
+from msgspec import structs
 
 from edgeface.errors import ConfigError
-from edgeface.sources import Settings, SourceEnded, is_live, needs_network, open_source
+from edgeface.sources import SourceEnded, SourceSettings, is_live, needs_network, open_source
 from edgeface.sources.feed import open_feed
 from tests.helpers.sources import numbered, write_video
 
 
-def brightness(settings: Settings, most: int = 100) -> list[int]:
+def brightness(settings: SourceSettings, most: int = 100) -> list[int]:
     """The mean grey level of every frame until the end."""
     levels: list[int] = []
     with open_feed(settings) as feed:
@@ -37,27 +37,27 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_folder_is_read_by_name_and_leaves_out_what_is_no_picture(folder: Path) -> None:
     (folder / "notes.txt").write_text("not a picture")
-    assert brightness(Settings(str(folder))) == [50, 100, 150]
+    assert brightness(SourceSettings(spec=str(folder))) == [50, 100, 150]
 
 
 def test_a_folder_can_begin_again(folder: Path) -> None:
-    assert brightness(Settings(str(folder), loop=True), 5) == [50, 100, 150, 50, 100]
+    assert brightness(SourceSettings(spec=str(folder), loop=True), 5) == [50, 100, 150, 50, 100]
 
 
 def test_a_folder_without_pictures_is_an_error_even_when_it_loops(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a picture")
     with pytest.raises(ConfigError, match="holds no picture"):
-        brightness(Settings(str(tmp_path), loop=True))
+        brightness(SourceSettings(spec=str(tmp_path), loop=True))
 
 
 def test_pictures_are_scenes_of_their_own(folder: Path) -> None:
-    frame = open_source(Settings(str(folder / "1.png"))).read()
+    frame = open_source(SourceSettings(spec=str(folder / "1.png"))).read()
     assert frame.still
 
 
 def test_a_video_gives_every_frame_with_its_own_time(tmp_path: Path) -> None:
     video = write_video(tmp_path / "v.avi", 10, fps=20)
-    source = open_source(Settings(str(video)))
+    source = open_source(SourceSettings(spec=str(video)))
     frames = [source.read() for _ in range(10)]
     assert [round(f.time, 3) for f in frames] == [round(i / 20, 3) for i in range(10)]
     assert [round(float(f.picture.mean()) / 10) for f in frames] == list(range(10))
@@ -68,7 +68,7 @@ def test_a_video_gives_every_frame_with_its_own_time(tmp_path: Path) -> None:
 
 def test_a_looped_video_goes_on_in_time(tmp_path: Path) -> None:
     video = write_video(tmp_path / "v.avi", 4, fps=20)
-    source = open_source(Settings(str(video), loop=True))
+    source = open_source(SourceSettings(spec=str(video), loop=True))
     times = [source.read().time for _ in range(10)]
     assert times == sorted(set(times))
     source.close()
@@ -85,7 +85,9 @@ def test_pictures_are_turned_upright_and_mirrored(
     picture = numbered(0)
     picture[0, 0] = 255
     cv2.imwrite(str(tmp_path / "p.png"), picture)
-    settings = replace(Settings(str(tmp_path / "p.png")), rotation=rotation, mirror=mirror)
+    settings = structs.replace(
+        SourceSettings(spec=str(tmp_path / "p.png")), rotation=rotation, mirror=mirror
+    )
     turned = open_source(settings).read().picture
     assert turned[corner].min() == 255
     assert turned.shape == ((96, 64, 3) if rotation in (90, 270) else (64, 96, 3))
@@ -93,16 +95,18 @@ def test_pictures_are_turned_upright_and_mirrored(
 
 def test_what_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no source"):
-        open_source(Settings(str(tmp_path / "missing.mp4")))
+        open_source(SourceSettings(spec=str(tmp_path / "missing.mp4")))
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"\0" * 1000)
     with pytest.raises(ConfigError, match="is no video"):
-        open_source(Settings(str(broken)))
+        open_source(SourceSettings(spec=str(broken)))
 
 
 def test_live_sources_skip_and_files_do_not() -> None:
-    assert all(is_live(Settings(s)) for s in ("picamera2", "0", "/dev/video0", "rtsp://door/1"))
-    assert not is_live(Settings("walkers.mp4"))
-    assert is_live(Settings("walkers.mp4", pace="own"))
+    assert all(
+        is_live(SourceSettings(spec=s)) for s in ("picamera2", "0", "/dev/video0", "rtsp://door/1")
+    )
+    assert not is_live(SourceSettings(spec="walkers.mp4"))
+    assert is_live(SourceSettings(spec="walkers.mp4", pace="own"))
     assert needs_network("RTSP://door/1")
     assert not needs_network("/dev/video0")

@@ -20,9 +20,8 @@ import pytest
 
 from edgeface.errors import ConfigError
 from edgeface.service.config import Config
-from edgeface.service.config import Source as SourceSettings
 from edgeface.service.doctor import examine
-from edgeface.sources import Settings, SourceLost, open_source
+from edgeface.sources import SourceLost, SourceSettings, open_source
 from edgeface.sources.feed import LiveFeed
 
 HARDWARE = Path(__file__).parent / "hardware"
@@ -73,7 +72,7 @@ def camera(hardware: Any) -> Any:
 
 @real_picamera2
 def test_frames_are_views_of_the_camera_s_buffers_and_go_back(hardware: Any) -> None:
-    source = open_source(Settings("picamera2", width=640, height=480, fps=20))
+    source = open_source(SourceSettings(spec="picamera2", width=640, height=480, fps=20))
     levels = []
     for _ in range(30):  # many more than there are buffers
         frame = source.read()
@@ -91,7 +90,7 @@ def test_frames_are_views_of_the_camera_s_buffers_and_go_back(hardware: Any) -> 
 
 @real_picamera2
 def test_both_streams_are_configured_once_with_automatic_exposure_and_focus(hardware: Any) -> None:
-    source = open_source(Settings("picamera2", width=640, height=480, fps=20))
+    source = open_source(SourceSettings(spec="picamera2", width=640, height=480, fps=20))
     main, lores = camera(hardware).configured
     assert (main.pixel_format, main.size.to_tuple()) == ("RGB888", (640, 480))
     assert (lores.pixel_format, lores.size.to_tuple()) == ("YUV420", (320, 240))
@@ -116,7 +115,9 @@ def test_both_streams_are_configured_once_with_automatic_exposure_and_focus(hard
 def test_the_sensor_turns_what_it_can(
     hardware: Any, rotation: Any, mirror: bool, orientation: str, shape: tuple[int, ...]
 ) -> None:
-    settings = Settings("picamera2", 640, 480, rotation=rotation, mirror=mirror)
+    settings = SourceSettings(
+        spec="picamera2", width=640, height=480, rotation=rotation, mirror=mirror
+    )
     source = open_source(settings)
     assert camera(hardware).configured.orientation.name == orientation
     frame = source.read()
@@ -129,7 +130,7 @@ def test_the_sensor_turns_what_it_can(
 @real_picamera2
 def test_a_feed_closes_the_camera_without_leaking_descriptors(hardware: Any) -> None:
     def watch() -> int:
-        with LiveFeed(Settings("picamera2", 640, 480)) as feed:
+        with LiveFeed(SourceSettings(spec="picamera2", width=640, height=480)) as feed:
             for _ in range(5):
                 assert feed.next(3) is not None
         gc.collect()  # picamera2's objects refer to one another
@@ -147,7 +148,7 @@ def test_no_camera_and_a_held_one_get_their_own_advice(
     config = Config(source=SourceSettings(spec="picamera2"))
     monkeypatch.setattr(hardware, "PLUGGED", False)
     with pytest.raises(SourceLost, match="no camera is attached"):
-        open_source(Settings("picamera2"))
+        open_source(SourceSettings(spec="picamera2"))
     (check,) = [check for check in examine(config) if check.name == "camera"]
     assert "ribbon cable" in check.advice
     monkeypatch.setattr(hardware, "PLUGGED", True)
@@ -159,7 +160,7 @@ def test_no_camera_and_a_held_one_get_their_own_advice(
 
 @real_picamera2
 def test_a_camera_that_falls_silent_is_lost(hardware: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = open_source(Settings("picamera2", 640, 480))
+    source = open_source(SourceSettings(spec="picamera2", width=640, height=480))
     source.read().release()
     monkeypatch.setattr(hardware, "SILENT", True)
     with pytest.raises(SourceLost, match="stopped delivering"):
@@ -174,4 +175,4 @@ def test_without_libcamera_the_advice_is_the_debian_package(
     monkeypatch.setitem(sys.modules, "libcamera", None)
     monkeypatch.setitem(sys.modules, "picamera2", None)
     with pytest.raises(ConfigError, match="apt install python3-picamera2"):
-        open_source(Settings("picamera2"))
+        open_source(SourceSettings(spec="picamera2"))

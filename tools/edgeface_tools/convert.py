@@ -32,8 +32,8 @@ from edgeface_tools.people.guess import guessed_table
 from edgeface_tools.people.labelled import Labelled, Wanted
 from edgeface_tools.people.population import Population
 from edgeface_tools.progress import bar
-from edgeface_tools.quantize import calibrate as observing
-from edgeface_tools.quantize.calibrate import Observations, observe
+from edgeface_tools.quantize import calibrate as calibrating
+from edgeface_tools.quantize.calibrate import Calibration, observe
 from edgeface_tools.quantize.quantize import CALIBRATED, Ends, Precision, quantize
 from edgeface_tools.source.load import Loaded
 from edgeface_tools.tflite.flatbuffer import unpack
@@ -138,7 +138,7 @@ def calibration_faces(loaded: Loaded, folder: Path | None) -> Faces | None:
     return faces
 
 
-def observations_of(loaded: Loaded, faces: Faces, measured_on: str) -> Observations:
+def observations_of(loaded: Loaded, faces: Faces, measured_on: str) -> Calibration:
     """What quantization must know, measured on `faces`."""
     with bar("watching the network", len(faces.crops)) as progress:
         return observe(loaded.network, faces.crops, loaded.input, measured_on, progress)
@@ -170,11 +170,11 @@ def described(converted: Converted) -> bytes:
     return describe(converted.network, converted.description)
 
 
-def _observations(loaded: Loaded, wish: Wish, faces: Faces | None) -> Observations:
+def _observations(loaded: Loaded, wish: Wish, faces: Faces | None) -> Calibration:
     if wish.observations:
-        return observing.load(wish.observations)
+        return calibrating.load(wish.observations)
     if wish.calibrate is None and loaded.recorded:
-        return observing.load(loaded.recorded.observations)
+        return calibrating.load(loaded.recorded.observations)
     if faces is None:
         raise ConfigError(
             f"{wish.precision} needs photos of faces to calibrate on; give --calibrate FOLDER"

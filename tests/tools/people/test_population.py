@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeface.errors import ModelError
-from edgeface.pipeline.cohort import apart, faces_of, unit
+from edgeface.pipeline.cohort import cohort_rows, normalize, unit
 from edgeface.pipeline.model_file import load_model
 from edgeface_tools.people import population as populations
-from edgeface_tools.people.cohort import crowd_of
+from edgeface_tools.people.cohort import cohort_of
 from edgeface_tools.people.embed import Embeddings
 from edgeface_tools.people.population import (
     Population,
@@ -99,7 +99,7 @@ def test_only_the_mean_of_many_people_is_a_centre() -> None:
 def test_a_population_survives_its_file(tmp_path: Path) -> None:
     embeddings, people = people_like(20, 2)
     table = score_table(embeddings, people, "made up")
-    numbers = Population(1, "0" * 64, (0.1, -0.2), table, crowd_of(embeddings))
+    numbers = Population(1, "0" * 64, (0.1, -0.2), table, cohort_of(embeddings))
     path = tmp_path / "population.json"
     path.write_bytes(populations.encoded(numbers))
     assert populations.load(path) == numbers
@@ -114,7 +114,7 @@ def test_a_file_without_a_population_is_refused(content: bytes, tmp_path: Path) 
 
 
 def test_a_crowd_serves_strangers_and_spares_its_own_people() -> None:
-    """TAR at a FAR of 1e-3 must rise for people whom the crowd does not know; and the table must
+    """TAR at a FAR of 1e-3 must rise for people whom the cohort does not know; and the table must
     say for them what it says."""
     random = np.random.default_rng(3)
     kinds = random.normal(size=(12, 16))  # people come in kinds that resemble each other
@@ -123,15 +123,15 @@ def test_a_crowd_serves_strangers_and_spares_its_own_people() -> None:
     rows = unit(rows.astype(np.float32))
     people = np.repeat(np.arange(900), 2)
     known, strangers = people < 600, people >= 600
-    spec = crowd_of(rows[known])
-    placed = apart(rows[strangers], faces_of(spec, 16), spec)
+    spec = cohort_of(rows[known])
+    normalized = normalize(rows[strangers], cohort_rows(spec, 16), spec)
     names = people[strangers].astype(str).tolist()
-    assert tar(count_scores(placed, names)) > tar(count_scores(rows[strangers], names))
+    assert tar(count_scores(normalized, names)) > tar(count_scores(rows[strangers], names))
     told = count_among_others(rows[known], people[known].astype(str).tolist())
     assert told[0].sum() == 600
     assert told[1].sum() == 1200 * 1199 // 2 - 600
     limit = int(np.searchsorted(-told[1][::-1].cumsum()[::-1], -1e-2 * told[1].sum()))
-    impostor = count_scores(placed, names)[1]
+    impostor = count_scores(normalized, names)[1]
     assert impostor[limit:].sum() / impostor.sum() == pytest.approx(1e-2, rel=0.5)
 
 

@@ -25,7 +25,7 @@ from edgeface_tools.convert import Wish
 from edgeface_tools.people import population as populations
 from edgeface_tools.people.faces import Faces
 from edgeface_tools.people.labelled import wanted
-from edgeface_tools.quantize import calibrate as observing
+from edgeface_tools.quantize import calibrate as calibrating
 from edgeface_tools.quantize.quantize import PRECISIONS, Ends, Precision
 from edgeface_tools.report import precisions as comparing
 from edgeface_tools.report import report as reporting
@@ -185,7 +185,7 @@ def observe(
     origin = measured_on or stations.origin(loaded, calibrate)
     observed = stations.observations_of(loaded, faces, origin)
     _tell_skipped(faces)
-    _write(output, observing.encoded(observed))
+    _write(output, calibrating.encoded(observed))
 
 
 @cli.command()

@@ -1,7 +1,7 @@
-"""The crowd of a population: faces that stand for all of them, and scores that do not know them.
+"""The cohort of a population: faces that stand for all of them, and scores that do not know them.
 
-Takes in embeddings with their people, hands on a `CrowdSpec`, or embeddings placed by the crowd of
-other people. It counts nothing.
+Takes in embeddings with their people, hands on a `CohortSpec`, or embeddings normalized by the
+cohort of other people. It counts nothing.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.pipeline.cohort import Rows, apart, faces_of, unit
-from edgeface.pipeline.model_file import CrowdSpec
+from edgeface.pipeline.cohort import Rows, cohort_rows, normalize, unit
+from edgeface.pipeline.model_file import CohortSpec
 
 FEWEST = 1000
-"""Fewer pictures do not fill the space of faces; a model then has no crowd."""
+"""Fewer pictures do not fill the space of faces; a model then has no cohort."""
 
 # Chosen on LFW View 1 train, people by people (docs/accuracy.md).
 STRENGTH, SHARPNESS, NEAREST_LEFT_OUT = 0.4, 12.0, 2
@@ -24,7 +24,7 @@ _ROUNDS = 15
 _PARTS = 8
 
 
-def crowd_of(embeddings: Rows) -> CrowdSpec:
+def cohort_of(embeddings: Rows) -> CohortSpec:
     """The centres of `embeddings` (unit rows) by spherical k-means, as int8."""
     centres = embeddings[np.random.default_rng(0).permutation(len(embeddings))[:_FACES]]
     for _ in range(_ROUNDS):
@@ -36,16 +36,16 @@ def crowd_of(embeddings: Rows) -> CrowdSpec:
         centres = unit(centres)
     whole = np.rint(centres * (127 / np.abs(centres).max(axis=1, keepdims=True)))
     faces = whole.astype(np.int8).tobytes()
-    return CrowdSpec(faces, STRENGTH, SHARPNESS, NEAREST_LEFT_OUT)
+    return CohortSpec(faces, STRENGTH, SHARPNESS, NEAREST_LEFT_OUT)
 
 
 def among_others(
     embeddings: Rows, people: NDArray[np.int64]
 ) -> Iterator[tuple[Rows, NDArray[np.int64], NDArray[np.int64]]]:
-    """The embeddings as a crowd places them in which they are not, so that each pair is met once.
+    """The embeddings as a cohort places them in which they are not, so that each pair is met once.
 
-    The people fall into parts. For every two parts, their embeddings placed by the crowd of all
-    other parts, with their people and parts: the pairs to count are those of one part with the
+    The people fall into parts. For every two parts, their embeddings normalized by the cohort of
+    all other parts, with their people and parts: the pairs to count are those of one part with the
     other (or, where only one part comes, those within it).
     """
     draw = np.random.default_rng(0).permutation(int(people.max()) + 1) % _PARTS
@@ -54,6 +54,6 @@ def among_others(
     for first in range(_PARTS):
         for second in range(first, _PARTS):
             here = (part == first) | (part == second)
-            spec = crowd_of(embeddings[~here])
-            placed = apart(embeddings[here], faces_of(spec, size), spec)
-            yield placed, people[here], part[here]
+            spec = cohort_of(embeddings[~here])
+            normalized = normalize(embeddings[here], cohort_rows(spec, size), spec)
+            yield normalized, people[here], part[here]

@@ -18,7 +18,7 @@ from edgeface.errors import ConfigError, FaceError
 from edgeface.pipeline.align import Aligner
 from edgeface.pipeline.model_file import AlignmentSpec
 from edgeface.pipeline.pictures import read_picture
-from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.pipeline import FacePipeline
 from edgeface_tools.people.faces import Crops, pictures_in
 
 
@@ -80,12 +80,12 @@ def cut_labelled(
 
     ConfigError when no genuine or no impostor pair is left.
     """
-    line, aligner = FaceLine(), Aligner(alignment, size)
+    pipeline, aligner = FacePipeline(), Aligner(alignment, size)
     crops, used, skipped = [], [], []
     for picture in source.pictures:
         frame = read_picture(source.folder / picture)
         try:
-            crops.append(aligner.align(frame, line.main_face(frame)).copy())
+            crops.append(aligner.align(frame, pipeline.main_face(frame)).copy())
             used.append(picture)
         except FaceError:
             skipped.append((picture, "no face found"))

@@ -1,9 +1,9 @@
-"""What a model does to many people: the centre and crowd of their embeddings, and score to FAR.
+"""What a model does to many people: the centre and cohort of their embeddings, and score to FAR.
 
 Takes in embeddings of labelled faces, hands on a `Population`: a small file of numbers that is put
 into a model's description, so that a model can be rebuilt byte for byte without the pictures. Every
-cross pair is counted, placed by a crowd in which neither person is, as a stranger to the population
-will be. It draws no conclusion that the pairs do not support, and says where that is.
+cross pair is counted, normalized by a cohort in which neither person is, as a stranger to the
+population will be. It draws no conclusion that the pairs do not support, and says where that is.
 """
 
 from __future__ import annotations
@@ -16,8 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.errors import ModelError
-from edgeface.pipeline.model_file import CrowdSpec, Description, EmbeddingSpec, FarPoint, ScoreTable
-from edgeface_tools.people import cohort as crowds
+from edgeface.pipeline.model_file import (
+    CohortSpec,
+    Description,
+    EmbeddingSpec,
+    FarPoint,
+    ScoreTable,
+)
+from edgeface_tools.people import cohort as cohorts
 from edgeface_tools.people.embed import Embeddings
 
 POPULATION_FORMAT = 1
@@ -33,42 +39,42 @@ _FEWEST_PEOPLE = 100
 class Population(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Measured with the model of identity `measured_with` (the one that has no centre yet).
 
-    A population of fewer than 100 people has no centre, one of fewer than 1,000 pictures no crowd.
+    A population of fewer than 100 people has no centre, one of fewer than 1,000 pictures no cohort.
     """
 
     format: int
     measured_with: str
     centre: tuple[float, ...] | None
     scores: ScoreTable
-    crowd: CrowdSpec | None = None
+    cohort: CohortSpec | None = msgspec.field(default=None, name="crowd")
 
 
 def measure(
     plain: Description, embeddings: Embeddings, people: Sequence[str], measured_on: str
 ) -> Population:
     """Count every cross pair of `embeddings`, made with the description `plain` (no centre yet)."""
-    centre = crowd = None
+    centre = cohort = None
     if len(set(people)) >= _FEWEST_PEOPLE:
         centre = _rounded(embeddings.mean(axis=0, dtype=np.float64))
         embeddings = centred(embeddings, centre)
-        if len(embeddings) >= crowds.FEWEST:
-            crowd = crowds.crowd_of(embeddings)
-    counts = (count_among_others if crowd else count_scores)(embeddings, people)
+        if len(embeddings) >= cohorts.FEWEST:
+            cohort = cohorts.cohort_of(embeddings)
+    counts = (count_among_others if cohort else count_scores)(embeddings, people)
     table = table_of(*counts, measured_on)
-    return Population(POPULATION_FORMAT, plain.identity, centre, table, crowd)
+    return Population(POPULATION_FORMAT, plain.identity, centre, table, cohort)
 
 
 def without_population(description: Description) -> Description:
     """The description before anything was measured with it."""
     plain = EmbeddingSpec(description.embedding.size)
-    return msgspec.structs.replace(description, embedding=plain, scores=None, crowd=None)
+    return msgspec.structs.replace(description, embedding=plain, scores=None, cohort=None)
 
 
 def with_population(description: Description, population: Population) -> Description:
     """The description that carries a population's numbers."""
     embedding = EmbeddingSpec(description.embedding.size, population.centre)
     return msgspec.structs.replace(
-        description, embedding=embedding, scores=population.scores, crowd=population.crowd
+        description, embedding=embedding, scores=population.scores, cohort=population.cohort
     )
 
 
@@ -119,15 +125,15 @@ def count_scores(
 def count_among_others(
     embeddings: Embeddings, people: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """As `count_scores`, each pair placed by a crowd in which neither person is."""
+    """As `count_scores`, each pair normalized by a cohort in which neither person is."""
     numbers = np.unique(np.array(people), return_inverse=True)[1]
     counts = np.zeros((2, _BINS), np.int64)
-    for placed, who, part in crowds.among_others(embeddings, numbers):
+    for normalized, who, part in cohorts.among_others(embeddings, numbers):
         first = part == part.min()
         if first.all():
-            counts += count_scores(placed, who.astype(str).tolist())
+            counts += count_scores(normalized, who.astype(str).tolist())
         else:  # people of two parts are strangers to each other
-            scores = placed[first] @ placed[~first].T
+            scores = normalized[first] @ normalized[~first].T
             counts[1] += np.bincount(_bins(scores).ravel(), minlength=_BINS)
     return counts[0], counts[1]
 

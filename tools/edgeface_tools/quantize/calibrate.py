@@ -1,6 +1,6 @@
 """Watches a float network look at real faces and records what quantization must know.
 
-Takes in a float TFLite network and aligned crops, hands on `Observations`: for every tensor the
+Takes in a float TFLite network and aligned crops, hands on `Calibration`: for every tensor the
 range that its int8 form should cover, for every input of weights the mean of each channel. They
 are a small file of numbers, so a model can be rebuilt byte for byte without the pictures. It
 changes no network.
@@ -32,7 +32,7 @@ _LEVELS = 255
 _RANGE_DIGITS, _MEAN_DIGITS = 6, 4
 
 
-class Observations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was measured on `pictures` aligned faces of `measured_on`, each also mirrored."""
 
     format: int
@@ -50,7 +50,7 @@ def observe(
     spec: InputSpec,
     measured_on: str,
     progress: Callable[[], None] = lambda: None,
-) -> Observations:
+) -> Calibration:
     """Run the float network over the crops and their mirror images."""
     interpreter = open_to_look_inside(network)
     index = {d["name"]: d["index"] for d in interpreter.get_tensor_details() if d["name"]}
@@ -70,7 +70,7 @@ def observe(
                     sums[name] = sums.get(name, 0.0) + mean / (2 * len(crops))
         progress()
     ranges = {name: histogram.best_range() for name, histogram in histograms.items()}
-    return Observations(
+    return Calibration(
         format=OBSERVATIONS_FORMAT,
         measured_on=measured_on,
         pictures=len(crops),
@@ -85,16 +85,16 @@ def observe(
     )
 
 
-def encoded(observations: Observations) -> bytes:
+def encoded(observations: Calibration) -> bytes:
     """As JSON, one tensor a line."""
     text = msgspec.json.encode(observations)
     return text.replace(b'],"', b'],\n"').replace(b'{"', b'{\n"') + b"\n"
 
 
-def load(path: Path) -> Observations:
+def load(path: Path) -> Calibration:
     """Read what `encoded` made; ModelError when it is something else."""
     try:
-        observations = msgspec.json.decode(path.read_bytes(), type=Observations)
+        observations = msgspec.json.decode(path.read_bytes(), type=Calibration)
     except OSError as error:
         raise ModelError(f"cannot read the observations {path}: {error.strerror}") from None
     except msgspec.DecodeError as error:

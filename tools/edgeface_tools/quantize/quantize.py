@@ -1,6 +1,6 @@
 """From a float32 TFLite network to one of lower precision, weights by channel.
 
-Takes in the float flatbuffer and `Observations`, hands on the quantized flatbuffer. Biases are
+Takes in the float flatbuffer and `Calibration`, hands on the quantized flatbuffer. Biases are
 first corrected for what rounding the weights does on average; the quantizer (ai-edge-quantizer)
 then gets our ranges instead of calibrating itself. It looks at no pictures.
 """
@@ -22,7 +22,7 @@ from ai_edge_quantizer.recipe_manager import RecipeManager
 from numpy.typing import NDArray
 
 from edgeface.errors import ConfigError, ModelError
-from edgeface_tools.quantize.calibrate import Observations
+from edgeface_tools.quantize.calibrate import Calibration
 from edgeface_tools.tflite.flatbuffer import (
     Operator,
     constant,
@@ -50,7 +50,7 @@ _ROOM_INT16 = 4.0
 def quantize(
     network: bytes,
     precision: Precision,
-    observations: Observations | None = None,
+    observations: Calibration | None = None,
     ends: Ends = "int8",
 ) -> bytes:
     """A float32 network at a precision.
@@ -99,7 +99,7 @@ def _recipe(precision: Precision, ends: Ends) -> list[dict[str, Any]]:
     return recipe
 
 
-def _statistics(observations: Observations, room: float) -> dict[str, Any]:
+def _statistics(observations: Calibration, room: float) -> dict[str, Any]:
     return {
         name: {
             "min": np.array([[low * room]], np.float32),
@@ -116,7 +116,7 @@ def _scale_freely(model: Any) -> None:
             operator.form.builtinOptions.potScaleInt16 = False
 
 
-def _check_same_network(model: Any, observations: Observations) -> None:
+def _check_same_network(model: Any, observations: Calibration) -> None:
     for operator in operators(model):
         for tensor in operator.outputs:
             if name_of(tensor) not in observations.ranges:
@@ -126,7 +126,7 @@ def _check_same_network(model: Any, observations: Observations) -> None:
                 )
 
 
-def _correct_bias(model: Any, operator: Operator, observations: Observations) -> None:
+def _correct_bias(model: Any, operator: Operator, observations: Calibration) -> None:
     """Take from the bias what the rounded weights add on average.
 
     Rounding errors of a filter's weights do not cancel when its inputs, being outputs of ReLU, all

@@ -21,7 +21,7 @@ from edgeface.demo.decisions import PORTRAITS
 from edgeface.pipeline.align import Aligner
 from edgeface.pipeline.model_file import Description, describe
 from edgeface.pipeline.pictures import Picture, read_picture
-from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.pipeline import FacePipeline
 from edgeface.pipeline.runtime import installed_runtimes
 from edgeface_tools.convert import Converted
 from edgeface_tools.people.curves import Curve, curve
@@ -273,12 +273,12 @@ def _latency(
 
 
 def _samples(about: Description) -> list[Sample]:
-    line = FaceLine()
+    pipeline = FacePipeline()
     aligner = Aligner(about.alignment, about.input.size)
     found = []
     for name in _SHOWN:
         frame = read_picture(PORTRAITS / name)
-        crop = aligner.align(frame, line.main_face(frame))
+        crop = aligner.align(frame, pipeline.main_face(frame))
         scale = _SHOWN_SIDE / min(frame.shape[:2])
         small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         found.append(Sample(name, _data_uri(small.astype(np.uint8)), _data_uri(crop)))

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.crowd.experiment import Embeddings, embed, named_in
+from benchmarks.identification.experiment import Embeddings, embed, named_in
 from edgeface.decide import far_per_comparison, threshold_for_far
 from edgeface.pipeline.model_file import Model
-from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.pipeline import FacePipeline
 
 FPIR = 0.01
 DRAWS = 20
@@ -118,11 +118,11 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--cache", type=Path, help="keep the embeddings here (.npz)")
     options = parser.parse_args()
-    line = FaceLine(options.model)
+    pipeline = FacePipeline(options.model)
     train = named_in(options.view1 / "pairsDevTrain.txt")
-    people = embed(options.view1 / "images", line, options.cache)
+    people = embed(options.view1 / "images", pipeline, options.cache)
     people = {name: rows for name, rows in people.items() if name in train}
-    print(joins(people, line.model), alike(people, line.model), sep="\n\n")
+    print(joins(people, pipeline.model), alike(people, pipeline.model), sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The crowd experiment: how often is a stranger taken for anyone, and an enrolled person missed?
 
-Takes in a folder of pictures by person (LFW View 1), runs the real line, gallery and decision, and
-prints the table of docs/crowd.md; `--plot FILE` draws it. `make crowd LFW=FOLDER` does both.
+Takes in a folder of pictures by person (LFW View 1), runs the real pipeline, gallery and decision,
+and prints the table of docs/crowd.md; `--plot FILE` draws it. `make crowd LFW=FOLDER` does both.
 
 K people are enrolled: first those with four or more pictures (three templates each), then others
 with one template. 2,000 people who are not enrolled are the strangers, with one picture each; the
@@ -24,7 +24,7 @@ from edgeface.errors import FaceError
 from edgeface.gallery.gallery import Gallery
 from edgeface.pipeline.model_file import Model
 from edgeface.pipeline.pictures import read_picture
-from edgeface.pipeline.pipeline import FaceLine
+from edgeface.pipeline.pipeline import FacePipeline
 
 CROWDS = {1: 40, 10: 20, 100: 5, 1000: 5}  # people enrolled: draws
 STRANGERS = 2000
@@ -46,7 +46,7 @@ class Crowd:
     ambiguous: float
 
 
-def embed(folder: Path, line: FaceLine, cache: Path | None) -> Embeddings:
+def embed(folder: Path, pipeline: FacePipeline, cache: Path | None) -> Embeddings:
     """The main face of each picture of each person; pictures without a face are left out."""
     if cache and cache.exists():
         with np.load(cache) as stored:
@@ -55,10 +55,10 @@ def embed(folder: Path, line: FaceLine, cache: Path | None) -> Embeddings:
     for path in sorted(folder.glob("*/*.jpg")):
         picture = read_picture(path)
         try:
-            face = line.main_face(picture)
+            face = pipeline.main_face(picture)
         except FaceError:
             continue
-        rows[path.parent.name].append(line.encode(picture, face, careful=True).embedding)
+        rows[path.parent.name].append(pipeline.encode(picture, face, flip_augmented=True).embedding)
     people = {name: np.array(found) for name, found in rows.items()}
     if cache:
         np.savez(cache, **people)
@@ -187,10 +187,12 @@ def main() -> None:
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--strangers", type=Path, help="take them from this list of pairs alone")
     options = parser.parse_args()
-    line = FaceLine(options.model)
-    people = embed(options.images, line, options.cache)
+    pipeline = FacePipeline(options.model)
+    people = embed(options.images, pipeline, options.cache)
     among = named_in(options.strangers) if options.strangers else set(people)
-    crowds = [measure(people, line.model, crowd, draws, among) for crowd, draws in CROWDS.items()]
+    crowds = [
+        measure(people, pipeline.model, crowd, draws, among) for crowd, draws in CROWDS.items()
+    ]
     print(report(crowds))
     if options.plot:
         plot(crowds, options.plot)

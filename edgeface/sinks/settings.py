@@ -1,0 +1,98 @@
+"""Settings of the sinks: the tables that say which events go where.
+
+Takes in the values of a table, refuses those that cannot be. It opens nothing.
+"""
+
+from __future__ import annotations
+
+from edgeface.events import EVENT_TYPES, EventType
+from edgeface.system.settings import TIMEOUT, SettingsTable, between, check_url, lasts
+from edgeface.system.units import Bytes, Seconds
+
+
+class OutletSettings(SettingsTable, frozen=True, kw_only=True):
+    """What all sinks share: which events they get, and how many wait while it is away."""
+
+    events: tuple[EventType, ...] = ("recognized", "unknown", "lockout")
+    queue: int = 1000
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.queue <= 100_000:
+            raise ValueError("queue must lie between 1 and 100000 events")
+
+
+class StdoutSettings(OutletSettings, frozen=True, kw_only=True):
+    """[stdout]: events as JSON lines, which the journal keeps."""
+
+    events: tuple[EventType, ...] = EVENT_TYPES
+
+
+class MqttSettings(OutletSettings, frozen=True, kw_only=True):
+    """[mqtt]: an MQTT broker, with Home Assistant's discovery."""
+
+    host: str
+    port: int = 1883
+    tls: bool = False
+    ca: str | None = None
+    user: str | None = None
+    password_file: str | None = None
+    topic: str = "edgeface"
+    discovery: str | None = "homeassistant"
+    client: str = "edgeface"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        between("port", self.port, 1, 65535)
+
+
+class WebhookSettings(OutletSettings, frozen=True, kw_only=True):
+    """[webhook]: an HTTP POST for each event."""
+
+    url: str
+    secret_file: str | None = None
+    timeout: Seconds = Seconds(10)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.url.startswith(("http://", "https://")):
+            raise ValueError("url must begin with http:// or https://")
+        check_url(self.url)
+        lasts("timeout", self.timeout, *TIMEOUT)
+
+
+class ExecSettings(OutletSettings, frozen=True, kw_only=True):
+    """[exec]: a program for each event, which gets it on stdin."""
+
+    command: tuple[str, ...]
+    timeout: Seconds = Seconds(10)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.command or not self.command[0].startswith("/"):
+            raise ValueError('command must be a list that begins with a full path: ["/usr/bin/x"]')
+        lasts("timeout", self.timeout, *TIMEOUT)
+
+
+class GpioSettings(OutletSettings, frozen=True, kw_only=True):
+    """[gpio]: an output that is on for a while after a recognition, a relay for instance."""
+
+    events: tuple[EventType, ...] = ("recognized",)
+    pin: int
+    pulse: Seconds = Seconds(3)
+    active_high: bool = True
+    people: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        between("pin", self.pin, 0, 53)
+        lasts("pulse", self.pulse, 0.01, 86400)
+
+
+class SnapshotsSettings(OutletSettings, frozen=True, kw_only=True):
+    """[snapshots]: a folder of face pictures; off unless the table is there."""
+
+    events: tuple[EventType, ...] = ("recognized", "unknown")
+    queue: int = 20
+    folder: str = "/var/lib/edgeface/snapshots"
+    size: Bytes = Bytes(200_000_000)
+    age: Seconds = Seconds(7 * 86400)
