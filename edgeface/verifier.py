@@ -20,16 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeface.decide import (
-    DEFAULT_FAR,
-    DEFAULT_FPIR,
-    Decision,
-    decide,
-    decide_among,
-    identification_threshold,
-    in_doubt,
-    verification_threshold,
-)
+from edgeface.decide import DEFAULT_FAR, DEFAULT_FPIR, Decision, in_doubt
 from edgeface.errors import GalleryError, PictureError
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import Gallery, clean_name, default_gallery_path
@@ -37,9 +28,10 @@ from edgeface.pipeline.detect import Face
 from edgeface.pipeline.encode import Embedding
 from edgeface.pipeline.pictures import ImageInput, as_frame
 from edgeface.pipeline.pipeline import EncodedFace, FacePipeline, Timings
+from edgeface.recognizer import Recognizer
 
 if TYPE_CHECKING:
-    from edgeface.enrollment import Candidate, Enrollment, Rejection
+    from edgeface.enrollment import Enrollment
 
 
 @dataclass(frozen=True)
@@ -69,12 +61,17 @@ class FaceVerifier:
         self._gallery_path = Path(gallery) if gallery is not None else default_gallery_path()
         self._model_path = model
         self._key_file = Path(key_file) if key_file is not None else None
-        self._gallery: Gallery | None = None
 
     @cached_property
+    def _recognizer(self) -> Recognizer:
+        """Pipeline and gallery, opened when first asked for."""
+        pipeline = FacePipeline(self._model_path)
+        return Recognizer(pipeline, self._gallery_path, find_key(self._key_file))
+
+    @property
     def pipeline(self) -> FacePipeline:
         """The stations, opened when first asked for."""
-        return FacePipeline(self._model_path)
+        return self._recognizer.pipeline
 
     @property
     def gallery(self) -> Gallery:
@@ -83,19 +80,16 @@ class FaceVerifier:
         Raises GalleryError once when it was damaged and an earlier generation took its place: no
         decision is made on people that nobody has looked at.
         """
-        if self._gallery is None or self._gallery.outdated:
-            self._gallery = Gallery.open(self._gallery_path, self.pipeline.model, self._key)
-            if self._gallery.restored:
+        recognizer = self._recognizer
+        if recognizer.outdated:
+            recognizer.read_gallery()
+            if recognizer.gallery.restored:
                 raise GalleryError(
                     "nothing was decided or changed, since the gallery was damaged and has just "
                     "been restored; look with: edgeface list, then run this again (if it says the "
                     f"same, this user may not write to {self._gallery_path.parent})"
                 )
-        return self._gallery
-
-    @cached_property
-    def _key(self) -> bytes | None:
-        return find_key(self._key_file)
+        return recognizer.gallery
 
     def encode(self, image: ImageInput) -> Embedding:
         """The embedding of the main face, as `enroll` keeps it: float32, shape (n,), unit length.
@@ -117,30 +111,11 @@ class FaceVerifier:
         the person is enrolled under another name, with the gallery unchanged; a file that is no
         picture raises PictureError before anything is enrolled.
         """
-        from edgeface.enrollment import Candidate, Rejection, enroll_candidates
-
         if isinstance(images, str | bytes | PathLike | np.ndarray):
             raise PictureError("enroll takes a list of images; put a single one into [brackets]")
         name = clean_name(name)
         _ = self.gallery  # what is wrong with it is better known before the work
-        frames = [as_frame(image) for image in images]
-        candidates: list[Candidate] = []
-        rejected: list[Rejection] = []
-        for position, frame in enumerate(frames):
-            faces = _in_the_foreground(self.pipeline.detect(frame))
-            if len(faces) != 1:
-                rejected.append(Rejection(position, _count_reason(len(faces))))
-                continue
-            subject = self.pipeline.encode(frame, faces[0], flip_augmented=True)
-            if subject.quality.reasons and not force:
-                rejected.append(Rejection(position, "; ".join(subject.quality.reasons)))
-                continue
-            candidates.append(Candidate(position, subject.embedding))
-        model = self.pipeline.model
-        with Gallery.changing(self._gallery_path, model, self._key) as gallery:
-            done = enroll_candidates(gallery, model, name, candidates, rejected, force=force)
-        self._gallery = gallery
-        return done
+        return self._recognizer.enroll(name, [as_frame(image) for image in images], force=force)
 
     def verify(
         self,
@@ -156,16 +131,13 @@ class FaceVerifier:
         Raises UnknownPerson, PictureError or FaceError.
         """
         name = clean_name(name)
-        gallery = self.gallery
-        gallery.require(name)
+        self.gallery.require(name)
         frame, timings = as_frame(image), timings or Timings()
         face = self.pipeline.main_face(frame, timings)
         for flip_augmented in (False, True):
-            subject = self.pipeline.encode(frame, face, timings, flip_augmented=flip_augmented)
+            encoded = self.pipeline.encode(frame, face, timings, flip_augmented=flip_augmented)
             started = time.perf_counter()
-            match = gallery.compare(name, subject.embedding)
-            threshold = verification_threshold(self.pipeline.model, far, match.templates)
-            decision = decide(name, match.score, threshold)
+            decision = self._recognizer.verify(name, encoded, far=far)
             timings.match += 1e3 * (time.perf_counter() - started)
             if not in_doubt(decision):
                 break
@@ -186,19 +158,7 @@ class FaceVerifier:
             found.append(Identification(face, decision))
         return found
 
-    def recognize(self, subject: EncodedFace, *, fpir: float = DEFAULT_FPIR) -> Decision:
-        """Whom an encoded face is, if anyone."""
-        gallery = self.gallery
-        threshold = identification_threshold(self.pipeline.model, fpir, gallery.template_counts)
-        return decide_among(gallery.search(subject.embedding, most=2), threshold)
-
-
-def _in_the_foreground(faces: list[Face]) -> list[Face]:
-    """Without the passers-by behind: those less than 0.4 times as wide as the largest face."""
-    return [face for face in faces if face.box.width >= 0.4 * faces[0].box.width]
-
-
-def _count_reason(faces: int) -> str:
-    if faces == 0:
-        return "no face found; use a picture with the face upright and in full view"
-    return f"{faces} faces found; use a picture of this person alone"
+    def recognize(self, face: EncodedFace, *, fpir: float = DEFAULT_FPIR) -> Decision:
+        """Who an encoded face is, if anyone."""
+        _ = self.gallery  # read again if another process has changed it
+        return self._recognizer.identify(face, fpir=fpir)

@@ -170,7 +170,7 @@ def _restore(path: Path, key: bytes | None, *, write: bool = True) -> Loaded:
         sentence += f" (it could not be written back: {error.strerror})"
     import logging  # hardly ever needed
 
-    logging.getLogger("edgeface.gallery.gallery").error("%s", sentence)
+    logging.getLogger("edgeface.gallery").error("%s", sentence)
     return Loaded(contents, sentence)
 
 

@@ -11,22 +11,15 @@ import logging
 import time
 from pathlib import Path
 
-from edgeface.decide import (
-    DEFAULT_FAR,
-    Decision,
-    decide,
-    decide_among,
-    identification_threshold,
-    verification_threshold,
-)
+from edgeface.decide import Decision
 from edgeface.enrollment import Enrollment
 from edgeface.errors import EdgeFaceError
 from edgeface.gallery.encryption import find_key
-from edgeface.gallery.gallery import Gallery, default_gallery_path
+from edgeface.gallery.gallery import default_gallery_path
 from edgeface.pipeline.pictures import Picture
 from edgeface.pipeline.pipeline import EncodedFace, FacePipeline
+from edgeface.recognizer import Recognizer
 from edgeface.service.config import RecognitionSettings
-from edgeface.verifier import FaceVerifier
 
 _log = logging.getLogger("edgeface.people")
 _PAUSE = 2.0  # seconds between looks at the gallery's file
@@ -43,22 +36,17 @@ class People:
     def use(self, settings: RecognitionSettings) -> None:
         """Open the gallery and model of these settings; EdgeFaceError leaves the old in use."""
         path = Path(settings.gallery) if settings.gallery else default_gallery_path()
-        pipeline = FacePipeline(settings.model)
-        gallery = Gallery.open(path, pipeline.model, self._key)
-        self._path, self._fpir, self._pipeline, self._gallery = (
-            path,
-            settings.fpir,
-            pipeline,
-            gallery,
-        )
+        recognizer = Recognizer(FacePipeline(settings.model), path, self._key)
+        recognizer.read_gallery()
+        self._fpir, self._recognizer = settings.fpir, recognizer
 
     @property
     def pipeline(self) -> FacePipeline:
         """The stations."""
-        return self._pipeline
+        return self._recognizer.pipeline
 
     def __len__(self) -> int:
-        return len(self._gallery)
+        return len(self._recognizer.gallery)
 
     def refresh(self) -> bool:
         """Now and then, read the gallery anew if its file has changed; whether it was read."""
@@ -66,10 +54,10 @@ class People:
         if now - self._looked < _PAUSE:
             return False
         self._looked = now
-        if not self._gallery.outdated:
+        if not self._recognizer.outdated:
             return False
         try:
-            self._gallery = Gallery.open(self._path, self._pipeline.model, self._key)
+            self._recognizer.read_gallery()
         except EdgeFaceError as error:
             _log.error("the changed gallery is not used: %s", error)
             return False
@@ -77,29 +65,24 @@ class People:
 
     def take_restored(self) -> str | None:
         """The sentence about a damaged gallery that was restored, once."""
-        told, self._gallery.restored = self._gallery.restored, None
+        gallery = self._recognizer.gallery
+        told, gallery.restored = gallery.restored, None
         return told
 
-    def recognize(self, subject: EncodedFace) -> Decision:
+    def recognize(self, face: EncodedFace) -> Decision:
         """Whom an encoded face is, if anyone (1:K)."""
-        counts = self._gallery.template_counts
-        threshold = identification_threshold(self._pipeline.model, self._fpir, counts)
-        return decide_among(self._gallery.search(subject.embedding, most=2), threshold)
+        return self._recognizer.identify(face, fpir=self._fpir)
 
     def require(self, name: str) -> None:
         """Raises UnknownPerson if nobody of this name is enrolled."""
-        self._gallery.require(name)
+        self._recognizer.gallery.require(name)
 
-    def compare(self, name: str, subject: EncodedFace) -> Decision:
+    def compare(self, name: str, face: EncodedFace) -> Decision:
         """Whether an encoded face is this person (1:1)."""
-        match = self._gallery.compare(name, subject.embedding)
-        threshold = verification_threshold(self._pipeline.model, DEFAULT_FAR, match.templates)
-        return decide(name, match.score, threshold)
+        return self._recognizer.verify(name, face)
 
     def enroll(self, name: str, pictures: list[Picture]) -> Enrollment:
         """Add pictures of one person and save the gallery; EdgeFaceError says why not."""
-        verifier = FaceVerifier(self._path)
-        verifier.pipeline = self._pipeline
-        done = verifier.enroll(name, pictures)
-        self._gallery = Gallery.open(self._path, self._pipeline.model, self._key)
+        done = self._recognizer.enroll(name, pictures)
+        self._recognizer.read_gallery()
         return done

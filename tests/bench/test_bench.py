@@ -6,7 +6,7 @@ from tests.conftest import CHECKOUT, CommandLine
 
 
 def test_bench_measures_every_station_start_up_memory_and_search(edgeface: CommandLine) -> None:
-    plot = edgeface.gallery.gallery.with_name("bench.svg")
+    plot = edgeface.gallery.with_name("bench.svg")
     arguments = ("--runs", "10", "--seconds", "0.2", "--plot", str(plot), "--json")
     out = edgeface("bench", *arguments).json
     assert out["threads"] >= 1
@@ -32,4 +32,4 @@ def test_bench_measures_every_station_start_up_memory_and_search(edgeface: Comma
     assert [key for key in out if f"`{key}`" not in keys] == []
     drawn = plot.read_text()
     assert drawn.count(" threads</text>") == sum(len(f) for f in out["latency_ms"].values())
-    assert not edgeface.gallery.gallery.exists()
+    assert not edgeface.gallery.exists()

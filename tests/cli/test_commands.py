@@ -35,7 +35,7 @@ def test_enroll_adds_templates_and_list_shows_them(edgeface: CommandLine) -> Non
     assert first.json["rejected"] == []
     people = edgeface("list", "--json").json["people"]
     assert [(person["name"], person["templates"]) for person in people] == [("Ada Lovelace", 1)]
-    assert edgeface.gallery.gallery.stat().st_mode & 0o777 == 0o600
+    assert edgeface.gallery.stat().st_mode & 0o777 == 0o600
 
 
 def test_verify_accepts_the_person_and_refuses_another(enrolled: CommandLine) -> None:
@@ -105,7 +105,7 @@ def test_demo_accepts_refuses_and_knows_a_stranger(edgeface: CommandLine) -> Non
     assert answers["biden.jpg", "obama"]["match"] is False
     assert answers["biden.jpg", None]["name"] is None
     assert sum("frame" in d["image"] and d["name"] == "obama" for d in decisions) == 4
-    assert not edgeface.gallery.gallery.exists()
+    assert not edgeface.gallery.exists()
 
 
 def flip_a_bit(path: Path) -> bytes:

@@ -11,7 +11,7 @@ from benchmarks.proofs import gallery as proofs
 from edgeface.errors import GalleryError
 from edgeface.gallery import store as gallery_store
 from edgeface.gallery.file import DamagedGallery
-from edgeface.gallery.gallery import Gallery
+from edgeface.gallery import Gallery
 from edgeface.gallery.store import damaged_of, previous_of
 from edgeface.system.storage import locked
 
@@ -44,7 +44,7 @@ def test_damage_is_healed_from_the_last_generation_and_said_loudly(
     proofs.enroll(path, "bob")
     damaged = path.read_bytes()[:-40]
     path.write_bytes(damaged)
-    with caplog.at_level(logging.ERROR, logger="edgeface.gallery.gallery"):
+    with caplog.at_level(logging.ERROR, logger="edgeface.gallery"):
         gallery = Gallery.open(path, proofs.MODEL)
     assert gallery.people == [("ada", 3)]
     assert gallery.restored is not None

@@ -1,0 +1,115 @@
+"""Recognizer: a pipeline and a gallery together, and every decision and enrollment made with them.
+
+Takes in encoded faces or pictures, hands on decisions (1:1 and 1:K) and enrollments. The Python
+surface and the service both call it, so that the two cannot decide differently. It reads no
+settings, and when the gallery is read again is its caller's to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeface.decide import (
+    DEFAULT_FAR,
+    DEFAULT_FPIR,
+    Decision,
+    decide,
+    decide_among,
+    identification_threshold,
+    verification_threshold,
+)
+from edgeface.gallery.gallery import Gallery, clean_name
+from edgeface.pipeline.detect import Face
+from edgeface.pipeline.model_file import Model
+from edgeface.pipeline.pictures import Picture
+from edgeface.pipeline.pipeline import EncodedFace, FacePipeline
+
+if TYPE_CHECKING:
+    from edgeface.enrollment import Enrollment
+
+
+class Recognizer:
+    """One opened pipeline and the gallery file at `path`. One thread at a time."""
+
+    def __init__(self, pipeline: FacePipeline, path: Path, key: bytes | None = None) -> None:
+        """`key` opens an encrypted gallery. The gallery is read when first needed."""
+        self.pipeline = pipeline
+        self._path, self._key = path, key
+        self._gallery: Gallery | None = None
+
+    @property
+    def model(self) -> Model:
+        """The model whose embeddings and score table count here."""
+        return self.pipeline.model
+
+    @property
+    def gallery(self) -> Gallery:
+        """The gallery as it was last read. Raises GalleryError where it cannot be."""
+        if self._gallery is None:
+            self.read_gallery()
+        assert self._gallery is not None  # noqa: S101 (read_gallery has set it, or has raised)
+        return self._gallery
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the gallery has not been read, or its file has changed since."""
+        return self._gallery is None or self._gallery.outdated
+
+    def read_gallery(self) -> None:
+        """Read the gallery from its file. GalleryError leaves the one that was read before."""
+        self._gallery = Gallery.open(self._path, self.model, self._key)
+
+    def verify(self, name: str, face: EncodedFace, *, far: float = DEFAULT_FAR) -> Decision:
+        """Whether an encoded face is the enrolled `name` (1:1), at a FAR of `far`.
+
+        Raises UnknownPerson.
+        """
+        match = self.gallery.compare(name, face.embedding)
+        threshold = verification_threshold(self.model, far, match.templates)
+        return decide(name, match.score, threshold)
+
+    def identify(self, face: EncodedFace, *, fpir: float = DEFAULT_FPIR) -> Decision:
+        """Who an encoded face is, if anyone (1:K), at an FPIR of `fpir`."""
+        gallery = self.gallery
+        threshold = identification_threshold(self.model, fpir, gallery.template_counts)
+        return decide_among(gallery.search(face.embedding, most=2), threshold)
+
+    def enroll(self, name: str, frames: Sequence[Picture], *, force: bool = False) -> Enrollment:
+        """Add the faces of pictures of one person; the gallery's file has them on return.
+
+        Each picture must hold exactly one face in its foreground. One that is unfit, or does not
+        look like the others, is left out and reported, unless `force`. Raises FaceError when none
+        is left, or when the person is enrolled under another name; the gallery is then unchanged.
+        """
+        from edgeface.enrollment import Candidate, Rejection, enroll_candidates
+
+        name = clean_name(name)
+        candidates: list[Candidate] = []
+        rejected: list[Rejection] = []
+        for position, frame in enumerate(frames):
+            faces = _in_the_foreground(self.pipeline.detect(frame))
+            if len(faces) != 1:
+                rejected.append(Rejection(position, _count_reason(len(faces))))
+                continue
+            encoded = self.pipeline.encode(frame, faces[0], flip_augmented=True)
+            if encoded.quality.reasons and not force:
+                rejected.append(Rejection(position, "; ".join(encoded.quality.reasons)))
+                continue
+            candidates.append(Candidate(position, encoded.embedding))
+        with Gallery.changing(self._path, self.model, self._key) as gallery:
+            done = enroll_candidates(gallery, self.model, name, candidates, rejected, force=force)
+        self._gallery = gallery
+        return done
+
+
+def _in_the_foreground(faces: list[Face]) -> list[Face]:
+    """Without the passers-by behind: those less than 0.4 times as wide as the largest face."""
+    return [face for face in faces if face.box.width >= 0.4 * faces[0].box.width]
+
+
+def _count_reason(faces: int) -> str:
+    if faces == 0:
+        return "no face found; use a picture with the face upright and in full view"
+    return f"{faces} faces found; use a picture of this person alone"
