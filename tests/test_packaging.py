@@ -60,10 +60,24 @@ def test_a_maintainer_script_is_valid_and_asks_nothing(name: str) -> None:
 
 
 def test_a_32_bit_installation_ends_with_a_sentence(tmp_path: Path) -> None:
-    code = f"import sys; sys.maxsize = 2**31 - 1; exec(open({str(CHECKOUT / 'setup.py')!r}).read())"
+    hook = CHECKOUT / "packaging" / "release" / "only_64_bit.py"
+    code = f"import sys; sys.maxsize = 2**31 - 1; exec(open({str(hook)!r}).read())"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
     assert "64-bit" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_package_is_found_from_beside_a_checkout(tmp_path: Path) -> None:
+    """A folder `edgeface` without code, as a checkout is, must not hide the installed package."""
+    (tmp_path / "edgeface").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", "import edgeface; print(edgeface.FaceVerifier.__name__)"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("FaceVerifier\n", "")

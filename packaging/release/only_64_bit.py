@@ -9,14 +9,14 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from hatchling.metadata.plugin.interface import MetadataHookInterface
-
 if sys.maxsize <= 2**32:
     sys.exit(
         "\nEdgeFace needs a 64-bit system: there is no LiteRT for 32-bit Raspberry Pi OS.\n"
         "Write Raspberry Pi OS (64-bit) to the SD card: a Pi 3, 4, 5 and Zero 2 W can run it.\n"
         "docs/raspberry-pi.md says how, and how to take the gallery along.\n"
     )
+
+from hatchling.metadata.plugin.interface import MetadataHookInterface  # noqa: E402
 
 
 class Only64Bit(MetadataHookInterface):
