@@ -16,7 +16,7 @@ if sys.maxsize <= 2**32:
         "docs/raspberry-pi.md says how, and how to take the gallery along.\n"
     )
 
-from hatchling.metadata.plugin.interface import MetadataHookInterface  # noqa: E402
+from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 
 class Only64Bit(MetadataHookInterface):
