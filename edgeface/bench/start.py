@@ -22,7 +22,7 @@ from edgeface.pipeline.pipeline import Timings
 from edgeface.verifier import FaceVerifier
 imported = time.perf_counter()
 verifier = FaceVerifier(sys.argv[1], sys.argv[2])
-verifier.pipepipeline
+verifier.pipeline
 loaded = time.perf_counter()
 timings = Timings()
 verifier.verify("a", sys.argv[3], timings=timings)

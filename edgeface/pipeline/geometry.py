@@ -28,6 +28,7 @@ class Box(NamedTuple):
 
     @property
     def centre(self) -> Point:
+        """The middle of the rectangle."""
         return Point(self.x + self.width / 2, self.y + self.height / 2)
 
 
