@@ -1,15 +1,15 @@
 """EdgeFace: face verification and recognition on the device, offline.
 
     import edgeface
-    verifier = edgeface.FaceVerifier()       # help(edgeface.FaceVerifier) has every call
+    verifier = edgeface.FaceVerifier()
     verifier.enroll("ada", ["ada1.jpg", "ada2.jpg"])
-    verifier.verify("ada", "door.jpg")       # Decision(name='ada', score=0.81, ..., match=True)
-    verifier.identify("door.jpg")            # every face: who, or None
-    verifier.compare("one.jpg", "two.jpg")   # one person? without a gallery
-    verifier.faces("door.jpg")               # every face: box, landmarks, quality, embedding
+    print(verifier.verify("ada", "door.jpg"))  # Decision(name='ada', score=0.81, ..., match=True)
+    verifier.identify("door.jpg")              # every face: who, or None
+    verifier.compare("ada1.jpg", "door.jpg")   # one person? needs no gallery
+    verifier.faces("door.jpg")                 # every face: box, landmarks, quality, embedding
 
-All errors are EdgeFaceErrors, whose text is one sentence for a person; dir(edgeface) lists them.
-Importing this module loads nothing heavy. All of it: docs/python.md.
+help(edgeface.FaceVerifier) has every call, dir(edgeface) every name, docs/python.md all of it.
+Every error is an EdgeFaceError, whose text is one sentence for a person.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from edgeface.gallery.file import DamagedGallery
     from edgeface.gallery.gallery import Gallery, Match
     from edgeface.pipeline.detect import Face, Landmarks
+    from edgeface.pipeline.encode import Embedding
     from edgeface.pipeline.geometry import Box, Point
+    from edgeface.pipeline.pictures import ImageInput
     from edgeface.pipeline.pipeline import EncodedFace, Timings
     from edgeface.pipeline.quality import Quality
     from edgeface.service.client import ServiceError
@@ -48,6 +50,7 @@ __all__ = [
     "DamagedGallery",
     "Decision",
     "EdgeFaceError",
+    "Embedding",
     "EncodedFace",
     "Enrollment",
     "Face",
@@ -56,6 +59,7 @@ __all__ = [
     "Gallery",
     "GalleryError",
     "Identification",
+    "ImageInput",
     "Landmarks",
     "Match",
     "ModelError",
@@ -79,6 +83,7 @@ _HOMES = {
     "DamagedGallery": "edgeface.gallery.file",
     "Decision": "edgeface.decide",
     "EdgeFaceError": "edgeface.errors",
+    "Embedding": "edgeface.pipeline.encode",
     "EncodedFace": "edgeface.pipeline.pipeline",
     "Enrollment": "edgeface.enrollment",
     "Face": "edgeface.pipeline.detect",
@@ -87,6 +92,7 @@ _HOMES = {
     "Gallery": "edgeface.gallery.gallery",
     "GalleryError": "edgeface.errors",
     "Identification": "edgeface.verifier",
+    "ImageInput": "edgeface.pipeline.pictures",
     "Landmarks": "edgeface.pipeline.detect",
     "Match": "edgeface.gallery.gallery",
     "ModelError": "edgeface.errors",

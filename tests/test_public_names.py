@@ -1,4 +1,7 @@
-"""`import edgeface`: every name that a caller may meet, quickly, with a page of help."""
+"""`import edgeface`: every name that a caller may meet, quickly, with a page of help.
+
+And its documents: docs/python.md is as the docstrings say, docs/from-other-libraries.md complete.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +18,7 @@ import pytest
 
 import edgeface
 from edgeface.errors import EdgeFaceError
+from tests.conftest import CHECKOUT
 
 SOURCE = ast.parse(Path(edgeface.__file__).read_text())
 
@@ -90,3 +95,25 @@ def test_what_the_verifier_hands_on_has_a_public_type() -> None:
                 assert node.id in edgeface.__all__ or node.id == "FacePipeline", (
                     f"{name}: {node.id}"
                 )
+
+
+def test_the_reference_is_as_the_docstrings_say(tmp_path: Path) -> None:
+    pytest.importorskip("griffe2md")  # the second back end's environment cannot write it
+    page = tmp_path / "python.md"
+    writer = CHECKOUT / "docs" / "python_page.py"
+    subprocess.run([sys.executable, str(writer), str(page)], check=True)
+    assert (CHECKOUT / "docs" / "python.md").read_text() == page.read_text(), "run: make api"
+
+
+FACE_RECOGNITION = (
+    *("load_image_file", "face_locations", "batch_face_locations", "face_landmarks"),
+    *("face_encodings", "face_distance", "compare_faces"),
+)
+
+
+def test_every_call_of_face_recognition_has_its_place_in_one_table() -> None:
+    text = (CHECKOUT / "docs" / "from-other-libraries.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)\([^|]*\| (.*) \|$", text, re.M))
+    assert set(FACE_RECOGNITION) <= set(rows)
+    for call in re.findall(r"verifier\.(\w+)", text):
+        assert hasattr(edgeface.FaceVerifier, call), call

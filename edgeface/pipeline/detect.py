@@ -43,7 +43,8 @@ _TILE_OVERLAP = 1 / 3  # neighbouring squares share this, so that no findable fa
 
 
 class Landmarks(NamedTuple):
-    """Where the parts of a face are, in frame pixels; right and left are the person's own.
+    """Where the parts of a face are, (right_eye, left_eye, nose, mouth), in frame pixels; right and
+    left are the person's own.
 
     `np.array(landmarks)` has shape (4, 2).
     """
