@@ -1,7 +1,7 @@
 """Enrollment: which pictures of a person are worth keeping, and whether somebody is them already.
 
-Takes in what the line made of the pictures and a gallery open for a change, hands on an
-`Enrollment`. It reads no pictures and writes no file.
+Takes in the embeddings of the pictures and a change of the gallery, hands on an `Enrollment`.
+It reads no pictures and writes no file.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def test_no_name_and_no_run_of_the_plain_file_is_left_on_the_disk(path: Path) ->
     assert not damaged_of(path).exists()
 
 
-def test_every_write_is_sealed_anew_and_read_with_the_key(path: Path) -> None:
+def test_every_write_is_sealed_with_a_new_nonce_and_read_with_the_key(path: Path) -> None:
     change_key(path, None, KEY)
     first = path.read_bytes()
     with GalleryChange.open(path, proofs.MODEL, KEY) as change:
