@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_QUIET = --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types test-litert test-tflite models clean soak systemd-trial prove-gallery crowd \
+.PHONY: api demo test lint types test-litert test-tflite models clean soak systemd-trial prove-gallery crowd \
 	dist deb reproducible lint-deb test-pi test-deb pi-cost precisions benchmark benchmark-timing
 
 demo: .venv/.ready
@@ -66,6 +66,10 @@ models: .venv-tools/.ready
 	.venv-tools/bin/convert-model facenet -o models/facenet-int8.tflite \
 		--observations models/facenet-observations.json --population models/facenet-population.json \
 		--no-report
+
+# docs/python.md, from the docstrings.
+api: .venv-tools/.ready
+	.venv-tools/bin/python docs/python_page.py
 
 # The table of docs/precisions.md: make precisions LFW=folder with View 1's images and pairs
 precisions: .venv-tools/.ready .venv-tflite/.ready

@@ -1,7 +1,7 @@
 """Enrollment: which pictures of a person are worth keeping, and whether somebody is them already.
 
-Takes in what the line made of the pictures and a gallery open for a change, hands on an
-`Enrollment`. It reads no pictures and writes no file.
+Takes in the embeddings of the pictures and a change of the gallery, hands on an `Enrollment`.
+It reads no pictures and writes no file.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgeface.decide import DEFAULT_FPIR, identification_threshold, threshold_for_far
 from edgeface.errors import FaceError
+from edgeface.gallery.change import GalleryChange
 from edgeface.gallery.gallery import Gallery, Match
 from edgeface.pipeline.encode import Embedding
 from edgeface.pipeline.model_file import Model
@@ -52,7 +53,7 @@ class Candidate:
 
 
 def enroll_candidates(
-    gallery: Gallery,
+    change: GalleryChange,
     model: Model,
     name: str,
     candidates: Sequence[Candidate],
@@ -60,7 +61,7 @@ def enroll_candidates(
     *,
     force: bool,
 ) -> Enrollment:
-    """Add the candidates that are one person to `name`; the caller saves the gallery.
+    """Add the candidates that are one person to `name`; the caller ends the change.
 
     Raises FaceError, with the gallery unchanged, when nothing is left to add, when the pictures
     are of different people, and when the person is enrolled under another name. `force` skips
@@ -68,15 +69,15 @@ def enroll_candidates(
     """
     rejected = list(rejected)
     if candidates and not force:
-        candidates, outliers = _without_outliers(gallery, model, name, candidates)
+        candidates, outliers = _without_outliers(change.gallery, model, name, candidates)
         rejected += outliers
     if not candidates:
         reasons = "; ".join(dict.fromkeys(r.reason for r in rejected)) or "no picture was given"
         raise FaceError(f"{name} was not enrolled: {reasons}")
     embeddings = [candidate.embedding for candidate in candidates]
-    warnings = _resemblances(gallery, model, name, embeddings, force=force)
-    gallery.add(name, embeddings)
-    templates = gallery.compare(name, embeddings[0]).templates
+    warnings = _resemblances(change.gallery, model, name, embeddings, force=force)
+    change.add(name, embeddings)
+    templates = change.gallery.compare(name, embeddings[0]).templates
     in_order = tuple(sorted(rejected, key=lambda refused: refused.position))
     return Enrollment(name, templates, len(embeddings), in_order, warnings)
 

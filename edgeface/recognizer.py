@@ -20,6 +20,7 @@ from edgeface.decide import (
     identification_threshold,
     verification_threshold,
 )
+from edgeface.gallery.change import GalleryChange, remove_person
 from edgeface.gallery.gallery import Gallery, clean_name
 from edgeface.pipeline.detect import Face
 from edgeface.pipeline.model_file import Model
@@ -98,10 +99,18 @@ class Recognizer:
                 rejected.append(Rejection(position, "; ".join(encoded.quality.reasons)))
                 continue
             candidates.append(Candidate(position, encoded.embedding))
-        with Gallery.changing(self._path, self.model, self._key) as gallery:
-            done = enroll_candidates(gallery, self.model, name, candidates, rejected, force=force)
-        self._gallery = gallery
+        with GalleryChange.open(self._path, self.model, self._key) as change:
+            done = enroll_candidates(change, self.model, name, candidates, rejected, force=force)
+        self._gallery = change.gallery
         return done
+
+    def remove(self, name: str) -> int:
+        """Remove a person from the gallery's file for good; returns how many templates went.
+
+        Raises UnknownPerson.
+        """
+        removed, self._gallery = remove_person(self._path, self.model, self._key, clean_name(name))
+        return removed
 
 
 def _in_the_foreground(faces: list[Face]) -> list[Face]:

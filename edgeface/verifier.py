@@ -5,28 +5,37 @@
     verifier.enroll("ada", ["ada1.jpg", "ada2.jpg"])
     print(verifier.verify("ada", "door.jpg").match)
 
-Networks are opened and the gallery is read when first needed.
+Networks are opened and the gallery is read when first needed. It decides nothing itself: the
+recognizer does.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edgeface.decide import DEFAULT_FAR, DEFAULT_FPIR, Decision, in_doubt
-from edgeface.errors import GalleryError, PictureError
+from edgeface.decide import (
+    DEFAULT_FAR,
+    DEFAULT_FPIR,
+    Decision,
+    decide,
+    in_doubt,
+    verification_threshold,
+)
+from edgeface.errors import ConfigError, FaceError, GalleryError, PictureError
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import Gallery, clean_name, default_gallery_path
 from edgeface.pipeline.detect import Face
 from edgeface.pipeline.encode import Embedding
-from edgeface.pipeline.pictures import ImageInput, as_frame
+from edgeface.pipeline.pictures import ImageInput, Picture, as_frame
 from edgeface.pipeline.pipeline import EncodedFace, FacePipeline, Timings
 from edgeface.recognizer import Recognizer
 
@@ -43,39 +52,69 @@ class Identification:
 
 
 class FaceVerifier:
-    """Verification (1:1) and recognition (1:K) against one gallery file.
+    """Verification (1:1) and recognition (1:N) against one gallery file.
 
     `gallery` is the file's path (default: EDGEFACE_GALLERY, else the user's data folder), `model` a
-    .tflite file (default: the shipped one), `key_file` the key of an encrypted gallery. Images are
-    paths or uint8 BGR arrays of shape (H, W, 3). All methods raise EdgeFaceError with one sentence
-    for bad input. One thread at a time.
+    .tflite file (default: the shipped one), `key_file` the key of an encrypted gallery.
+
+    An image is a path, the bytes of a picture file, such a file open for reading in binary mode, or
+    an array (uint8, shape (height, width, 3)). Arrays are BGR, as OpenCV gives them; with
+    `rgb=True` they are RGB, as Pillow and face_recognition give them. Files need no such word.
+
+    All methods raise an EdgeFaceError with one sentence for a person: PictureError for what is no
+    picture, FaceError for a picture without the face it needs, UnknownPerson, GalleryError,
+    ModelError, ConfigError for a rate that cannot be. One thread at a time; `close` it, or use it
+    in a `with` block, to give its memory back early.
     """
 
     def __init__(
         self,
-        gallery: str | Path | None = None,
-        model: str | Path | None = None,
+        gallery: str | PathLike[str] | None = None,
+        model: str | PathLike[str] | None = None,
         *,
-        key_file: str | Path | None = None,
+        key_file: str | PathLike[str] | None = None,
+        rgb: bool = False,
     ) -> None:
         self._gallery_path = Path(gallery) if gallery is not None else default_gallery_path()
-        self._model_path = model
+        self._model_path = Path(model) if model is not None else None
         self._key_file = Path(key_file) if key_file is not None else None
+        self._rgb = rgb
+        self._opened: Recognizer | None = None
+        self._closed = False
 
-    @cached_property
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the networks and the gallery. Any call after it raises ConfigError."""
+        self._closed, self._opened = True, None
+
+    @property
     def _recognizer(self) -> Recognizer:
         """Pipeline and gallery, opened when first asked for."""
-        pipeline = FacePipeline(self._model_path)
-        return Recognizer(pipeline, self._gallery_path, find_key(self._key_file))
+        if self._closed:
+            raise ConfigError("this FaceVerifier is closed; make another one")
+        if self._opened is None:
+            pipeline = FacePipeline(self._model_path)
+            self._opened = Recognizer(pipeline, self._gallery_path, find_key(self._key_file))
+        return self._opened
 
     @property
     def pipeline(self) -> FacePipeline:
-        """The stations, opened when first asked for."""
+        """The stations (detect, align, encode) and the model, opened when first asked for."""
         return self._recognizer.pipeline
 
     @property
     def gallery(self) -> Gallery:
-        """The gallery, read when first asked for and when another process has changed it.
+        """The gallery to read, up to date with its file; `enroll` and `remove` change it.
 
         Raises GalleryError once when it was damaged and an earlier generation took its place: no
         decision is made on people that nobody has looked at.
@@ -91,19 +130,78 @@ class FaceVerifier:
                 )
         return recognizer.gallery
 
+    @property
+    def people(self) -> dict[str, int]:
+        """The enrolled people: each name with how many templates they have, in the names' order."""
+        return dict(self.gallery.people)
+
+    def detect(self, image: ImageInput) -> list[Face]:
+        """Where the faces of an image are, the largest first; empty if there are none.
+
+        Boxes and landmarks are in pixels of the image, x to the right and y downwards. Takes a
+        fraction of the time of `faces`.
+        """
+        return self.pipeline.detect(self._frame(image))
+
+    def faces(self, image: ImageInput) -> list[EncodedFace]:
+        """All faces of an image, encoded, the largest first; empty if there are none.
+
+        Each has its `box`, `landmarks`, `quality` and `embedding` (as `encode` gives it).
+        """
+        frame = self._frame(image)
+        return [
+            self.pipeline.encode(frame, face, flip_augmented=True)
+            for face in self.pipeline.detect(frame)
+        ]
+
+    def face(self, image: ImageInput) -> EncodedFace:
+        """The main face of an image, encoded: the one that is large and near the centre.
+
+        Raises FaceError when there is none.
+        """
+        return self._main_face(self._frame(image))
+
     def encode(self, image: ImageInput) -> Embedding:
         """The embedding of the main face, as `enroll` keeps it: float32, shape (n,), unit length.
 
-        Raises PictureError or FaceError.
+        Raises FaceError when there is no face.
         """
-        return self.subject(image).embedding
+        return self.face(image).embedding
 
-    def subject(self, image: ImageInput) -> EncodedFace:
-        """The main face of an image, encoded with care, with its box and quality."""
-        frame = as_frame(image)
-        return self.pipeline.encode(frame, self.pipeline.main_face(frame), flip_augmented=True)
+    def encode_many(self, images: Iterable[ImageInput]) -> NDArray[np.float32]:
+        """The embedding of the main face of each image, one a row: float32, shape (images, n).
 
-    def enroll(self, name: str, images: Sequence[ImageInput], *, force: bool = False) -> Enrollment:
+        `one @ other.T` has the cosines of all pairs of two such batches. Images are read one after
+        the other, so `images` may be a generator. Raises PictureError or FaceError, which name the
+        position of the image (from 1), and then gives no embeddings.
+        """
+        rows = []
+        for position, image in enumerate(_each(images, "encode_many"), 1):
+            try:
+                rows.append(self.encode(image))
+            except (PictureError, FaceError) as error:
+                raise type(error)(f"image {position}: {error}") from None
+        numbers = self.pipeline.model.description.embedding.size
+        return np.stack(rows) if rows else np.empty((0, numbers), np.float32)
+
+    def threshold(self, *, far: float = DEFAULT_FAR) -> float:
+        """The cosine of two embeddings from which on they count as one person's.
+
+        A share `far` of pairs of different people reaches it, 0 < far < 1. Raises ConfigError for
+        a rate that cannot be.
+        """
+        return verification_threshold(self.pipeline.model, far, templates=1)
+
+    def compare(self, a: ImageInput, b: ImageInput, *, far: float = DEFAULT_FAR) -> Decision:
+        """Do the main faces of two images show one person? Needs no gallery and changes none.
+
+        A share `far` of pairs of different people passes. The decision's `name` is None, its
+        `score` the cosine of the two embeddings. Raises FaceError when either has no face.
+        """
+        score = float(self.encode(a) @ self.encode(b))
+        return decide(None, score, self.threshold(far=far))
+
+    def enroll(self, name: str, images: Iterable[ImageInput], *, force: bool = False) -> Enrollment:
         """Add the faces of `images` to a person; the gallery's file has them when this returns.
 
         Each image must hold exactly one face. One that is unfit, or does not look like the others,
@@ -111,11 +209,20 @@ class FaceVerifier:
         the person is enrolled under another name, with the gallery unchanged; a file that is no
         picture raises PictureError before anything is enrolled.
         """
-        if isinstance(images, str | bytes | PathLike | np.ndarray):
-            raise PictureError("enroll takes a list of images; put a single one into [brackets]")
+        images = list(_each(images, "enroll"))
         name = clean_name(name)
         _ = self.gallery  # what is wrong with it is better known before the work
-        return self._recognizer.enroll(name, [as_frame(image) for image in images], force=force)
+        frames = [self._frame(image) for image in images]
+        return self._recognizer.enroll(name, frames, force=force)
+
+    def remove(self, name: str) -> int:
+        """Remove a person and all their templates; returns how many templates went.
+
+        When this returns the gallery's file, and the earlier generation kept beside it, no longer
+        have them, so that no other process accepts them. Raises UnknownPerson.
+        """
+        _ = self.gallery
+        return self._recognizer.remove(name)
 
     def verify(
         self,
@@ -127,12 +234,12 @@ class FaceVerifier:
     ) -> Decision:
         """Is the main face of `image` the enrolled `name`? At a FAR of `far` for an impostor.
 
-        Where the first look leaves doubt a careful one decides.
-        Raises UnknownPerson, PictureError or FaceError.
+        A score near the threshold is decided by a second, slower encoding. `timings`, where given,
+        gets the milliseconds of each station. Raises UnknownPerson, PictureError or FaceError.
         """
         name = clean_name(name)
         self.gallery.require(name)
-        frame, timings = as_frame(image), timings or Timings()
+        frame, timings = self._frame(image), timings or Timings()
         face = self.pipeline.main_face(frame, timings)
         for flip_augmented in (False, True):
             encoded = self.pipeline.encode(frame, face, timings, flip_augmented=flip_augmented)
@@ -148,7 +255,7 @@ class FaceVerifier:
 
         `fpir` is the chance that a stranger is taken for anyone, whatever the gallery's size.
         """
-        frame = as_frame(image)
+        frame = self._frame(image)
         found = []
         for face in self.pipeline.detect(frame):
             decision = self.recognize(self.pipeline.encode(frame, face), fpir=fpir)
@@ -159,6 +266,23 @@ class FaceVerifier:
         return found
 
     def recognize(self, face: EncodedFace, *, fpir: float = DEFAULT_FPIR) -> Decision:
-        """Who an encoded face is, if anyone."""
+        """Who an encoded face is, if anyone; for faces from `faces`."""
         _ = self.gallery  # read again if another process has changed it
         return self._recognizer.identify(face, fpir=fpir)
+
+    def _frame(self, image: ImageInput) -> Picture:
+        return as_frame(image, rgb=self._rgb)
+
+    def _main_face(self, frame: Picture) -> EncodedFace:
+        return self.pipeline.encode(frame, self.pipeline.main_face(frame), flip_augmented=True)
+
+
+def _each(images: Iterable[ImageInput], method: str) -> Iterable[ImageInput]:
+    """The images, unless a single one was given by mistake."""
+    if isinstance(images, np.ndarray):
+        single = images.ndim < 4  # several images in one array have shape (m, H, W, 3)
+    else:
+        single = isinstance(images, str | bytes | bytearray | memoryview | PathLike)
+    if single or hasattr(images, "read"):
+        raise PictureError(f"{method} takes a list of images; put a single one into [brackets]")
+    return images

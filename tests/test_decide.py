@@ -23,7 +23,8 @@ from edgeface.decide import (
     verification_threshold,
 )
 from edgeface.errors import ConfigError, ModelError
-from edgeface.gallery.gallery import Gallery, Match
+from edgeface.gallery.change import GalleryChange
+from edgeface.gallery.gallery import Match
 from edgeface.pipeline.model_file import FarPoint, ScoreTable
 
 
@@ -53,13 +54,14 @@ def test_a_stranger_is_refused_by_every_gallery_size(
 ) -> None:
     taken = strangers = 0
     for draw in range(max(1, 60 // people)):
-        with Gallery.changing(tmp_path / f"{draw}", model) as gallery:
+        with GalleryChange.open(tmp_path / f"{draw}", model) as change:
             centre = faces(people, 10 + draw).repeat(templates, axis=0)
             near = centre + 0.7 * faces(len(centre), 500 + draw)
             rows = near / np.linalg.norm(near, axis=1, keepdims=True)
-            gallery.add_people(
+            change.add_people(
                 {f"{i}": rows[templates * i : templates * (i + 1)] for i in range(people)}
             )
+        gallery = change.gallery
         threshold = identification_threshold(model, 0.01, gallery.template_counts)
         for stranger in faces(1500 if people > 10 else 300, 1000 + draw):
             strangers += 1

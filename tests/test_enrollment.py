@@ -13,7 +13,7 @@ import pytest
 from benchmarks.proofs import gallery as proofs
 from edgeface.enrollment import Candidate, Rejection, enroll_candidates
 from edgeface.errors import FaceError
-from edgeface.gallery.gallery import Gallery
+from edgeface.gallery.change import GalleryChange
 from edgeface.pipeline.model_file import FarPoint, ScoreTable
 
 TABLE = ScoreTable(
@@ -31,9 +31,9 @@ def model() -> Any:
 
 
 @pytest.fixture
-def gallery(model: Any, tmp_path: Path) -> Iterator[Gallery]:
-    with Gallery.changing(tmp_path / "gallery", model) as gallery:
-        yield gallery
+def change(model: Any, tmp_path: Path) -> Iterator[GalleryChange]:
+    with GalleryChange.open(tmp_path / "gallery", model) as change:
+        yield change
 
 
 def at(cosine: float, towards: int, other: int) -> np.ndarray:
@@ -47,9 +47,9 @@ def candidates(*embeddings: np.ndarray) -> list[Candidate]:
     return [Candidate(position, embedding) for position, embedding in enumerate(embeddings)]
 
 
-def test_a_picture_of_somebody_else_is_refused(gallery: Gallery, model: Any) -> None:
+def test_a_picture_of_somebody_else_is_refused(change: GalleryChange, model: Any) -> None:
     given = candidates(at(0.9, 0, 1), at(0.9, 0, 2), at(0.1, 0, 3))
-    done = enroll_candidates(gallery, model, "ada", given, [Rejection(3, "dark")], force=False)
+    done = enroll_candidates(change, model, "ada", given, [Rejection(3, "dark")], force=False)
     assert (done.added, done.templates) == (2, 2)
     assert done.rejected == (
         Rejection(2, "picture 3 does not look like the other two"),
@@ -57,47 +57,49 @@ def test_a_picture_of_somebody_else_is_refused(gallery: Gallery, model: Any) -> 
     )
 
 
-def test_pictures_of_different_people_are_refused(gallery: Gallery, model: Any) -> None:
+def test_pictures_of_different_people_are_refused(change: GalleryChange, model: Any) -> None:
     with pytest.raises(FaceError, match="pictures 1 and 2 do not look like one person"):
         enroll_candidates(
-            gallery, model, "ada", candidates(at(1, 0, 1), at(1, 2, 3)), [], force=False
+            change, model, "ada", candidates(at(1, 0, 1), at(1, 2, 3)), [], force=False
         )
-    assert len(gallery) == 0
+    assert len(change.gallery) == 0
 
 
-def test_a_new_picture_must_look_like_who_is_enrolled(gallery: Gallery, model: Any) -> None:
-    gallery.add("ada", [at(1, 0, 1)])
+def test_a_new_picture_must_look_like_who_is_enrolled(change: GalleryChange, model: Any) -> None:
+    change.add("ada", [at(1, 0, 1)])
     with pytest.raises(FaceError, match="picture 1 does not look like ada, who is enrolled"):
-        enroll_candidates(gallery, model, "ada", candidates(at(0.2, 0, 5)), [], force=False)
-    enroll_candidates(gallery, model, "ada", candidates(at(0.5, 0, 5)), [], force=False)
-    assert dict(gallery.people) == {"ada": 2}
+        enroll_candidates(change, model, "ada", candidates(at(0.2, 0, 5)), [], force=False)
+    enroll_candidates(change, model, "ada", candidates(at(0.5, 0, 5)), [], force=False)
+    assert dict(change.gallery.people) == {"ada": 2}
 
 
-def test_a_person_enrolled_under_another_name_needs_force(gallery: Gallery, model: Any) -> None:
-    gallery.add("ada", [at(1, 0, 1)])
+def test_a_person_enrolled_under_another_name_needs_force(
+    change: GalleryChange, model: Any
+) -> None:
+    change.add("ada", [at(1, 0, 1)])
     twin = candidates(at(0.71, 0, 5))
     with pytest.raises(FaceError, match=r"bob looks like ada, already enrolled, 0\.71.*--force"):
-        enroll_candidates(gallery, model, "bob", twin, [], force=False)
-    assert "bob" not in gallery
-    done = enroll_candidates(gallery, model, "bob", twin, [], force=True)
+        enroll_candidates(change, model, "bob", twin, [], force=False)
+    assert "bob" not in change.gallery
+    done = enroll_candidates(change, model, "bob", twin, [], force=True)
     assert len(done.warnings) == 1
-    assert "bob" in gallery
+    assert "bob" in change.gallery
 
 
-def test_a_lookalike_is_enrolled_with_a_warning(gallery: Gallery, model: Any) -> None:
-    gallery.add("ada", [at(1, 0, 1)])
-    near = enroll_candidates(gallery, model, "bob", candidates(at(0.55, 0, 5)), [], force=False)
+def test_a_lookalike_is_enrolled_with_a_warning(change: GalleryChange, model: Any) -> None:
+    change.add("ada", [at(1, 0, 1)])
+    near = enroll_candidates(change, model, "bob", candidates(at(0.55, 0, 5)), [], force=False)
     assert "bob looks like ada" in near.warnings[0]
-    far = enroll_candidates(gallery, model, "cleo", candidates(at(0.3, 0, 7)), [], force=False)
+    far = enroll_candidates(change, model, "cleo", candidates(at(0.3, 0, 7)), [], force=False)
     assert far.warnings == ()
 
 
-def test_force_takes_all_pictures(gallery: Gallery, model: Any) -> None:
+def test_force_takes_all_pictures(change: GalleryChange, model: Any) -> None:
     given = candidates(at(1, 0, 1), at(1, 2, 3))
-    assert enroll_candidates(gallery, model, "ada", given, [], force=True).added == 2
+    assert enroll_candidates(change, model, "ada", given, [], force=True).added == 2
 
 
-def test_with_no_picture_left_the_reasons_are_told_once(gallery: Gallery, model: Any) -> None:
+def test_with_no_picture_left_the_reasons_are_told_once(change: GalleryChange, model: Any) -> None:
     refused = [Rejection(0, "too dark: add light"), Rejection(1, "too dark: add light")]
     with pytest.raises(FaceError, match=r"^ada was not enrolled: too dark: add light$"):
-        enroll_candidates(gallery, model, "ada", [], refused, force=False)
+        enroll_candidates(change, model, "ada", [], refused, force=False)

@@ -21,7 +21,7 @@ import numpy as np
 
 from edgeface.decide import decide_among, identification_threshold
 from edgeface.errors import FaceError
-from edgeface.gallery.gallery import Gallery
+from edgeface.gallery.change import GalleryChange
 from edgeface.pipeline.model_file import Model
 from edgeface.pipeline.pictures import read_picture
 from edgeface.pipeline.pipeline import FacePipeline
@@ -81,8 +81,9 @@ def measure(
         enrolled, unknown = _draw(people, crowd, random.Random(1000 * crowd + draw))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "gallery.safetensors"
-            with Gallery.changing(path, model) as gallery:
-                gallery.add_people(enrolled)
+            with GalleryChange.open(path, model) as change:
+                change.add_people(enrolled)
+            gallery = change.gallery
         threshold = identification_threshold(model, FPIR, gallery.template_counts)
         alone = identification_threshold(model, FPIR, gallery.template_counts[:1] * 0 + 1)
         for name in [name for name in unknown if name in strangers_among][:STRANGERS]:

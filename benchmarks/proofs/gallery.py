@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from edgeface.errors import GalleryError
+from edgeface.gallery.change import GalleryChange
 from edgeface.gallery.file import DamagedGallery, read_contents, to_chunks
 from edgeface.gallery.gallery import Gallery
 from edgeface.gallery.store import previous_of
@@ -51,8 +52,8 @@ def templates_of(name: str) -> np.ndarray:
 
 
 def enroll(path: Path, name: str) -> None:
-    with Gallery.changing(path, MODEL) as gallery:
-        gallery.add(name, list(templates_of(name)))
+    with GalleryChange.open(path, MODEL) as change:
+        change.add(name, list(templates_of(name)))
 
 
 def held(path: Path) -> set[str]:
@@ -130,8 +131,8 @@ def _fails(path: Path, change: str, way: str, failing: int) -> bool:
         try:
             with _failing_disk(path.parent, way, failing):
                 if change == "remove":
-                    with Gallery.changing(path, MODEL) as gallery:
-                        gallery.remove("b")
+                    with GalleryChange.open(path, MODEL) as removal:
+                        removal.remove("b")
                 else:
                     enroll(path, "c")
             status = 0
@@ -317,8 +318,8 @@ def sizes(folder: Path, people: int, templates: int) -> str:
     model.description = SimpleNamespace(embedding=SimpleNamespace(size=128))
     rows = np.random.default_rng(0).standard_normal((people, templates, 128), np.float32)
     rows /= np.linalg.norm(rows, axis=2, keepdims=True)
-    with Gallery.changing(path, model) as gallery:  # type: ignore[arg-type]
-        gallery.add_people({f"person {i:07d}": rows[i] for i in range(people)})
+    with GalleryChange.open(path, model) as change:  # type: ignore[arg-type]
+        change.add_people({f"person {i:07d}": rows[i] for i in range(people)})
     script = (
         "import sys, time; from types import SimpleNamespace as N; from pathlib import Path\n"
         "import numpy as np; from edgeface.gallery.gallery import Gallery\n"

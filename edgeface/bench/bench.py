@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from edgeface.bench.figures import Latency, percentiles
 from edgeface.bench.start import measure_cold_start, measure_load
 from edgeface.demo.decisions import PORTRAITS
+from edgeface.gallery.change import GalleryChange
 from edgeface.gallery.gallery import Gallery
 from edgeface.pipeline.detect import Detector
 from edgeface.pipeline.model_file import Model, load_model
@@ -79,8 +80,8 @@ def random_embeddings(model: Model, count: int) -> NDArray[np.float32]:
 def write_gallery(path: Path, model: Model, people: int, templates: int) -> None:
     """A gallery file of made-up people with random templates."""
     rows = random_embeddings(model, people * templates).reshape(people, templates, -1)
-    with Gallery.changing(path, model) as gallery:
-        gallery.add_people({f"person {number}": rows[number] for number in range(people)})
+    with GalleryChange.open(path, model) as change:
+        change.add_people({f"person {number}": rows[number] for number in range(people)})
 
 
 def measure_pipeline(

@@ -18,7 +18,7 @@ from edgeface.verifier import FaceVerifier
 def command(images: tuple[Path, ...], model: Path | None, as_json: bool) -> None:
     """Print the embedding of the main face of each IMAGE, as enroll keeps it."""
     verifier = FaceVerifier(model=model)
-    subjects = [(image, verifier.subject(image)) for image in images]
+    subjects = [(image, verifier.face(image)) for image in images]
     if as_json:
         embeddings = [
             {

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from edgeface.cli import options, print_json
+from edgeface.gallery.change import remove_person
 from edgeface.gallery.encryption import find_key
-from edgeface.gallery.gallery import Gallery, clean_name, default_gallery_path
+from edgeface.gallery.gallery import clean_name, default_gallery_path
 from edgeface.pipeline.model_file import load_model
 
 
@@ -24,12 +25,9 @@ def command(
     """Remove a person and all their templates from the gallery."""
     path = gallery or default_gallery_path()
     name = clean_name(name)
-    opened = Gallery.open(path, load_model(model), find_key(key_file))
-    opened.require(name)  # before a lock or a folder is made
-    with Gallery.changing(path, load_model(model), find_key(key_file)) as changed:
-        removed = changed.remove(name)
+    removed, left = remove_person(path, load_model(model), find_key(key_file), name)
     if as_json:
-        people = [{"name": other, "templates": count} for other, count in changed.people]
+        people = [{"name": other, "templates": count} for other, count in left.people]
         print_json({"name": name, "templates": removed, "people": people})
         return
     click.echo(f"removed {name} and {removed} template{'s' if removed > 1 else ''}")

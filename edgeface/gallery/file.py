@@ -12,7 +12,7 @@ safetensors file that any safetensors reader opens, its header written in one ca
 
 with the model's identity and the generation in the header's metadata. The digest is the file's
 last tensor, so that any changed bit is noticed before a score is computed. A sealed file
-(gallery_seal.py) is this file encrypted.
+(encryption.py) is this file encrypted.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeface.errors import GalleryError
+from edgeface.gallery.change import GalleryChange
 from edgeface.gallery.file import is_sealed_file, read_contents, to_chunks
 from edgeface.gallery.gallery import Gallery
 from edgeface.gallery.store import Loaded, commit, exclusively, load_for_change
@@ -53,8 +54,8 @@ def import_people(
         raise GalleryError(f"there is no file {file}; check the path") from None
     arriving = Gallery(file, model, Loaded(contents))
     names = [name for name, _ in arriving.people]
-    with Gallery.changing(path, model, key) as gallery:
-        known = [name for name in names if name in gallery]
+    with GalleryChange.open(path, model, key) as change:
+        known = [name for name in names if name in change.gallery]
         if known and not force:
             raise GalleryError(
                 f"nobody was imported: {known[0]} is enrolled already"
@@ -62,12 +63,12 @@ def import_people(
                 + "; use --force to add to them"
             )
         if names:
-            gallery.add_people({name: arriving.templates(name) for name in names})
+            change.add_people({name: arriving.templates(name) for name in names})
     return names
 
 
 def change_key(path: Path, key: bytes | None, new_key: bytes | None) -> None:
-    """Write the gallery anew, and its last generation too: sealed with `new_key`, or plain."""
+    """Write the gallery and its last generation again: sealed with `new_key`, or plain."""
     if not path.exists():
         raise GalleryError(f"there is no gallery {path}; check --gallery")
     with exclusively(path):
@@ -79,10 +80,10 @@ def change_key(path: Path, key: bytes | None, new_key: bytes | None) -> None:
 def compact(path: Path, model: Model, key: bytes | None) -> int:
     """Drop templates that another of the same person makes needless, and what is left over of
     earlier generations and damage; returns how many templates went."""
-    with Gallery.changing(path, model, key) as gallery:
-        keep = [_needed(gallery, name) for name, _ in gallery.people]
+    with GalleryChange.open(path, model, key) as change:
+        keep = [_needed(change.gallery, name) for name, _ in change.gallery.people]
         if keep:
-            gallery.keep_templates(np.concatenate(keep))
+            change.keep_templates(np.concatenate(keep))
     return sum(int((~needed).sum()) for needed in keep)
 
 

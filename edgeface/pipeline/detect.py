@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -41,6 +42,19 @@ _SMALLEST_SHARE = 1 / 8  # of a square's side: the smallest face the network fin
 _TILE_OVERLAP = 1 / 3  # neighbouring squares share this, so that no findable face is cut by both
 
 
+class Landmarks(NamedTuple):
+    """Where the parts of a face are, (right_eye, left_eye, nose, mouth), in frame pixels; right and
+    left are the person's own.
+
+    `np.array(landmarks)` has shape (4, 2).
+    """
+
+    right_eye: Point
+    left_eye: Point
+    nose: Point
+    mouth: Point
+
+
 @dataclass(frozen=True)
 class Face:
     """One detected face; right and left are the person's own. Positions are in frame pixels,
@@ -52,6 +66,11 @@ class Face:
     nose: Point
     mouth: Point
     score: float
+
+    @property
+    def landmarks(self) -> Landmarks:
+        """The four points together."""
+        return Landmarks(self.right_eye, self.left_eye, self.nose, self.mouth)
 
 
 @dataclass(frozen=True)

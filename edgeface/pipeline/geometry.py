@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 
 class Point(NamedTuple):
-    """A position in pixels: x to the right, y downwards."""
+    """A position in pixels, (x, y): x to the right, y downwards."""
 
     x: float
     y: float
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels: its upper left corner and its size."""
+    """A rectangle in pixels, (x, y, width, height): its upper left corner and its size."""
 
     x: float
     y: float
@@ -28,6 +28,7 @@ class Box(NamedTuple):
 
     @property
     def centre(self) -> Point:
+        """The middle of the rectangle."""
         return Point(self.x + self.width / 2, self.y + self.height / 2)
 
 

@@ -1,8 +1,8 @@
 """Pictures: the one place that turns a file or a caller's array into a frame.
 
-Takes in a path or an array, hands on a frame: uint8 BGR, shape (H, W, 3), upright. Grey, alpha and
-16-bit pictures become that; a file that is cut short is refused, since a half-grey face is not the
-face. It finds no faces and keeps nothing.
+Takes in a path, a file's bytes, an open binary file or an array, hands on a frame: uint8 BGR, shape
+(H, W, 3), upright. Grey, alpha and 16-bit pictures become that; a file that is cut short is
+refused, since a half-grey face is not the face. It finds no faces and keeps nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 import struct
 from os import PathLike
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -21,10 +22,21 @@ from edgeface.errors import PictureError
 Picture = NDArray[np.uint8]
 """A frame: uint8, shape (H, W, 3), channels blue, green, red."""
 
-ImageInput = str | PathLike[str] | NDArray[np.uint8]
+
+class BinaryFile(Protocol):
+    """What of a file that is open for reading in binary mode is needed here."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many of the bytes that are left."""
+
+
+ImageInput = str | PathLike[str] | bytes | bytearray | memoryview | BinaryFile | NDArray[np.uint8]
+"""A picture as a caller may give it: a path, a picture file's bytes, such a file open for reading
+in binary mode, or an array (uint8, shape (H, W, 3))."""
 
 MOST_MEGAPIXELS = 100
 _MOST_BYTES = 512 << 20  # more than 100 megapixels take in any of these formats
+_UNNAMED = "data"  # what error sentences call a picture that has no path
 _KINDS = "JPEG, PNG, WebP, BMP and TIFF"
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _BMP, _TIFF = b"BM", (b"II*\x00", b"MM\x00*")
@@ -32,16 +44,24 @@ _JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF markers: hold th
 _JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")  # all but stuffing, fill and bare ones
 
 
-def as_frame(image: ImageInput) -> Picture:
-    """A frame from a path or an array; PictureError says what is wrong with either."""
+def as_frame(image: ImageInput, *, rgb: bool = False) -> Picture:
+    """A frame from whatever a caller gives as an image; `rgb` says that arrays are RGB, not BGR.
+
+    Raises PictureError, which says what is wrong with it.
+    """
     if isinstance(image, np.ndarray):
-        return check_array(image)
-    try:
+        frame = check_array(image)
+        return np.ascontiguousarray(frame[:, :, ::-1]) if rgb else frame
+    if isinstance(image, bytes | bytearray | memoryview):
+        return decode_picture(bytes(image))
+    if isinstance(image, str | PathLike):
         return read_picture(Path(image))
-    except TypeError:
-        raise PictureError(
-            f"an image must be a path or a uint8 array, not {type(image).__name__}"
-        ) from None
+    if hasattr(image, "read"):
+        return _read_file(image)
+    raise PictureError(
+        "an image must be a path, bytes, a binary file or a uint8 array, not "
+        f"{type(image).__name__}"
+    )
 
 
 def check_array(array: NDArray[np.uint8]) -> Picture:
@@ -49,7 +69,7 @@ def check_array(array: NDArray[np.uint8]) -> Picture:
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
         raise PictureError(
             f"an image must be uint8 with shape (height, width, 3) in BGR order as OpenCV gives "
-            f"it, not {array.dtype} with shape {array.shape}"
+            f"it, or in RGB with rgb=True, not {array.dtype} with shape {array.shape}"
         )
     return np.ascontiguousarray(array)
 
@@ -73,13 +93,36 @@ def read_picture(path: Path) -> Picture:
         raise PictureError(f"{str(path)!r} is not a path; check it") from None
     if not ordinary:
         raise PictureError(f"cannot read the picture {path}: it is no ordinary file")
+    return decode_picture(data, str(path))
+
+
+def _read_file(file: BinaryFile) -> Picture:
+    """Read a picture from a file that the caller has opened, and closes."""
+    name = getattr(file, "name", None)
+    name = name if isinstance(name, str) else _UNNAMED
+    try:
+        data = file.read(_MOST_BYTES)
+    except (OSError, ValueError) as error:  # ValueError: it is closed
+        raise PictureError(f"cannot read the picture {name}: {error}") from None
+    if not isinstance(data, bytes):
+        raise PictureError(
+            f"cannot read the picture {name}: it is a text file; open it in binary mode, 'rb'"
+        )
+    return decode_picture(data, name)
+
+
+def decode_picture(data: bytes, name: str = _UNNAMED) -> Picture:
+    """A frame from the bytes of a picture file, as `read_picture`; error sentences use `name`.
+
+    Raises PictureError when they are empty, no picture, cut short or over 100 megapixels.
+    """
     if not data:
-        raise PictureError(f"the picture {path} is empty (0 bytes); take or copy it again")
-    _check_kind(data, path)
-    size = _declared_size(data, path)
+        raise PictureError(f"the picture {name} is empty (0 bytes); take or copy it again")
+    _check_kind(data, name)
+    size = _declared_size(data, name)
     if size[0] * size[1] > MOST_MEGAPIXELS * 1_000_000:
         raise PictureError(
-            f"the picture {path} has {size[0]}x{size[1]} pixels, more than {MOST_MEGAPIXELS} "
+            f"the picture {name} has {size[0]}x{size[1]} pixels, more than {MOST_MEGAPIXELS} "
             "megapixels; make it smaller first"
         )
     try:
@@ -87,23 +130,23 @@ def read_picture(path: Path) -> Picture:
     except cv2.error:
         frame = None
     if frame is None:
-        raise PictureError(f"the picture {path} is damaged and cannot be read; use another copy")
+        raise PictureError(f"the picture {name} is damaged and cannot be read; use another copy")
     return frame  # type: ignore[return-value]
 
 
-def _check_kind(data: bytes, path: Path) -> None:
+def _check_kind(data: bytes, name: str) -> None:
     if _is_webp(data) or data.startswith((_JPEG, _PNG, _BMP, *_TIFF)):
         return
     if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
-        raise PictureError(f"the picture {path} is HEIC, which cannot be read; save it as JPEG")
-    raise PictureError(f"{path} is not a picture; {_KINDS} files can be read")
+        raise PictureError(f"the picture {name} is HEIC, which cannot be read; save it as JPEG")
+    raise PictureError(f"{name} is not a picture; {_KINDS} files can be read")
 
 
 def _is_webp(data: bytes) -> bool:
     return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
 
 
-def _declared_size(data: bytes, path: Path) -> tuple[int, int]:
+def _declared_size(data: bytes, name: str) -> tuple[int, int]:
     """Width and height from the header; PictureError when the end is missing.
 
     The decoder would fill what is missing with grey and say nothing, and unpack any size.
@@ -119,7 +162,7 @@ def _declared_size(data: bytes, path: Path) -> tuple[int, int]:
             return _look_at_tiff(data)
         return _look_at_webp(data)
     except (struct.error, IndexError):
-        raise PictureError(f"the picture {path} is cut short; copy or take it again") from None
+        raise PictureError(f"the picture {name} is cut short; copy or take it again") from None
 
 
 def _look_at_bmp(data: bytes) -> tuple[int, int]:

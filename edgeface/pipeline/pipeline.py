@@ -15,8 +15,9 @@ from pathlib import Path
 
 from edgeface.errors import FaceError
 from edgeface.pipeline.align import Aligner
-from edgeface.pipeline.detect import Detector, Face, Square
+from edgeface.pipeline.detect import Detector, Face, Landmarks, Square
 from edgeface.pipeline.encode import Embedding, Encoder
+from edgeface.pipeline.geometry import Box
 from edgeface.pipeline.mesh import FaceMesh
 from edgeface.pipeline.model_file import Model, PendingModel
 from edgeface.pipeline.pictures import Picture
@@ -43,11 +44,25 @@ class Timings:
 
 @dataclass(frozen=True)
 class EncodedFace:
-    """One face of a frame, encoded."""
+    """One face of a frame, encoded: where it is, its embedding (float32, shape (n,), unit length)
+    and how fit it is to be judged.
+
+    The product of two embeddings is their cosine: `one.embedding @ other.embedding`.
+    """
 
     face: Face
     embedding: Embedding
     quality: Quality
+
+    @property
+    def box(self) -> Box:
+        """The face's box, in frame pixels."""
+        return self.face.box
+
+    @property
+    def landmarks(self) -> Landmarks:
+        """The face's eyes, nose and mouth, in frame pixels."""
+        return self.face.landmarks
 
 
 def _warn_of_guess(path: Path) -> None:

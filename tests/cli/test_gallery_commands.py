@@ -93,10 +93,10 @@ def test_damage_is_healed_with_a_loud_word(enrolled: CommandLine) -> None:
     data = bytearray(enrolled.gallery.read_bytes())
     data[len(data) // 2] ^= 4
     enrolled.gallery.write_bytes(data)
-    told = enrolled("verify", "obama", OBAMA2)
-    assert (told.status, told.stdout) == (2, "")  # nothing is decided before it was told
-    assert "damaged" in told.stderr
-    assert "took its place" in told.stderr
+    shown = enrolled("verify", "obama", OBAMA2)
+    assert (shown.status, shown.stdout) == (2, "")  # no decision on people nobody has looked at
+    assert "damaged" in shown.stderr
+    assert "took its place" in shown.stderr
     again = enrolled("verify", "obama", OBAMA2)
     assert (again.status, again.stderr) == (0, "")
 

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.proofs import gallery as proofs
 from edgeface.errors import GalleryError
 from edgeface.gallery import store as gallery_store
+from edgeface.gallery.change import GalleryChange
 from edgeface.gallery.file import DamagedGallery
 from edgeface.gallery.gallery import Gallery
 from edgeface.gallery.store import damaged_of, previous_of
@@ -82,8 +83,8 @@ def test_who_was_removed_does_not_come_back_with_an_earlier_generation(tmp_path:
     path = tmp_path / "gallery.safetensors"
     proofs.enroll(path, "ada")
     proofs.enroll(path, "bob")
-    with Gallery.changing(path, proofs.MODEL) as gallery:
-        gallery.remove("bob")
+    with GalleryChange.open(path, proofs.MODEL) as change:
+        change.remove("bob")
     path.write_bytes(b"damaged")
     assert proofs.held(path) == {"ada"}
     assert b"bob" not in previous_of(path).read_bytes()
@@ -102,8 +103,8 @@ def test_a_change_that_fails_in_the_middle_changes_nothing(tmp_path: Path) -> No
     path = tmp_path / "gallery.safetensors"
     proofs.enroll(path, "ada")
     before = path.read_bytes()
-    with pytest.raises(ZeroDivisionError), Gallery.changing(path, proofs.MODEL) as gallery:
-        gallery.add("bob", list(proofs.templates_of("bob")))
+    with pytest.raises(ZeroDivisionError), GalleryChange.open(path, proofs.MODEL) as change:
+        change.add("bob", list(proofs.templates_of("bob")))
         raise ZeroDivisionError
     assert path.read_bytes() == before
 

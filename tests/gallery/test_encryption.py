@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.proofs import gallery as proofs
 from edgeface.errors import GalleryError
+from edgeface.gallery.change import GalleryChange
 from edgeface.gallery.encryption import find_key, read_key
 from edgeface.gallery.file import DamagedGallery
 from edgeface.gallery.gallery import Gallery
@@ -44,11 +45,11 @@ def test_no_name_and_no_run_of_the_plain_file_is_left_on_the_disk(path: Path) ->
     assert not damaged_of(path).exists()
 
 
-def test_every_write_is_sealed_anew_and_read_with_the_key(path: Path) -> None:
+def test_every_write_is_sealed_with_a_new_nonce_and_read_with_the_key(path: Path) -> None:
     change_key(path, None, KEY)
     first = path.read_bytes()
-    with Gallery.changing(path, proofs.MODEL, KEY) as gallery:
-        gallery.add("Alan Turing", list(proofs.templates_of("Alan Turing")))
+    with GalleryChange.open(path, proofs.MODEL, KEY) as change:
+        change.add("Alan Turing", list(proofs.templates_of("Alan Turing")))
     assert not runs(first) & runs(path.read_bytes()) - {b"EDGEFACE-SEALED\x01"}
     names = [name for name, _ in Gallery.open(path, proofs.MODEL, KEY).people]
     assert names == ["Ada Lovelace", "Alan Turing", "Grace Hopper"]
@@ -104,8 +105,8 @@ def test_rekey_and_decrypt_leave_nothing_the_old_key_opens(path: Path) -> None:
 
 
 def test_a_new_gallery_is_sealed_when_there_is_a_key(tmp_path: Path) -> None:
-    with Gallery.changing(tmp_path / "g", proofs.MODEL, KEY) as gallery:
-        gallery.add("ada", list(proofs.templates_of("ada")))
+    with GalleryChange.open(tmp_path / "g", proofs.MODEL, KEY) as change:
+        change.add("ada", list(proofs.templates_of("ada")))
     assert Gallery.open(tmp_path / "g", proofs.MODEL, KEY).encrypted
 
 

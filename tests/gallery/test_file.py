@@ -15,6 +15,7 @@ from safetensors import safe_open
 from benchmarks.proofs import gallery as proofs
 from edgeface.errors import GalleryError
 from edgeface.gallery import file as gallery_file
+from edgeface.gallery.change import GalleryChange
 from edgeface.gallery.file import DamagedGallery, read_contents
 from edgeface.gallery.gallery import Gallery
 
@@ -62,8 +63,8 @@ def test_a_template_takes_at_most_160_bytes(tmp_path: Path) -> None:
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     model = type(proofs.MODEL)(**vars(proofs.MODEL))
     model.description = type(model)(embedding=type(model)(size=128))
-    with Gallery.changing(tmp_path / "g", model) as gallery:
-        gallery.add_people({f"person {i:04d}": rows[3 * i : 3 * i + 3] for i in range(1000)})
+    with GalleryChange.open(tmp_path / "g", model) as change:
+        change.add_people({f"person {i:04d}": rows[3 * i : 3 * i + 3] for i in range(1000)})
     assert (tmp_path / "g").stat().st_size / 3000 < 160
     assert (tmp_path / "g").stat().st_size * 10 < 5_500_000
 

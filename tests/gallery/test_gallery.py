@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from benchmarks.proofs import gallery as proofs
 from edgeface.errors import GalleryError, UnknownPerson
 from edgeface.gallery import gallery as gallery_module
+from edgeface.gallery.change import GalleryChange, remove_person
 from edgeface.gallery.gallery import Gallery, clean_name
 
 NAMES = st.text(st.characters(categories=("L", "M", "N", "P", "S")), min_size=1, max_size=8)
@@ -33,12 +34,12 @@ def test_people_come_back_from_the_file_as_they_went_in(people: dict[str, int], 
         order = list(people)
         chance.shuffle(order)
         for name in order:
-            with Gallery.changing(path, proofs.MODEL) as gallery:
-                gallery.add(name, list(rows(people[name], hash(name) % 1000)))
+            with GalleryChange.open(path, proofs.MODEL) as change:
+                change.add(name, list(rows(people[name], hash(name) % 1000)))
         gone = order[: len(order) // 2]
         for name in gone:
-            with Gallery.changing(path, proofs.MODEL) as gallery:
-                assert gallery.remove(name) == people[name]
+            with GalleryChange.open(path, proofs.MODEL) as change:
+                assert change.remove(name) == people[name]
         opened = Gallery.open(path, proofs.MODEL)
         left = {name: people[name] for name in order if name not in gone}
         assert dict(opened.people) == left
@@ -58,9 +59,10 @@ def test_the_order_of_enrolling_leaves_no_trace(tmp_path: Path) -> None:
 
 def test_a_score_is_the_mean_of_the_nearest_template_and_the_centre(tmp_path: Path) -> None:
     templates, probe = rows(3), rows(1, seed=9)[0]
-    with Gallery.changing(tmp_path / "g", proofs.MODEL) as gallery:
-        gallery.add("ada", list(templates))
-        gallery.add("bob", [rows(1, seed=4)[0]])
+    with GalleryChange.open(tmp_path / "g", proofs.MODEL) as change:
+        change.add("ada", list(templates))
+        change.add("bob", [rows(1, seed=4)[0]])
+    gallery = change.gallery
     cosines = templates @ probe
     centre = templates.sum(axis=0)
     expected = (cosines.max() + centre @ probe / np.linalg.norm(centre)) / 2
@@ -72,8 +74,9 @@ def test_a_score_is_the_mean_of_the_nearest_template_and_the_centre(tmp_path: Pa
 
 
 def test_search_gives_the_best_first_and_no_more_than_there_are(tmp_path: Path) -> None:
-    with Gallery.changing(tmp_path / "g", proofs.MODEL) as gallery:
-        gallery.add_people({f"p{i}": rows(1 + i % 3, seed=i) for i in range(50)})
+    with GalleryChange.open(tmp_path / "g", proofs.MODEL) as change:
+        change.add_people({f"p{i}": rows(1 + i % 3, seed=i) for i in range(50)})
+    gallery = change.gallery
     found = gallery.search(rows(1, seed=17)[0], most=100)
     assert [match.score for match in found] == sorted((m.score for m in found), reverse=True)
     assert len({match.name for match in found}) == 50
@@ -89,9 +92,9 @@ def test_an_empty_gallery_finds_nobody_and_leaves_no_file(tmp_path: Path) -> Non
 
 def test_opposite_templates_do_not_break_the_score(tmp_path: Path) -> None:
     row = rows(1)[0]
-    with Gallery.changing(tmp_path / "g", proofs.MODEL) as gallery:
-        gallery.add("ada", [row, -row])
-    assert gallery.search(row)[0].score == pytest.approx(0.5, abs=0.01)
+    with GalleryChange.open(tmp_path / "g", proofs.MODEL) as change:
+        change.add("ada", [row, -row])
+    assert change.gallery.search(row)[0].score == pytest.approx(0.5, abs=0.01)
     assert Gallery.open(tmp_path / "g", proofs.MODEL).people == [("ada", 2)]
 
 
@@ -109,9 +112,9 @@ def test_an_open_gallery_knows_when_another_process_changed_it(tmp_path: Path) -
 def test_what_cannot_be_a_name_is_refused(name: str, tmp_path: Path) -> None:
     with (
         pytest.raises(GalleryError, match="printable"),
-        Gallery.changing(tmp_path / "g", proofs.MODEL) as gallery,
+        GalleryChange.open(tmp_path / "g", proofs.MODEL) as change,
     ):
-        gallery.add(name, list(rows(1)))
+        change.add(name, list(rows(1)))
     assert not (tmp_path / "g").exists()
 
 
@@ -127,15 +130,45 @@ def test_a_change_while_it_is_read_is_noticed(
 ) -> None:
     """Somebody is removed between the reading and the first look: they must not stay."""
     path = tmp_path / "gallery.safetensors"
-    with Gallery.changing(path, proofs.MODEL) as gallery:
-        gallery.add_people({"ada": rows(1), "bob": rows(1, 1)})
+    with GalleryChange.open(path, proofs.MODEL) as change:
+        change.add_people({"ada": rows(1), "bob": rows(1, 1)})
     real = gallery_module.load  # the one that Gallery.open calls
 
     def load_and_lose(*arguments: Any) -> Any:
         loaded = real(*arguments)
-        with Gallery.changing(path, proofs.MODEL) as other:
+        with GalleryChange.open(path, proofs.MODEL) as other:
             other.remove("ada")
         return loaded
 
     monkeypatch.setattr(gallery_module, "load", load_and_lose)
     assert Gallery.open(path, proofs.MODEL).outdated
+
+
+def test_a_gallery_that_is_read_cannot_be_changed(tmp_path: Path) -> None:
+    """A change that writes nothing would leave the person accepted everywhere else."""
+    proofs.enroll(tmp_path / "g", "ada")
+    with GalleryChange.open(tmp_path / "g", proofs.MODEL) as change:
+        change.add("ada", list(rows(1)))
+    for gallery in (Gallery.open(tmp_path / "g", proofs.MODEL), change.gallery):
+        for method in ("add", "add_people", "remove", "keep_templates"):
+            assert not hasattr(gallery, method)
+
+
+def test_a_change_shows_the_gallery_as_it_will_be_and_then_is(tmp_path: Path) -> None:
+    path = tmp_path / "g"
+    proofs.enroll(path, "ada")
+    with GalleryChange.open(path, proofs.MODEL) as change:
+        earlier = change.gallery
+        change.remove("ada")
+        assert "ada" not in change.gallery
+        assert "ada" in earlier
+        assert "ada" in Gallery.open(path, proofs.MODEL)  # the file has it until the block ends
+    assert change.gallery.people == Gallery.open(path, proofs.MODEL).people == []
+    assert not change.gallery.outdated
+    assert change.gallery.generation == earlier.generation + 1
+
+
+def test_nobody_is_removed_who_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UnknownPerson):
+        remove_person(tmp_path / "new" / "g", proofs.MODEL, None, "ada")
+    assert list(tmp_path.iterdir()) == []

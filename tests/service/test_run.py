@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from edgeface import events
-from edgeface.gallery.gallery import Gallery
+from edgeface.gallery.change import GalleryChange
 from edgeface.pipeline.geometry import Box, overlap
 from edgeface.pipeline.pipeline import FacePipeline
 from edgeface.verifier import FaceVerifier
@@ -133,9 +133,9 @@ def test_walkers_are_told_once_under_a_stable_track_and_nobody_by_another_s_name
     frames = [capture.read()[1] for _ in range(10)][::3]
     pipeline = FacePipeline()
     starts = {"red": Box(660, 561, 80, 80), "blue": Box(917, 647, 73, 73)}
-    with Gallery.changing(tmp_path / "g.gallery", pipeline.model) as gallery:
+    with GalleryChange.open(tmp_path / "g.gallery", pipeline.model) as change:
         for name, start in starts.items():
-            gallery.add(name, follow(pipeline, frames, start))
+            change.add(name, follow(pipeline, frames, start))
     told = run(tmp_path / "g.gallery", "--source", WALKERS)
     assert Counter(e["name"] for e in told if e["name"]) == {"red": 1, "blue": 1}
     assert len({e["track"] for e in told}) == len(told) >= 6
