@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +10,22 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeface.cli import main
 from edgeface.pipeline.pipeline import FacePipeline
 from edgeface.verifier import FaceVerifier
+from tests.helpers.command import Outcome, call, start
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PORTRAITS = CHECKOUT / "edgeface" / "portraits"
 SHARED = Path(os.environ.get("EDGEFACE_SHARED", CHECKOUT.parent / "shared"))
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a finished command left: exit status, both streams, and stdout as JSON."""
-
-    status: int
-    stdout: str
-    stderr: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.stdout)
+# `run` takes over the process's signals, and `bench` measures memory and start-up of its process.
+OWN_PROCESS = {"bench", "run"}
 
 
 class CommandLine:
-    """Runs the real `edgeface` in a process of its own, with a gallery of its own."""
+    """The command `edgeface` with a gallery of its own, here where it can be."""
 
     def __init__(self, folder: Path) -> None:
         self.gallery = folder / "gallery.safetensors"
@@ -47,16 +36,13 @@ class CommandLine:
         }
 
     def __call__(self, *arguments: str | Path) -> Outcome:
-        done = subprocess.run(
-            [sys.executable, "-m", "edgeface", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            env=self._environment,
-            timeout=120,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        if arguments and arguments[0] in OWN_PROCESS:
+            return self.process(*arguments)
+        return call(main, *arguments, environment=self._environment)
+
+    def process(self, *arguments: str | Path) -> Outcome:
+        """The same in a process of its own."""
+        return start("edgeface", *arguments, environment=self._environment)
 
 
 @pytest.fixture

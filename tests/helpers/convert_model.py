@@ -1,30 +1,15 @@
-"""Runs the real `convert-model` in a process of its own, for the tests."""
+"""Calls `convert-model` for the tests."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
-
-@dataclass(frozen=True)
-class Outcome:
-    status: int
-    stdout: str
-    stderr: str
+from edgeface_tools.cli.convert_model import main
+from tests.helpers.command import Outcome, call
 
 
 def convert_model(*arguments: str | Path) -> Outcome:
-    done = subprocess.run(
-        [sys.executable, "-m", "edgeface_tools.cli.convert_model", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return Outcome(done.returncode, done.stdout, done.stderr)
+    return call(main, *arguments)
 
 
 def refused(*arguments: str | Path) -> str:

@@ -17,7 +17,7 @@ def event(kind: str = "recognized", name: str | None = "ada", message: str = "")
     return msgspec.structs.replace(made, name=name, track=1, score=0.8, threshold=0.5)
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
     """Return when the condition holds; fail the test if it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():

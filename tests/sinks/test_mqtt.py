@@ -17,13 +17,10 @@ import pytest
 from edgeface.sinks import Outlet
 from edgeface.sinks.mqtt import Mqtt
 from edgeface.sinks.settings import MqttSettings as Settings
+from tests.helpers import servers
 from tests.helpers.sinks import event, free_port, wait_until
 
 paho = pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed")
-MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-pytestmark = pytest.mark.skipif(
-    MOSQUITTO is None, reason="no mosquitto broker; install it with: apt install mosquitto"
-)
 
 
 class Broker:
@@ -37,9 +34,9 @@ class Broker:
         self.start()
 
     def start(self) -> None:
-        assert MOSQUITTO is not None
         self._process = subprocess.Popen(
-            [MOSQUITTO, "-c", str(self._file)],
+            [servers.required("mosquitto"), "-c", str(self._file)],
+            env=servers.environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -77,7 +74,7 @@ class Listener:
         self._client.reconnect_delay_set(1, 1)
         self._client.connect("localhost" if tls else "127.0.0.1", port)
         self._client.loop_start()
-        assert ready.wait(5)
+        assert ready.wait(60)
 
     def last(self, topic: str) -> bytes | None:
         return next((payload for t, payload in reversed(self.heard) if t == topic), None)
@@ -158,11 +155,11 @@ def test_a_killed_service_leaves_its_last_will(broker: Broker, tmp_path: Path) -
 
 
 def test_user_and_password_are_needed_and_given(tmp_path: Path) -> None:
-    tool = shutil.which("mosquitto_passwd")
-    if tool is None:
-        pytest.skip("no mosquitto_passwd; install it with: apt install mosquitto")
+    tool = servers.required("mosquitto_passwd")
     passwords = tmp_path / "passwords"
-    subprocess.run([tool, "-b", "-c", passwords, "edge", "pass word"], check=True)
+    subprocess.run(
+        [tool, "-b", "-c", passwords, "edge", "pass word"], check=True, env=servers.environment()
+    )
     passwords.chmod(0o644)
     tmp_path.chmod(0o755)
     broker = Broker(tmp_path, f"allow_anonymous false\npassword_file {passwords}\nuser root\n")
