@@ -21,7 +21,7 @@ from edgeface.pipeline.model_file import Model
 
 _SAME_PERSON_FAR = 1e-2  # pictures of a person below this are of somebody else: 0.1 % are not
 _DUPLICATE_FAR = 1e-4  # two names above this are one person, unless somebody says otherwise
-_LOOKALIKE = 0.1  # below the duplicates' score by up to this much: worth a warning
+_LOOKALIKE = 10  # times as many impostors as reach the duplicates' score: worth a warning
 
 
 @dataclass(frozen=True)
@@ -121,11 +121,8 @@ def _resemblances(
     other = _nearest_other(gallery, name, np.mean(embeddings, axis=0))
     if other is None:
         return ()
-    duplicate = max(
-        threshold_for_far(model, _DUPLICATE_FAR),
-        identification_threshold(model, DEFAULT_FPIR, gallery.template_counts),
-    )
-    if other.score < duplicate - _LOOKALIKE:
+    duplicate = _resemblance_threshold(gallery, model, 1)
+    if other.score < _resemblance_threshold(gallery, model, _LOOKALIKE):
         return ()
     looks = f"{name} looks like {other.name}, already enrolled, {other.score:.2f}"
     if other.score >= duplicate and not force:
@@ -133,6 +130,14 @@ def _resemblances(
             f"{name} was not enrolled: {looks}; if they are two people, repeat it with --force"
         )
     return (f"{looks}: try both at the place of use",)
+
+
+def _resemblance_threshold(gallery: Gallery, model: Model, times: int) -> float:
+    """The score that so many times the duplicates' share of impostors reaches."""
+    return max(
+        threshold_for_far(model, times * _DUPLICATE_FAR),
+        identification_threshold(model, times * DEFAULT_FPIR, gallery.template_counts),
+    )
 
 
 def _nearest_other(gallery: Gallery, name: str, mean: NDArray[np.float32]) -> Match | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -20,9 +21,10 @@ import numpy as np
 
 from benchmarks.attacks.material import frames, people
 from benchmarks.attacks.puppet import Puppet, instants
-from edgeface.liveness.challenge import Challenge, State, draw
+from edgeface.liveness.challenge import Challenge, Likeness, State, draw
 from edgeface.liveness.gestures import Gesture
 from edgeface.liveness.sample import Sample, Sampler
+from edgeface.pipeline.model_file import load_model
 from edgeface.pipeline.pipeline import FacePipeline
 
 _EMBED_EVERY = 5  # looks
@@ -55,6 +57,11 @@ def main() -> None:
         _replay(clips[number % len(clips)], number) for number in range(options.attempts)
     )
     _tell("replayed clip", outcomes)
+
+
+@cache
+def _likeness() -> Likeness:
+    return Likeness.of(load_model())
 
 
 def _tell(name: str, outcomes: Counter[str]) -> None:
@@ -94,7 +101,7 @@ def _puppets(faces: list[Look], number: int, trial: str | None) -> str:
     random = np.random.default_rng(number)
     pair = [faces[(2 * number + i) % len(faces)] for i in (0, 1)]
     first, second = (Puppet(look.sample, random) for look in pair)
-    challenge = Challenge(draw(Random(number)))
+    challenge = Challenge(_likeness(), draw(Random(number)))
     # The swap comes before any of the answers is complete.
     swap_step, swap_after = int(random.integers(3)), float(random.uniform(0, 0.9))
     swapped = False
@@ -123,7 +130,7 @@ def _puppets(faces: list[Look], number: int, trial: str | None) -> str:
 
 def _replay(clip: list[Look], number: int) -> str:
     random = np.random.default_rng(number)
-    challenge = Challenge(draw(Random(1000 + number)))
+    challenge = Challenge(_likeness(), draw(Random(1000 + number)))
     place, last = int(random.integers(len(clip))), len(clip) - 1
     status = challenge.status
     for time in instants(_LONGEST):

@@ -6,7 +6,7 @@ See docs/liveness.md for what gets in all the same.
 
 from __future__ import annotations
 
-from edgeface.liveness.challenge import Challenge, State, Status
+from edgeface.liveness.challenge import Challenge, Likeness, State, Status
 from edgeface.liveness.cues import CueScores
 from edgeface.liveness.judge import (
     Liveness,
@@ -20,6 +20,7 @@ from edgeface.liveness.sample import Sample, Sampler
 __all__ = [
     "Challenge",
     "CueScores",
+    "Likeness",
     "Liveness",
     "LivenessJudge",
     "LivenessVerdict",

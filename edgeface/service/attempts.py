@@ -1,7 +1,8 @@
-"""Attempts: what a person at the running camera asks for, look by look.
+"""Attempts: what a person at the running camera asks for, frame by frame.
 
-Takes in the `Sight`s of the frames that follow, hands on answers: verification, identification and
-enrollment. The same agreement of several looks is needed as for an event. It opens no camera.
+Takes in the `FrameResult`s of the frames that follow, hands on answers: verification,
+identification and enrollment. The same agreement of several observations is needed as for an event.
+It opens no camera.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from edgeface.errors import EdgeFaceError
 from edgeface.liveness import Liveness, LivenessVerdict, Profile, State, account, may_pass
 from edgeface.pipeline.detect import Face
 from edgeface.pipeline.pictures import Picture
+from edgeface.service.ballot import GAP
 from edgeface.service.config import RecognitionSettings
-from edgeface.service.judge import GAP
+from edgeface.service.frame_result import FrameResult, Observation
 from edgeface.service.people import People
 from edgeface.service.session import Session
-from edgeface.service.sight import Look, Sight
 
 Answer = dict[str, Any]
 
@@ -30,7 +31,7 @@ _AWAY = 2.0  # seconds without a look after which a pose gets its time anew
 _BETWEEN = 0.4  # seconds between pictures, so that they differ
 
 
-_MOST_LOOKS = 30  # of an attempt: every further one is another chance to be taken for somebody
+_MOST_OBSERVATIONS = 30  # of an attempt: each is another chance to be taken for somebody
 _HINT_AFTER = 1.5  # seconds after which the person is told why nothing happens
 
 
@@ -39,7 +40,7 @@ class Attempt(Protocol):
 
     profile: Profile
 
-    def see(self, sight: Sight, now: float) -> None:
+    def see(self, result: FrameResult, now: float) -> None:
         """Take in what one frame showed; `now` is the loop's monotonic clock."""
         ...
 
@@ -56,10 +57,10 @@ class _Proven:
     """Chooses the looks of an attempt that count: good, not nearly the same, not too many, and of
     a face that was shown to be alive, as far as the profile asks for that."""
 
-    def __init__(self, rules: RecognitionSettings, profile: Profile) -> None:
+    def __init__(self, people: People, rules: RecognitionSettings, profile: Profile) -> None:
         self._rules, self._profile = rules, profile
-        self._session = Session() if profile.challenged else None
-        self._left = _MOST_LOOKS
+        self._session = Session(people.likeness) if profile.challenged else None
+        self._left = _MOST_OBSERVATIONS
         self._times: dict[int, float] = {}
         self._told: str | None = None
         self._begun: float | None = None
@@ -71,24 +72,24 @@ class _Proven:
         failed = self._session is not None and self._session.status.state is State.FAILED
         return self._left == 0 or failed
 
-    def of(self, sight: Sight) -> Iterator[tuple[Look, bool]]:
+    def of(self, result: FrameResult) -> Iterator[tuple[Observation, bool]]:
         """Looks of this frame that can be compared, and whether each may count."""
         if self._session is not None:
-            self._session.see(sight)
-        for look in sight.looks:
-            before = self._times.get(look.track)
-            near = before is not None and look.time - before < GAP
-            if self._left == 0 or near or look.subject.quality.score < self._rules.least_quality:
+            self._session.see(result)
+        for seen in result.observations:
+            before = self._times.get(seen.track)
+            near = before is not None and seen.time - before < GAP
+            if self._left == 0 or near or seen.encoded.quality.score < self._rules.least_quality:
                 continue
-            self._times[look.track] = look.time
-            self._latest[look.track] = look.liveness
-            challenge = self._session.status_for(look) if self._session else None
-            counts = may_pass(self._profile, look.liveness, challenge)
+            self._times[seen.track] = seen.time
+            self._latest[seen.track] = seen.liveness
+            challenge = self._session.status_for(seen) if self._session else None
+            counts = may_pass(self._profile, seen.liveness, challenge)
             self._left -= counts
-            yield look, counts
+            yield seen, counts
 
     def account(self, track: int | None) -> Answer:
-        """What an answer says about the liveness of a track, by its newest look."""
+        """What an answer says about the liveness of a track, by its newest observation."""
         liveness = self._latest.get(track) if track is not None else None
         told = account(liveness)
         if self._profile.judged and liveness is None:
@@ -120,7 +121,7 @@ class _Proven:
         return {"progress": {"message": message}}
 
 
-class Verification:
+class LiveVerification:
     """Is the person in view `name`?"""
 
     def __init__(
@@ -129,19 +130,19 @@ class Verification:
         people.require(name)
         self.profile = profile
         self._people, self._rules, self._name, self._until = people, rules, name, until
-        self._votes: dict[int, deque[tuple[Look, Decision]]] = defaultdict(
+        self._votes: dict[int, deque[tuple[Observation, Decision]]] = defaultdict(
             lambda: deque(maxlen=rules.of)
         )
-        self._proven = _Proven(rules, profile)
-        self._best: tuple[Look, Decision] | None = None
+        self._proven = _Proven(people, rules, profile)
+        self._best: tuple[Observation, Decision] | None = None
 
-    def see(self, sight: Sight, now: float) -> None:
-        for look, counts in self._proven.of(sight):
-            decision = self._people.compare(self._name, look.subject)
+    def see(self, result: FrameResult, now: float) -> None:
+        for seen, counts in self._proven.of(result):
+            decision = self._people.compare(self._name, seen.encoded)
             if counts:
-                _add(self._votes[look.track], (look, decision))
+                _add(self._votes[seen.track], (seen, decision))
             if self._best is None or decision.score > self._best[1].score:
-                self._best = look, decision
+                self._best = seen, decision
 
     @property
     def seen(self) -> bool:
@@ -159,53 +160,55 @@ class Verification:
         over = now >= self._until or self._proven.over
         return self._answer(self._best, False) if over else None
 
-    def _answer(self, best: tuple[Look, Decision] | None, match: bool) -> Answer:
-        look, decision = best or (None, None)
+    def _answer(self, best: tuple[Observation, Decision] | None, match: bool) -> Answer:
+        seen, decision = best or (None, None)
         return {
             "match": match,
             "name": self._name,
             "score": decision.score if decision else None,
             "threshold": decision.threshold if decision else None,
             "seen": self.seen,
-            **self._proven.account(look.track if look else None),
+            **self._proven.account(seen.track if seen else None),
         }
 
 
-class Identification:
+class LiveIdentification:
     """Who is in view?"""
 
-    def __init__(self, rules: RecognitionSettings, profile: Profile, until: float) -> None:
+    def __init__(
+        self, people: People, rules: RecognitionSettings, profile: Profile, until: float
+    ) -> None:
         self.profile = profile
         self._rules, self._until = rules, until
-        self._proven = _Proven(rules, profile)
-        self._looks: dict[int, deque[Look]] = defaultdict(lambda: deque(maxlen=rules.of))
-        self._votes: dict[int, deque[tuple[Look, Decision]]] = defaultdict(
+        self._proven = _Proven(people, rules, profile)
+        self._seen: dict[int, deque[Observation]] = defaultdict(lambda: deque(maxlen=rules.of))
+        self._votes: dict[int, deque[tuple[Observation, Decision]]] = defaultdict(
             lambda: deque(maxlen=rules.of)
         )
 
-    def see(self, sight: Sight, now: float) -> None:
-        for look, counts in self._proven.of(sight):
-            self._looks[look.track].append(look)
+    def see(self, result: FrameResult, now: float) -> None:
+        for seen, counts in self._proven.of(result):
+            self._seen[seen.track].append(seen)
             if counts:
-                _add(self._votes[look.track], (look, look.decision))
+                _add(self._votes[seen.track], (seen, seen.decision))
 
     def progress(self, now: float) -> Answer | None:
         return self._proven.progress(now)
 
     def answer(self, now: float) -> Answer | None:
-        faces = [self._face(track) for track in self._looks]
+        faces = [self._face(track) for track in self._seen]
         over = now >= self._until or self._proven.over
         if over or (faces and all(face["name"] for face in faces)):
             return {"faces": faces}
         return None
 
     def _face(self, track: int) -> Answer:
-        looks, votes = self._looks[track], self._votes[track]
-        best = max(votes or [(look, look.decision) for look in looks], key=lambda v: v[1].score)
+        looks, votes = self._seen[track], self._votes[track]
+        best = max(votes or [(seen, seen.decision) for seen in looks], key=lambda v: v[1].score)
         decision = best[1]
         agree = sum(vote.name == decision.name for _, vote in votes)
         return {
-            "box": [round(edge, 1) for edge in looks[-1].subject.face.box],
+            "box": [round(edge, 1) for edge in looks[-1].encoded.face.box],
             "name": decision.name if agree >= self._rules.agree else None,
             "score": decision.score,
             "threshold": decision.threshold,
@@ -213,7 +216,7 @@ class Identification:
         }
 
 
-def _add(votes: deque[tuple[Look, Decision]], vote: tuple[Look, Decision]) -> None:
+def _add(votes: deque[tuple[Observation, Decision]], vote: tuple[Observation, Decision]) -> None:
     """Add a vote; those from before it was surely the same thing in view go."""
     since = vote[0].liveness.since if vote[0].liveness else vote[0].time
     while votes and vote[0].liveness and votes[0][0].time < since:
@@ -221,7 +224,7 @@ def _add(votes: deque[tuple[Look, Decision]], vote: tuple[Look, Decision]) -> No
     votes.append(vote)
 
 
-class Enrollment:
+class LiveEnrollment:
     """Collect good pictures of the one person in view, in several poses."""
 
     POSES = (
@@ -244,22 +247,22 @@ class Enrollment:
         self._hint = "come before the camera"
         self._told: Answer | None = None
 
-    def see(self, sight: Sight, now: float) -> None:
-        if sight.faces > 1 or len(sight.looks) > 1:
+    def see(self, result: FrameResult, now: float) -> None:
+        if result.faces > 1 or len(result.observations) > 1:
             self._hint, self._pose_since = "only one person may be in view", None
             return
-        for look in sight.looks:
-            self._follow(look, now)
-            if look.liveness is not None and look.liveness.liveness is Liveness.SPOOF:
+        for seen in result.observations:
+            self._follow(seen, now)
+            if seen.liveness is not None and seen.liveness.liveness is Liveness.SPOOF:
                 self._begin_anew()
-                self._hint = f"only a living person can be enrolled: this {look.liveness.reason}"
+                self._hint = f"only a living person can be enrolled: this {seen.liveness.reason}"
             elif self._pose < len(self.POSES):
-                self._consider(look, now)
+                self._consider(seen, now)
 
-    def _follow(self, look: Look, now: float) -> None:
+    def _follow(self, seen: Observation, now: float) -> None:
         """All pictures are of one track: another one may be somebody else, who begins anew."""
-        if look.track != self._track:
-            self._track = look.track
+        if seen.track != self._track:
+            self._track = seen.track
             self._begin_anew()
         if now - self._seen >= _AWAY or self._pose_since is None:
             self._pose_since = now
@@ -269,19 +272,19 @@ class Enrollment:
         self._pose, self._pose_since, self._taken = 0, None, -_BETWEEN
         self._pictures.clear()
 
-    def _consider(self, look: Look, now: float) -> None:
+    def _consider(self, seen: Observation, now: float) -> None:
         """Take the picture if it is good and in the pose asked for, or in any after a while."""
         late = self._pose_since is not None and now - self._pose_since > _STEP
-        reasons = look.subject.quality.reasons
+        reasons = seen.encoded.quality.reasons
         if reasons:
             self._hint = "; ".join(reasons)
             if late:
                 self._next_pose()
             return
         self._hint = self.POSES[self._pose]
-        if (late or _fits(self._pose, look.subject.face)) and look.time - self._taken >= _BETWEEN:
-            self._taken = look.time
-            self._pictures.append(look.picture)
+        if (late or _fits(self._pose, seen.encoded.face)) and seen.time - self._taken >= _BETWEEN:
+            self._taken = seen.time
+            self._pictures.append(seen.picture)
             self._next_pose()
 
     def _next_pose(self) -> None:

@@ -1,21 +1,20 @@
 """Challenger: the challenges that the service begins by itself, in the profile `high_security`.
 
-Takes in the `Sight`s of the watch, adds the prompts to their events. A challenge begins when an
-enrolled person is alone in view; it serves for one `recognized` event. One that fails may be tried
-again after a moment, three times before the person has to leave the picture.
+Takes in the `FrameResult`s of the watch, adds the prompts to their events. A challenge begins when
+an enrolled person is alone in view; it serves for one `recognized` event. One that fails may be
+tried again after a moment, three times before the person has to leave the picture: the tracked face
+counts them.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-
 from edgeface.events import challenge_event
-from edgeface.liveness import State, Status
-from edgeface.service.proof import Proofs
+from edgeface.liveness import LivenessVerdict, State, Status
+from edgeface.service.frame_result import FrameResult, Observation
+from edgeface.service.people import People
 from edgeface.service.session import Session
-from edgeface.service.sight import Look, Sight
 
-_MOST_TRIES = 3  # for one track
+MOST_TRIES = 3  # for one track
 _PAUSE = 3.0  # seconds after a failed challenge
 _VALID = 10.0  # seconds that a passed challenge waits for its recognition
 _PROOF = 0.4  # seconds between embeddings while it runs; it needs one a second
@@ -24,25 +23,24 @@ _PROOF = 0.4  # seconds between embeddings while it runs; it needs one a second
 class Challenger:
     """At most one challenge at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, people: People) -> None:
+        self._people = people
         self._session: Session | None = None
-        self._told = ""
-        self._tries: Counter[int] = Counter()
+        self._prompted = ""
         self._not_before = -1e9
         self._until = 0.0  # a passed challenge counts
         self._embedded = -1e9
 
-    def offer(self, track: int, sight: Sight) -> bool:
+    @property
+    def track(self) -> int | None:
+        """The track that is challenged."""
+        return self._session.track if self._session else None
+
+    def offer(self, track: int, result: FrameResult) -> bool:
         """Begin a challenge of this track if it may be begun now; whether it was."""
-        if (
-            self._session is not None
-            or sight.sure != 1
-            or sight.time < self._not_before
-            or self._tries[track] >= _MOST_TRIES
-        ):
+        if self._session is not None or result.sure != 1 or result.time < self._not_before:
             return False
-        self._tries[track] += 1
-        self._session, self._told = Session(track), ""
+        self._session, self._prompted = Session(self._people.likeness, track), ""
         return True
 
     def due(self, track: int, now: float) -> bool:
@@ -51,25 +49,25 @@ class Challenger:
         running = session is not None and session.track == track and session.running
         return running and now - self._embedded >= _PROOF
 
-    def see(self, sight: Sight, source: str, proofs: Proofs) -> None:
-        """Go on with the challenge; a new prompt becomes an event."""
+    def see(self, result: FrameResult, source: str, liveness: LivenessVerdict | None) -> None:
+        """Go on with the challenge; a new prompt becomes an event, with the face's liveness."""
         session = self._session
         if session is None or session.track is None:
             return
-        if any(look.track == session.track for look in sight.looks):
-            self._embedded = sight.time
-        session.see(sight)
+        if any(seen.track == session.track for seen in result.observations):
+            self._embedded = result.time
+        session.see(result)
         status = session.status
-        if status.prompt != self._told:
-            self._told = status.prompt
-            event = challenge_event(source, session.track, status, proofs.verdict(session.track))
-            sight.events.append((event, None))
+        if status.prompt != self._prompted:
+            self._prompted = status.prompt
+            event = challenge_event(source, session.track, status, liveness)
+            result.events.append((event, None))
             if status.state is State.PASSED:
-                self._until = sight.time + _VALID
+                self._until = result.time + _VALID
         if status.state is State.FAILED or (
-            status.state is State.PASSED and sight.time > self._until
+            status.state is State.PASSED and result.time > self._until
         ):
-            self._session, self._not_before = None, sight.time + _PAUSE
+            self._session, self._not_before = None, result.time + _PAUSE
 
     def passed(self, track: int) -> bool:
         """Whether this track has passed its challenge lately."""
@@ -78,24 +76,15 @@ class Challenger:
             session is not None and session.track == track and session.status.state is State.PASSED
         )
 
-    def status_for(self, look: Look) -> Status | None:
-        """How the challenge stands for the person of this look."""
-        return self._session.status_for(look) if self._session else None
-
-    def used(self, track: int) -> None:
-        """The challenge has served: the person has to leave the picture before the next."""
-        self._tries[track] = _MOST_TRIES
-        self._drop(track)
-
-    def end(self, track: int) -> None:
-        """The track has ended."""
-        self._tries.pop(track, None)
-        self._drop(track)
+    def status_for(self, seen: Observation) -> Status | None:
+        """How the challenge stands for the person of this observation."""
+        return self._session.status_for(seen) if self._session else None
 
     def cancel(self) -> None:
         """Somebody else challenges now."""
         self._session = None
 
-    def _drop(self, track: int) -> None:
+    def drop(self, track: int) -> None:
+        """End this track's challenge: it has served, or the track has ended."""
         if self._session is not None and self._session.track == track:
             self._session = None

@@ -1,7 +1,7 @@
 """Desk: requests to the running service, answered by the loop between frames.
 
 Takes in `Request`s from any thread, hands their answers to whoever asked. Live attempts see every
-look that the loop takes; their outcome counts for the lockout. It reads no socket.
+observation that the loop makes; their outcome counts for the lockout. It reads no socket.
 """
 
 from __future__ import annotations
@@ -17,11 +17,17 @@ import msgspec
 from edgeface.errors import EdgeFaceError
 from edgeface.gallery.gallery import clean_name
 from edgeface.liveness import Profile
-from edgeface.service.attempts import Answer, Attempt, Enrollment, Identification, Verification
+from edgeface.service.attempts import (
+    Answer,
+    Attempt,
+    LiveEnrollment,
+    LiveIdentification,
+    LiveVerification,
+)
 from edgeface.service.config import RecognitionSettings
+from edgeface.service.frame_result import FrameResult
 from edgeface.service.lockout import Lockout
 from edgeface.service.people import People
-from edgeface.service.sight import Sight
 
 _log = logging.getLogger("edgeface.service")
 _MOST_WAITING = 32
@@ -89,11 +95,11 @@ class Desk:
         except queue.Full:
             asker.tell({"error": "too many requests are waiting; try again later"}, last=True)
 
-    def see(self, sight: Sight) -> None:
+    def see(self, result: FrameResult) -> None:
         """Show what a frame showed to every attempt."""
         now = time.monotonic()
         for attempt, _ in self._attempts:
-            attempt.see(sight, now)
+            attempt.see(result, now)
 
     def work(self) -> None:
         """Begin what was asked and answer what can be answered."""
@@ -138,9 +144,9 @@ class Desk:
         if profile.challenged and any(a.profile.challenged for a, _ in self._attempts):
             raise EdgeFaceError("somebody else is being challenged; try again in a moment")
         if request.command == "identify":
-            return Identification(self.rules, profile, until)
+            return LiveIdentification(self._people, self.rules, profile, until)
         name = clean_name(request.name or "")
-        return Verification(self._people, self.rules, profile, name, until)
+        return LiveVerification(self._people, self.rules, profile, name, until)
 
     def _enrollment(self, request: Request) -> Attempt:
         """Passive cues alone: the poses are no challenge, and pictures held up are refused."""
@@ -148,16 +154,16 @@ class Desk:
             raise EdgeFaceError("a challenge is for verify and identify; enroll without it")
         profile = Profile.STANDARD if self.profile.judged else self.profile
         until = time.monotonic() + (request.within or _WITHIN_ENROLLING)
-        return Enrollment(self._people, profile, clean_name(request.name or ""), until)
+        return LiveEnrollment(self._people, profile, clean_name(request.name or ""), until)
 
     def _finished(self, attempt: Attempt, asker: Asker, now: float) -> bool:
         """Tell what there is to tell; whether the attempt is over."""
         if asker.gone:
             # Hanging up before the refusal must not spare anybody the lockout.
-            if isinstance(attempt, Verification):
+            if isinstance(attempt, LiveVerification):
                 self._refuse(attempt.seen)
             return True
-        if self.lockout.left and not isinstance(attempt, Enrollment):
+        if self.lockout.left and not isinstance(attempt, LiveEnrollment):
             asker.tell({"error": self._locked()}, last=True)
             return True
         progress = attempt.progress(now)
@@ -166,7 +172,7 @@ class Desk:
         answer = attempt.answer(now)
         if answer is None:
             return False
-        if isinstance(attempt, Verification):
+        if isinstance(attempt, LiveVerification):
             self._count(answer)
         asker.tell(answer, last=True)
         return True

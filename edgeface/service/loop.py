@@ -20,11 +20,11 @@ from edgeface.liveness import account
 from edgeface.pipeline.pictures import Picture
 from edgeface.service.config import Config
 from edgeface.service.desk import Desk
+from edgeface.service.frame_result import FrameResult
 from edgeface.service.lockout import Lockout
 from edgeface.service.notify import Notifier
 from edgeface.service.outlets import build_outlets
 from edgeface.service.people import People
-from edgeface.service.sight import Sight
 from edgeface.service.thermal import Governor
 from edgeface.service.watch import Asked, Watch
 from edgeface.sources import Frame, SourceEnded, is_live
@@ -112,13 +112,13 @@ class Service:
         busy = self.desk.busy
         challenge = not busy and not self.desk.lockout.left
         asked = Asked(eager=busy, judged=self.desk.judging, challenge=challenge)
-        sight = self._watch.step(frame, self._feed.name, asked)
+        result = self._watch.step(frame, self._feed.name, asked)
         self.frames += 1
-        self.desk.see(sight)
-        self._emit(sight)
+        self.desk.see(result)
+        self._emit(result)
 
-    def _emit(self, sight: Sight) -> None:
-        for event, picture in sight.events:
+    def _emit(self, result: FrameResult) -> None:
+        for event, picture in result.events:
             if event.name is not None and self.desk.lockout.left:
                 self._watch.untold(event.name)  # told when the door is open again
                 continue

@@ -16,6 +16,7 @@ from edgeface.enrollment import Enrollment
 from edgeface.errors import EdgeFaceError
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import default_gallery_path
+from edgeface.liveness import Likeness
 from edgeface.pipeline.pictures import Picture
 from edgeface.pipeline.pipeline import EncodedFace, FacePipeline
 from edgeface.recognizer import Recognizer
@@ -38,6 +39,7 @@ class People:
         path = Path(settings.gallery) if settings.gallery else default_gallery_path()
         recognizer = Recognizer(FacePipeline(settings.model), path, self._key)
         recognizer.read_gallery()
+        self.likeness = Likeness.of(recognizer.model)  # what challenges ask for, of this model
         self._fpir, self._recognizer = settings.fpir, recognizer
 
     @property

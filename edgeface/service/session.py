@@ -1,24 +1,24 @@
 """Session: one challenge, put to whoever is alone before the running camera.
 
-Takes in `Sight`s, hands on how the challenge stands and whether a later look is still at the person
-who passed it. It shows no prompt itself.
+Takes in `FrameResult`s, hands on how the challenge stands and whether a later observation is still
+of the person who passed it. It shows no prompt itself.
 """
 
 from __future__ import annotations
 
-from edgeface.liveness import Challenge, State, Status
+from edgeface.liveness import Challenge, Likeness, State, Status
 from edgeface.pipeline.encode import Embedding
-from edgeface.service.sight import Look, Sight
-
-_SAME = 0.50  # cosine of a look to the first one of the challenge
+from edgeface.service.frame_result import FrameResult, Observation
 
 
 class Session:
     """A challenge of one track: `track`, or else the first that is alone in view."""
 
-    def __init__(self, track: int | None = None) -> None:
+    def __init__(self, likeness: Likeness, track: int | None = None) -> None:
+        """`likeness` says which cosines make one person, for the model in use."""
+        self._same = likeness.mean
         self.track = track
-        self._challenge = Challenge()
+        self._challenge = Challenge(likeness)
         self._first: Embedding | None = None
         self._newest: Embedding | None = None
         self._crowded = False
@@ -40,29 +40,29 @@ class Session:
             return "only one person may be in view" if self._crowded else "come before the camera"
         return self.status.prompt
 
-    def see(self, sight: Sight) -> None:
+    def see(self, result: FrameResult) -> None:
         """Take in what one frame showed."""
-        alone = sight.sure <= 1
+        alone = result.sure <= 1
         if self.track is None:
             self._crowded = not alone
-            if not alone or not sight.samples:
+            if not alone or not result.samples:
                 return
-            self.track = next(iter(sight.samples))
-        for look in sight.looks:
-            if look.track == self.track:
-                self._newest = look.subject.embedding
+            self.track = next(iter(result.samples))
+        for seen in result.observations:
+            if seen.track == self.track:
+                self._newest = seen.encoded.embedding
                 if self._first is None:
-                    self._first = look.subject.embedding
-        if self.track in sight.samples:
+                    self._first = seen.encoded.embedding
+        if self.track in result.samples:
             embedding, self._newest = self._newest, None
-            sample = sight.samples[self.track]
-            self._challenge.observe(sight.time, sample, embedding, alone=alone)
-        elif not alone or self.track not in sight.seen:
-            self._challenge.observe(sight.time, None, alone=alone)
+            sample = result.samples[self.track]
+            self._challenge.observe(result.time, sample, embedding, alone=alone)
+        elif not alone or self.track not in result.seen:
+            self._challenge.observe(result.time, None, alone=alone)
 
-    def status_for(self, look: Look) -> Status | None:
-        """How the challenge stands for the person of this look; None for anybody else."""
-        if look.track != self.track or self._first is None:
+    def status_for(self, seen: Observation) -> Status | None:
+        """How the challenge stands for the person of this observation; None for anybody else."""
+        if seen.track != self.track or self._first is None:
             return None
-        same = float(self._first @ look.subject.embedding) >= _SAME
+        same = float(self._first @ seen.encoded.embedding) >= self._same
         return self.status if same else None

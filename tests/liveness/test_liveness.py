@@ -16,7 +16,7 @@ from benchmarks.attacks.stage import play
 from edgeface.demo.animate import Animated
 from edgeface.liveness import Liveness, LivenessJudge, LivenessVerdict, Profile, Sampler, may_pass
 from edgeface.liveness.anchors import Anchors
-from edgeface.liveness.challenge import Challenge, State, draw
+from edgeface.liveness.challenge import Challenge, Likeness, State, draw
 from edgeface.liveness.cues import CueScores, Evidence, alive, flat
 from edgeface.liveness.gestures import Gesture
 from edgeface.liveness.register import Comparison
@@ -258,7 +258,7 @@ def test_only_the_convenience_profile_opens_without_liveness() -> None:
 
 def test_high_security_wants_the_challenge_too(scene: Any, sampler: Sampler) -> None:
     assert not may_pass(Profile.HIGH_SECURITY, LIVE)
-    status = Challenge().status
+    status = Challenge(LIKENESS).status
     assert not may_pass(Profile.HIGH_SECURITY, LIVE, status)
     passed = replace(status, state=State.PASSED)
     assert may_pass(Profile.HIGH_SECURITY, LIVE, passed)
@@ -267,6 +267,7 @@ def test_high_security_wants_the_challenge_too(scene: Any, sampler: Sampler) -> 
 
 ANN = np.eye(128, dtype=np.float32)[0]
 BOB = np.eye(128, dtype=np.float32)[1]
+LIKENESS = Likeness(0.3, 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -285,7 +286,7 @@ def attempt(
 ) -> Any:
     """Play an attempt: what the face does, whose embedding is seen, whether others are in view."""
     puppet = Puppet(rest, np.random.default_rng(0))
-    challenge = Challenge(gestures)
+    challenge = Challenge(LIKENESS, gestures)
     status, prompt, since = challenge.status, "", 0.0
     for number, time in enumerate(instants(40)):
         if status.prompt != prompt:
@@ -352,14 +353,14 @@ def test_a_helper_in_view_fails(rest: Any) -> None:
 
 
 def test_a_face_that_leaves_fails(rest: Any) -> None:
-    challenge = Challenge((Gesture.LEFT,))
+    challenge = Challenge(LIKENESS, (Gesture.LEFT,))
     challenge.observe(0.0, replace(rest, time=0.0), ANN)
     assert challenge.observe(0.3, None).state is State.RUNNING
     assert challenge.observe(0.8, None).state is State.FAILED
 
 
 def test_a_failed_attempt_stays_failed(rest: Any) -> None:
-    challenge = Challenge((Gesture.LEFT,))
+    challenge = Challenge(LIKENESS, (Gesture.LEFT,))
     challenge.observe(0.0, rest, ANN, alone=False)
     assert challenge.observe(0.1, rest, ANN).state is State.FAILED
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from edgeface.decide import Decision
-from edgeface.liveness import CueScores, Liveness, LivenessVerdict, Profile
+from edgeface.liveness import CueScores, Likeness, Liveness, LivenessVerdict, Profile
 from edgeface.pipeline.geometry import Point
-from edgeface.service.attempts import Enrollment, Identification, Verification
+from edgeface.service.attempts import LiveEnrollment, LiveIdentification, LiveVerification
 from edgeface.service.config import RecognitionSettings
-from edgeface.service.sight import Sight
+from edgeface.service.frame_result import FrameResult
 
 OFF = Profile.CONVENIENCE
 TURNS = (0.0, 0.3, -0.3, 0.0, 0.0)  # what the poses ask for, in order
@@ -22,6 +22,7 @@ class People:
     """A gallery that takes everything and finds that every face is who it was said to be."""
 
     def __init__(self, match: bool = True) -> None:
+        self.likeness = Likeness(0.3, 0.5)
         self.match = match
         self.pictures: list[Any] = []
         self.compared = 0
@@ -63,7 +64,7 @@ def sight(
     looks: list[Any] = [
         SimpleNamespace(
             track=track,
-            subject=SimpleNamespace(face=face, quality=quality),
+            encoded=SimpleNamespace(face=face, quality=quality),
             decision=Decision("ada", 0.7, 0.5, True),
             picture=(track, now),
             time=now,
@@ -71,11 +72,11 @@ def sight(
         )
         for track in tracks
     ]
-    return Sight(looks, len(tracks) if faces is None else faces)
+    return FrameResult(looks, len(tracks) if faces is None else faces)
 
 
-def attempt(people: Any) -> Enrollment:
-    return Enrollment(people, Profile.STANDARD, "ada", until=60.0)
+def attempt(people: Any) -> LiveEnrollment:
+    return LiveEnrollment(people, Profile.STANDARD, "ada", until=60.0)
 
 
 def test_one_person_who_follows_the_poses_is_enrolled_from_five_pictures() -> None:
@@ -141,8 +142,8 @@ def test_a_pose_that_is_not_struck_is_passed_with_a_fresh_picture() -> None:
 
 def test_nearly_the_same_frame_again_is_no_further_vote() -> None:
     people: Any = People()
-    verification = Verification(people, RecognitionSettings(agree=3, of=5), OFF, "ada", 60.0)
-    identification = Identification(RecognitionSettings(agree=3, of=5), OFF, 60.0)
+    verification = LiveVerification(people, RecognitionSettings(agree=3, of=5), OFF, "ada", 60.0)
+    identification = LiveIdentification(people, RecognitionSettings(agree=3, of=5), OFF, 60.0)
     for attempt in (verification, identification):
         for step in range(5):
             attempt.see(sight(step / 100, 1), 0.0)
@@ -155,7 +156,7 @@ def test_nearly_the_same_frame_again_is_no_further_vote() -> None:
 
 def test_an_attempt_is_refused_after_thirty_looks_whatever_its_limit() -> None:
     people: Any = People(match=False)
-    verification = Verification(people, RecognitionSettings(), OFF, "ada", 300.0)
+    verification = LiveVerification(people, RecognitionSettings(), OFF, "ada", 300.0)
     for step in range(300):
         verification.see(sight(step / 5, step // 20), 0.0)
     answer = verification.answer(0.0)
@@ -167,8 +168,8 @@ def test_an_attempt_is_refused_after_thirty_looks_whatever_its_limit() -> None:
 @pytest.mark.parametrize("liveness", [None, "spoof", "undetermined"])
 def test_who_is_not_shown_to_be_alive_is_refused_and_told_so(liveness: str | None) -> None:
     people: Any = People()
-    verification = Verification(people, RecognitionSettings(), Profile.STANDARD, "ada", 60.0)
-    identification = Identification(RecognitionSettings(), Profile.STANDARD, 60.0)
+    verification = LiveVerification(people, RecognitionSettings(), Profile.STANDARD, "ada", 60.0)
+    identification = LiveIdentification(people, RecognitionSettings(), Profile.STANDARD, 60.0)
     for step in range(100):
         for attempt in (verification, identification):
             attempt.see(sight(step / 5, 1, liveness=liveness), step / 5)
@@ -187,8 +188,8 @@ def test_who_is_not_shown_to_be_alive_is_refused_and_told_so(liveness: str | Non
 
 def test_a_living_match_is_answered_with_its_proof() -> None:
     people: Any = People()
-    verification = Verification(people, RecognitionSettings(), Profile.STANDARD, "ada", 60.0)
-    identification = Identification(RecognitionSettings(), Profile.STANDARD, 60.0)
+    verification = LiveVerification(people, RecognitionSettings(), Profile.STANDARD, "ada", 60.0)
+    identification = LiveIdentification(people, RecognitionSettings(), Profile.STANDARD, 60.0)
     for step in range(3):
         for attempt in (verification, identification):
             assert attempt.answer(0.0) is None
@@ -202,7 +203,7 @@ def test_a_living_match_is_answered_with_its_proof() -> None:
 
 def test_looks_from_before_it_may_have_been_somebody_else_do_not_count() -> None:
     people: Any = People()
-    verification = Verification(people, RecognitionSettings(), Profile.STANDARD, "ada", 60.0)
+    verification = LiveVerification(people, RecognitionSettings(), Profile.STANDARD, "ada", 60.0)
     for step in range(2):
         verification.see(sight(step / 5, 1, liveness="live"), 0.0)
     for step in range(2, 4):
@@ -214,7 +215,9 @@ def test_looks_from_before_it_may_have_been_somebody_else_do_not_count() -> None
 
 def test_nobody_matches_at_high_security_without_a_challenge() -> None:
     people: Any = People()
-    verification = Verification(people, RecognitionSettings(), Profile.HIGH_SECURITY, "ada", 60.0)
+    verification = LiveVerification(
+        people, RecognitionSettings(), Profile.HIGH_SECURITY, "ada", 60.0
+    )
     for step in range(100):
         verification.see(sight(step / 5, 1, liveness="live"), 0.0)
     answer = verification.answer(60.0) or {}

@@ -160,7 +160,7 @@ def test_who_answers_the_challenge_is_recognized_once_and_not_before(
     monkeypatch.setattr(proof, "Sampler", Obliging)
     monkeypatch.setattr(proof, "LivenessJudge", Alive)
     gestures = (Gesture.LEFT, Gesture.MOUTH, Gesture.UP)
-    monkeypatch.setattr(session, "Challenge", lambda: Challenge(gestures))
+    monkeypatch.setattr(session, "Challenge", lambda likeness: Challenge(likeness, gestures))
     events: list[Event] = []
     frames = after_each_other((shown("biden", "still"), 20))
     for event in watched(people, frames, Profile.HIGH_SECURITY):

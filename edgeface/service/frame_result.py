@@ -1,4 +1,4 @@
-"""Sight: what one frame showed.
+"""FrameResult: what one frame showed.
 
 Made by the watch, read by the loop, the attempts and the challenges. It holds copies: nothing in it
 belongs to the camera.
@@ -16,12 +16,12 @@ from edgeface.pipeline.pipeline import EncodedFace
 
 
 @dataclass(frozen=True)
-class Look:
+class Observation:
     """One encoded face of one frame; `liveness` is what its track was found to be in that frame,
     None where that is not judged."""
 
     track: int
-    subject: EncodedFace
+    encoded: EncodedFace
     decision: Decision
     picture: Picture
     time: float
@@ -29,16 +29,16 @@ class Look:
 
 
 @dataclass
-class Sight:
+class FrameResult:
     """What one frame showed; the pictures are cut-outs of faces, in copies of their own.
 
-    faces: how many are in view, those that were not looked at and those just lost included; sure:
+    faces: how many are in view, those that were not encoded and those just lost included; sure:
     the same without those found too rarely to be judged; time: of the frame, in the source's
-    seconds; seen: the tracks found in this frame; samples: the looks at whether a face lives, by
-    track, None where the mesh saw no face.
+    seconds; seen: the tracks found in this frame; samples: what the proof of life
+    took of each face, by track, None where the mesh saw no face.
     """
 
-    looks: list[Look] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
     faces: int = 0
     events: list[tuple[Event, Picture | None]] = field(default_factory=list)
     sure: int = 0

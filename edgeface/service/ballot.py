@@ -1,0 +1,116 @@
+"""Ballot: who a tracked face is, by the agreement of several observations.
+
+Takes in the qualities and decisions of single frames, hands on a `Verdict` once enough of the last
+ones agree. It decides when another encoding pays and keeps no picture and no embedding.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass
+
+from edgeface.decide import Decision
+
+GAP = 0.1  # seconds between observations that say more than the one before
+_WORSE = 0.7  # of the best quality so far: below it the face waits for a better frame
+_WAIT = 0.5  # seconds after which a worse frame is taken all the same, and a stranger's next one
+_BETTER = 1.15  # times the best quality so far: a stranger is encoded again at once
+
+
+@dataclass(frozen=True)
+class Rules:
+    """agree: how many of the last `of` observations must name the same person; least_quality: 0 to
+    1, below which a face is not judged; recheck: seconds between observations of somebody
+    recognized."""
+
+    agree: int = 3
+    of: int = 5
+    least_quality: float = 0.1
+    recheck: float = 3.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`name` is None for a stranger; score and threshold are those of the best agreeing vote."""
+
+    name: str | None
+    score: float
+    threshold: float
+
+
+class Ballot:
+    """The votes of one tracked face."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._votes: deque[tuple[float, Decision]] = deque(maxlen=rules.of)
+        self.clear()
+
+    def clear(self) -> None:
+        """Start over: the gallery has changed."""
+        self._votes.clear()
+        self._best_quality, self._last = 0.0, -1e9
+        self._verdict: Verdict | None = None
+        self._agreed = False  # at least once, which is what the leaving of a stranger depends on
+
+    def pays(self, quality: float, now: float, *, held: bool = False) -> bool:
+        """Whether encoding this frame's face would say more than is known already; `held` says that
+        a verdict waits for a fresh observation to be reported."""
+        if quality < self._rules.least_quality:
+            return False
+        since = now - self._last
+        if since < GAP:
+            return False
+        if self._verdict is None or held:
+            return quality >= _WORSE * self._best_quality or since >= _WAIT
+        if self._verdict.name is None:
+            return quality >= _BETTER * self._best_quality or since >= _WAIT
+        return since >= self._rules.recheck
+
+    def waited(self, now: float) -> float:
+        """Seconds since the last vote."""
+        return now - self._last
+
+    def vote(self, decision: Decision, quality: float, now: float) -> Verdict | None:
+        """Count one vote; the verdict if this vote agrees with it, None while undecided."""
+        self._votes.append((now, decision))
+        self._best_quality = max(self._best_quality, quality)
+        self._last = now
+        self._verdict = _count(self._votes, self._rules)
+        if self._verdict is None or self._verdict.name != decision.name:
+            return None
+        self._agreed = True
+        return self._verdict
+
+    def drop(self, before: float) -> None:
+        """Let votes from before a time not count: it may have been somebody else."""
+        if not self._votes or self._votes[0][0] >= before:
+            return
+        while self._votes and self._votes[0][0] < before:
+            self._votes.popleft()
+        self._verdict = _count(self._votes, self._rules)
+
+    def at_leaving(self) -> Verdict | None:
+        """A stranger's verdict if the face leaves before there were votes enough for one."""
+        if not self._votes or self._agreed or any(vote.name for _, vote in self._votes):
+            return None
+        best = max((vote for _, vote in self._votes), key=lambda vote: vote.score)
+        return Verdict(None, best.score, best.threshold)
+
+    @property
+    def name(self) -> str | None:
+        """Whom the face is taken for now."""
+        return self._verdict.name if self._verdict else None
+
+
+def _count(dated: deque[tuple[float, Decision]], rules: Rules) -> Verdict | None:
+    votes = [vote for _, vote in dated]
+    counts = Counter(vote.name for vote in votes if vote.name is not None)
+    for name, count in counts.most_common(1):
+        if count >= rules.agree:
+            best = max((v for v in votes if v.name == name), key=lambda vote: vote.score)
+            return Verdict(name, best.score, best.threshold)
+    if len(votes) < rules.of or counts:
+        return None  # a stranger is somebody whom no vote has taken for anyone
+    best = max(votes, key=lambda vote: vote.score)
+    return Verdict(None, best.score, best.threshold)

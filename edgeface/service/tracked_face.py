@@ -1,0 +1,247 @@
+"""TrackedFace: one face in view with its whole story, and the rules by which it is reported.
+
+Takes in the frames in which its track was seen, adds observations and events to the `FrameResult`.
+It finds no faces and follows none: that is the tracker's.
+
+Nobody is reported as recognized unless the profile's proof of life is there for the same thing
+before the camera, and an observation made with that proof agrees.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+
+from edgeface.events import EventType, face_event
+from edgeface.liveness import Liveness, Profile, may_pass
+from edgeface.pipeline.detect import Face, around
+from edgeface.pipeline.pictures import Picture
+from edgeface.service.ballot import Ballot, Rules, Verdict
+from edgeface.service.challenger import MOST_TRIES, Challenger
+from edgeface.service.cooldown import Cooldown
+from edgeface.service.frame_result import FrameResult, Observation
+from edgeface.service.people import People
+from edgeface.service.proof import Proof, ProofTools
+from edgeface.service.tracker import Track
+from edgeface.sources import Frame
+
+SURE_SIGHTINGS = 3  # frames in which a face must be found before it is judged
+_SURELY_SPOOF = 1.5  # seconds for which the verdict must stand before it is reported
+_ONE_PICTURE = "one picture cannot show that a person is alive"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What else is going on. eager: every face is encoded, whether or not it pays; judged: its
+    liveness is judged even if the profile does not ask for that; challenge: challenges may begin
+    where the profile wants them."""
+
+    eager: bool = False
+    judged: bool = False
+    challenge: bool = True
+
+
+class State(enum.Enum):
+    """Where a tracked face stands. Reported means as recognized, or as an attack.
+
+    UNDECIDED -> HELD: the votes name a person, but the profile's proof is not there yet.
+    UNDECIDED, HELD, REPORTED_HELD -> REPORTED: they name a person with the proof.
+    HELD -> REPORTED_HELD: a picture held to the camera was reported; once a track.
+    REPORTED -> REPORTED_HELD: they name a person again, and the proof is gone.
+    HELD -> UNDECIDED, REPORTED_HELD -> REPORTED: they name nobody now, or the gallery has changed.
+    any -> UNDECIDED: another person stands in the same place.
+    """
+
+    UNDECIDED = enum.auto()
+    HELD = enum.auto()
+    REPORTED = enum.auto()
+    REPORTED_HELD = enum.auto()
+
+
+@dataclass(frozen=True)
+class Station:
+    """What all tracked faces of one watch share."""
+
+    people: People
+    profile: Profile
+    rules: Rules
+    tools: ProofTools
+    challenger: Challenger
+    cooldown: Cooldown
+
+
+@dataclass
+class _Best:
+    """The best picture so far, which events show."""
+
+    face: Face
+    quality: float
+    picture: Picture
+
+
+class TrackedFace:
+    """The story of one track. One thread at a time."""
+
+    def __init__(self, track: Track, station: Station) -> None:
+        self.track, self.number = track, track.number
+        self.ballot, self.proof = Ballot(station.rules), Proof(station.tools)
+        self.state = State.UNDECIDED
+        self._station = station
+        self._held: Verdict | None = None  # in the states HELD and REPORTED_HELD alone
+        self._tries = 0  # challenges begun
+        self._best: _Best | None = None  # from the first observation on
+
+    def step(self, frame: Frame, source: str, result: FrameResult, asked: Asked) -> None:
+        """Work on one frame in which the face was seen."""
+        judged = self._station.profile.judged or asked.judged
+        if self.proof.begun or (asked.eager and judged):
+            liveness = self.proof.sample(self.track, frame, result)
+            if liveness is not None:
+                self.ballot.drop(liveness.since)
+        now = frame.time
+        quality = self._station.people.pipeline.assess(frame.picture, self.track.face).score
+        pays = self.ballot.pays(quality, now, held=self._held is not None and self._ready())
+        if not (pays or asked.eager or self._station.challenger.due(self.number, now)):
+            return
+        seen = self._observe(frame)
+        if judged:
+            seen = self._with_liveness(seen, frame, result)
+        result.observations.append(seen)
+        if self._best is None or quality >= self._best.quality:
+            self._best = _Best(self.track.face, quality, seen.picture)
+        # An eager observation votes only when it pays.
+        if pays or self.ballot.pays(quality, now):
+            verdict = self.ballot.vote(seen.decision, quality, now)
+            if verdict is not None:
+                self._decide(verdict, seen, source, result)
+
+    def step_still(self, frame: Frame, source: str, result: FrameResult) -> None:
+        """Judge a picture that stands alone, by its one observation."""
+        seen = self._observe(frame)
+        result.observations.append(seen)
+        self._best = _Best(self.track.face, seen.encoded.quality.score, seen.picture)
+        verdict = Verdict(seen.decision.name, seen.decision.score, seen.decision.threshold)
+        if verdict.name is None or not self._station.profile.judged:
+            self._report(verdict, source, result)
+        else:
+            self._refuse(verdict, source, result, _ONE_PICTURE)
+
+    def offer_challenge(self, result: FrameResult) -> None:
+        """Have the person challenged, if only the proof is missing and they look alive so far."""
+        liveness = self.proof.verdict
+        if self._held is None or liveness is None or liveness.liveness is Liveness.SPOOF:
+            return
+        if self._tries < MOST_TRIES and self._station.challenger.offer(self.number, result):
+            self._tries += 1
+            self.ballot.drop(result.time)  # what was seen before does not count
+
+    def report_attack(self, source: str, result: FrameResult) -> None:
+        """Report a picture held to the camera, once a track."""
+        if self.state is not State.HELD or self._held is None:
+            return
+        if self.proof.spoof_for(result.time) >= _SURELY_SPOOF:
+            self.state = State.REPORTED_HELD
+            self._refuse(self._held, source, result)
+
+    def end(self, now: float, source: str, result: FrameResult) -> None:
+        """The face has left: report what has not been reported yet."""
+        verdict = self.ballot.at_leaving()
+        if verdict is not None and not self._station.cooldown.holds(self.number, now):
+            self._report(verdict, source, result)
+        elif self._held is not None and self.state is State.HELD:
+            self._refuse(self._held, source, result)
+        self._station.challenger.drop(self.number)
+
+    def gallery_changed(self) -> None:
+        """Judge the face from the beginning; its proof of life stands."""
+        self.ballot.clear()
+        self._release()
+
+    def _observe(self, frame: Frame) -> Observation:
+        people, face = self._station.people, self.track.face
+        encoded = people.pipeline.encode(frame.picture, face)
+        decision = people.recognize(encoded)
+        picture = _cut_out(frame.picture, face)
+        return Observation(self.number, encoded, decision, picture, frame.time)
+
+    def _with_liveness(self, seen: Observation, frame: Frame, result: FrameResult) -> Observation:
+        """The observation with what is known of the face's life, which is judged from here on if
+        the face is like anybody's."""
+        if seen.decision.name is not None:
+            self.proof.sample(self.track, frame, result)
+        if not self.proof.same(seen.encoded.embedding, frame.time):
+            self.ballot.drop(frame.time)
+            self._held, self.state = None, State.UNDECIDED
+        return replace(seen, liveness=self.proof.verdict)
+
+    def _decide(
+        self, verdict: Verdict, seen: Observation, source: str, result: FrameResult
+    ) -> None:
+        """Report an agreed verdict, or hold it back until the face is shown to be alive."""
+        challenger = self._station.challenger
+        if verdict.name is None:
+            self._release()
+        elif not may_pass(self._station.profile, seen.liveness, challenger.status_for(seen)):
+            self._hold(verdict)
+            return
+        else:
+            self._held, self.state = None, State.REPORTED
+            # The challenge has served: the person has to leave the picture before the next.
+            self._tries = MOST_TRIES
+            challenger.drop(self.number)
+        who = verdict.name if verdict.name is not None else self.number
+        if not self._station.cooldown.holds(who, seen.time):
+            self._report(verdict, source, result)
+
+    def _hold(self, verdict: Verdict) -> None:
+        self._held = verdict
+        fresh = self.state in (State.UNDECIDED, State.HELD)
+        self.state = State.HELD if fresh else State.REPORTED_HELD
+
+    def _release(self) -> None:
+        self._held = None
+        fresh = self.state in (State.UNDECIDED, State.HELD)
+        self.state = State.UNDECIDED if fresh else State.REPORTED
+
+    def _ready(self) -> bool:
+        """Whether a fresh observation could be reported now."""
+        profile = self._station.profile
+        if not self.proof.live:
+            return not profile.judged
+        return not profile.challenged or self._station.challenger.passed(self.number)
+
+    def _report(self, verdict: Verdict, source: str, result: FrameResult) -> None:
+        """Make an event of a verdict."""
+        kind: EventType = "unknown" if verdict.name is None else "recognized"
+        self._put(kind, (verdict.name, verdict.score, verdict.threshold), source, result)
+
+    def _refuse(
+        self, verdict: Verdict, source: str, result: FrameResult, why: str | None = None
+    ) -> None:
+        """Report that somebody's likeness was seen, which proves nobody: the event has no name."""
+        liveness = self.proof.verdict
+        why = why or (liveness.reason if liveness is not None else "not seen long enough")
+        message = f"looks like {verdict.name}, but: {why}"
+        self._put("not_live", (None, verdict.score, verdict.threshold), source, result, message)
+
+    def _put(
+        self,
+        kind: EventType,
+        named: tuple[str | None, float, float],
+        source: str,
+        result: FrameResult,
+        message: str | None = None,
+    ) -> None:
+        best = self._best
+        assert best is not None  # noqa: S101 (a verdict comes of an observation, which sets it)
+        event = face_event(
+            kind, source, self.number, best.face, best.quality, named, self.proof.verdict, message
+        )
+        result.events.append((event, best.picture))
+
+
+def _cut_out(picture: Picture, face: Face) -> Picture:
+    """A copy of the frame around the face, with room for it to be found again."""
+    square = around(face.box)
+    top, left = max(0, square.y), max(0, square.x)
+    return picture[top : square.y + square.side, left : square.x + square.side].copy()

@@ -1,0 +1,68 @@
+"""Verdicts need the agreement of several looks, and looks are taken when they pay."""
+
+from __future__ import annotations
+
+from edgeface.decide import Decision
+from edgeface.service.ballot import Ballot, Rules, Verdict
+
+RULES = Rules(agree=3, of=5)
+
+
+def vote(ballot: Ballot, name: str | None, now: float, score: float = 0.7) -> Verdict | None:
+    return ballot.vote(Decision(name, score, 0.5, name is not None), 0.5, now)
+
+
+def test_one_lucky_look_is_not_enough() -> None:
+    ballot = Ballot(RULES)
+    answers = [vote(ballot, name, i / 10) for i, name in enumerate(["ada", None, None, None, None])]
+    assert answers == [None] * 5
+
+
+def test_three_of_five_are() -> None:
+    ballot = Ballot(RULES)
+    answers = [vote(ballot, name, i / 10) for i, name in enumerate(["ada", None, "ada", "ada"])]
+    assert answers[:3] == [None] * 3
+    assert answers[3] == Verdict("ada", 0.7, 0.5)
+
+
+def test_a_stranger_is_somebody_whom_no_look_took_for_anyone() -> None:
+    ballot = Ballot(RULES)
+    answers = [vote(ballot, None, i / 10, 0.1) for i in range(5)]
+    assert answers == [None] * 4 + [Verdict(None, 0.1, 0.5)]
+
+
+def test_a_stranger_who_leaves_early_is_told_when_leaving() -> None:
+    ballot = Ballot(RULES)
+    vote(ballot, None, 0.0, 0.1)
+    assert ballot.at_leaving() == Verdict(None, 0.1, 0.5)
+
+
+def test_whoever_was_told_or_nearly_recognized_is_no_stranger_when_leaving() -> None:
+    ballot = Ballot(RULES)
+    vote(ballot, "ada", 0.0)
+    assert ballot.at_leaving() is None
+    for i in range(5):
+        vote(ballot, None, i / 10)
+    assert ballot.at_leaving() is None
+    assert ballot.at_leaving() is None
+
+
+def test_other_tracks_do_not_count() -> None:
+    ballots = {track: Ballot(RULES) for track in (1, 2, 3)}
+    yes = Decision("ada", 0.7, 0.5, True)
+    assert all(ballots[track].vote(yes, 0.5, 0.0) is None for track in (1, 1, 2, 2, 3))
+
+
+def test_looks_that_tell_nothing_new_are_not_taken() -> None:
+    ballot = Ballot(RULES)
+    assert not ballot.pays(0.05, 0.0)  # too poor to be ballotd
+    assert ballot.pays(0.5, 0.0)
+    vote(ballot, "ada", 0.0)
+    assert not ballot.pays(0.5, 0.05)  # almost the same picture
+    assert ballot.pays(0.5, 0.2)
+    assert not ballot.pays(0.2, 0.2)  # much worse than before
+    assert ballot.pays(0.2, 0.6)  # but nothing better came
+    vote(ballot, "ada", 0.2)
+    vote(ballot, "ada", 0.3)
+    assert not ballot.pays(0.9, 2.0)  # settled
+    assert ballot.pays(0.5, 3.4)  # time to look again
