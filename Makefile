@@ -3,8 +3,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_QUIET = --quiet --disable-pip-version-check
 
-.PHONY: api demo test lint types test-litert test-tflite models clean soak systemd-trial prove-gallery crowd \
-	dist deb reproducible lint-deb test-pi test-deb pi-cost precisions benchmark benchmark-timing
+.PHONY: api demo test lint types test-litert test-tflite models clean soak systemd-trial \
+	prove-gallery identification import-graph dist deb reproducible lint-deb test-pi test-deb \
+	pi-cost precisions benchmark benchmark-timing
 
 demo: .venv/.ready
 	.venv/bin/edgeface demo
@@ -21,6 +22,10 @@ types: .venv-tools/.ready
 test-litert: .venv-tools/.ready .venv/.ready
 	.venv-tools/bin/pytest
 
+# Who imports whom, by folder; fails on a circle or an arrow upwards (docs/architecture.md).
+import-graph: .venv-tools/.ready
+	.venv-tools/bin/python -m benchmarks.import_graph
+
 # The second back end: the last tflite-runtime, with the NumPy it was built for.
 test-tflite: .venv-tflite/.ready
 	EDGEFACE_RUNTIME=tflite-runtime .venv-tflite/bin/pytest --ignore=tests/tools
@@ -29,12 +34,12 @@ test-tflite: .venv-tflite/.ready
 prove-gallery: .venv-tools/.ready
 	.venv-tools/bin/python benchmarks/proofs/gallery.py
 
-# The tables of docs/crowd.md: make crowd LFW=folder with View 1's images and pairs
-crowd: .venv-tools/.ready
+# The tables of docs/identification.md: make identification LFW=folder with View 1's images and pairs
+identification: .venv-tools/.ready
 	mkdir -p .cache
 	.venv-tools/bin/python benchmarks/identification/choices.py $(LFW) --cache .cache/view1.npz
 	.venv-tools/bin/python benchmarks/identification/experiment.py $(LFW)/images --cache .cache/view1.npz \
-		--plot docs/crowd.svg
+		--plot docs/identification.svg
 
 # docs/benchmarks.md: make benchmark LFW=folder of View 1; benchmark-timing wants an idle machine
 benchmark: .venv/.ready .venv-tools/.ready

@@ -5,7 +5,7 @@ It compares nothing itself and knows no pictures.
 
 Verification (1:1) is set by FAR, the share of impostor attempts that pass. Recognition (1:K) is set
 by FPIR, the share of strangers taken for anyone; K people are about K chances to be wrong, so the
-threshold rises with K (docs/crowd.md has the measurements).
+threshold rises with K (docs/identification.md has the measurements).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from edgeface.pipeline.model_file import Model, ScoreTable
 
 DEFAULT_FAR = 1e-3
 DEFAULT_FPIR = 1e-2
-AMBIGUOUS = 0.05  # less between the best two is noise, two deviations of it (docs/crowd.md)
+AMBIGUOUS = 0.05  # less between the best two is noise, two deviations (docs/identification.md)
 DOUBT = 0.05  # this near to the threshold a second look may change the answer (docs/accuracy.md)
 
-# Measured on View 1 train with one and more templates and 1 to 1,000 people (docs/crowd.md).
+# Measured on View 1 train: one and more templates, 1 to 1,000 people (docs/identification.md).
 _TEMPLATES_ALIKE = 0.4  # n templates of a person are n**0.4 chances
 _PEOPLE_ALIKE = 0.95  # and those of all people together are (their sum)**0.95
 

@@ -1,8 +1,8 @@
-"""How the crowd policy was chosen: joining templates, and how alike chances are.
+"""How the policy for identification was chosen: joining templates, and how alike chances are.
 
 Takes in LFW View 1 (pictures by person and pairsDevTrain.txt, whose people alone are used) and
-prints the two tables of docs/crowd.md that the constants in decide.py and the score in gallery.py
-were read off. `make crowd LFW=FOLDER` runs it.
+prints the two tables of docs/identification.md that the constants in decide.py and the score in
+gallery.py were read off. `make identification LFW=FOLDER` runs it.
 """
 
 from __future__ import annotations
@@ -80,14 +80,14 @@ def alike(people: Embeddings, model: Model) -> str:
             axis=1,
         )
         row = [f"{count}"]
-        for crowd in (1, 10, 100, 1000):
-            if crowd > len(known):
+        for size in (1, 10, 100, 1000):
+            if size > len(known):
                 row.append("")
                 continue
-            threshold = threshold_for_far(model, far_per_comparison(FPIR, crowd))
+            threshold = threshold_for_far(model, far_per_comparison(FPIR, size))
             rates = [
-                _fpir(scores, known, sorted(people), crowd, threshold, seed)
-                for seed in range(max(DRAWS, 400 // crowd))
+                _fpir(scores, known, sorted(people), size, threshold, seed)
+                for seed in range(max(DRAWS, 400 // size))
             ]
             row.append(f"{np.mean(rates):.2%}")
         lines.append(f"| {' | '.join(row)} |")
@@ -102,11 +102,11 @@ def _fpir(
     scores: np.ndarray,
     known: list[str],
     everybody: list[str],
-    crowd: int,
+    size: int,
     threshold: float,
     seed: int,
 ) -> float:
-    chosen = np.random.default_rng(seed).permutation(len(known))[:crowd]
+    chosen = np.random.default_rng(seed).permutation(len(known))[:size]
     enrolled = {known[column] for column in chosen}
     strangers = [row for row, name in enumerate(everybody) if name not in enrolled]
     return float((scores[np.ix_(strangers, chosen)].max(axis=1) >= threshold).mean())

@@ -1,7 +1,8 @@
-"""The crowd experiment: how often is a stranger taken for anyone, and an enrolled person missed?
+"""Identification by gallery size: how often a stranger is taken for anyone, or a person missed.
 
 Takes in a folder of pictures by person (LFW View 1), runs the real pipeline, gallery and decision,
-and prints the table of docs/crowd.md; `--plot FILE` draws it. `make crowd LFW=FOLDER` does both.
+and prints the table of docs/identification.md; `--plot FILE` draws it. `make identification
+LFW=FOLDER` does both.
 
 K people are enrolled: first those with four or more pictures (three templates each), then others
 with one template. 2,000 people who are not enrolled are the strangers, with one picture each; the
@@ -26,7 +27,7 @@ from edgeface.pipeline.model_file import Model
 from edgeface.pipeline.pictures import read_picture
 from edgeface.pipeline.pipeline import FacePipeline
 
-CROWDS = {1: 40, 10: 20, 100: 5, 1000: 5}  # people enrolled: draws
+SIZES = {1: 40, 10: 20, 100: 5, 1000: 5}  # people enrolled: draws
 STRANGERS = 2000
 TEMPLATES = 3
 FPIR = 0.01
@@ -35,7 +36,7 @@ Embeddings = dict[str, np.ndarray]  # by person, shape (pictures, n)
 
 
 @dataclass(frozen=True)
-class Crowd:
+class Outcome:
     """Rates over all draws. fixed: FPIR with the threshold of one person for every K."""
 
     people: int
@@ -72,13 +73,13 @@ def named_in(pairs: Path) -> set[str]:
 
 
 def measure(
-    people: Embeddings, model: Model, crowd: int, draws: int, strangers_among: set[str]
-) -> Crowd:
-    """FPIR and FNIR with `crowd` people enrolled, over `draws` choices of who that is."""
+    people: Embeddings, model: Model, size: int, draws: int, strangers_among: set[str]
+) -> Outcome:
+    """FPIR and FNIR with `size` people enrolled, over `draws` choices of who that is."""
     strangers = fixed = false = missed = probes = ambiguous = 0
     threshold = 0.0
     for draw in range(draws):
-        enrolled, unknown = _draw(people, crowd, random.Random(1000 * crowd + draw))
+        enrolled, unknown = _draw(people, size, random.Random(1000 * size + draw))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "gallery.safetensors"
             with GalleryChange.open(path, model) as change:
@@ -99,25 +100,25 @@ def measure(
                 probes += 1
                 missed += decision.name != name
                 ambiguous += decision.note is not None
-    return Crowd(
-        crowd, threshold, false / strangers, missed / probes, fixed / strangers, ambiguous / probes
+    return Outcome(
+        size, threshold, false / strangers, missed / probes, fixed / strangers, ambiguous / probes
     )
 
 
-def _draw(people: Embeddings, crowd: int, chance: random.Random) -> tuple[Embeddings, list[str]]:
+def _draw(people: Embeddings, size: int, chance: random.Random) -> tuple[Embeddings, list[str]]:
     names = sorted(people)
     chance.shuffle(names)
     names.sort(key=lambda name: len(people[name]) <= TEMPLATES)  # keeps the order within
     enrolled = {
         name: people[name][: TEMPLATES if len(people[name]) > TEMPLATES else 1]
-        for name in names[:crowd]
+        for name in names[:size]
     }
-    others = names[crowd:]
+    others = names[size:]
     chance.shuffle(others)
     return enrolled, others
 
 
-def report(crowds: list[Crowd]) -> str:
+def report(outcomes: list[Outcome]) -> str:
     """The table in Markdown."""
     lines = [
         "| enrolled | draws | threshold | FPIR (target 1 %) | FNIR | FPIR, fixed threshold | "
@@ -125,15 +126,15 @@ def report(crowds: list[Crowd]) -> str:
         "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     lines += [
-        f"| {c.people:,} | {CROWDS[c.people]} | {c.threshold:.3f} | {c.fpir:.2%} | {c.fnir:.1%} | "
+        f"| {c.people:,} | {SIZES[c.people]} | {c.threshold:.3f} | {c.fpir:.2%} | {c.fnir:.1%} | "
         f"{c.fixed:.1%} | {c.ambiguous:.1%} |"
-        for c in crowds
+        for c in outcomes
     ]
     return "\n".join(lines)
 
 
-def plot(crowds: list[Crowd], file: Path) -> None:
-    """FPIR against the number of people, at the crowd's threshold and at a fixed one (SVG)."""
+def plot(outcomes: list[Outcome], file: Path) -> None:
+    """FPIR against the number of people, at the gallery's threshold and at a fixed one (SVG)."""
     width, height, left, bottom = 640, 360, 64, 48
     across = (width - left - 24) / 3
     down = (height - bottom - 36) / 3  # one decade of FPIR, 0.1 % to 100 %
@@ -144,7 +145,7 @@ def plot(crowds: list[Crowd], file: Path) -> None:
                 left + across * np.log10(c.people),
                 height - bottom - down * np.log10(max(rate, 1e-3) / 1e-3),
             )
-            for c, rate in zip(crowds, rates, strict=True)
+            for c, rate in zip(outcomes, rates, strict=True)
         ]
 
     parts = [
@@ -165,8 +166,8 @@ def plot(crowds: list[Crowd], file: Path) -> None:
         f'<text x="{left}" y="20">chance that a stranger is taken for anyone (FPIR)</text>'
     )
     for label, colour, rates in (
-        ("fixed threshold", "#c33", [c.fixed for c in crowds]),
-        ("threshold that follows the crowd", "#06c", [c.fpir for c in crowds]),
+        ("fixed threshold", "#c33", [c.fixed for c in outcomes]),
+        ("threshold that follows the number of people", "#06c", [c.fpir for c in outcomes]),
     ):
         spots = points(rates)
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
@@ -191,12 +192,12 @@ def main() -> None:
     pipeline = FacePipeline(options.model)
     people = embed(options.images, pipeline, options.cache)
     among = named_in(options.strangers) if options.strangers else set(people)
-    crowds = [
-        measure(people, pipeline.model, crowd, draws, among) for crowd, draws in CROWDS.items()
+    outcomes = [
+        measure(people, pipeline.model, size, draws, among) for size, draws in SIZES.items()
     ]
-    print(report(crowds))
+    print(report(outcomes))
     if options.plot:
-        plot(crowds, options.plot)
+        plot(outcomes, options.plot)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from edgeface.pipeline.model_file import Model, load_model
 from edgeface.pipeline.pictures import Picture, read_picture
 from edgeface.pipeline.pipeline import FacePipeline, Timings
 from edgeface.pipeline.runtime import default_threads
-from edgeface.service.thermal import hottest
+from edgeface.system.thermal import hottest
 
 FRAMES = {"640x480": (640, 480), "1280x720": (1280, 720)}
 FACES = (0, 1, 3)

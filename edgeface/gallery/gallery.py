@@ -2,8 +2,8 @@
 
 Takes in embeddings, hands on `Match`es (name, score). A person's score is the mean of two cosines:
 with the nearest template, and with the centre of all templates; of the ways to join several
-templates this one missed fewest people at the same false alarms (docs/crowd.md). It knows no
-pictures and sets no threshold. A gallery belongs to the model that made its embeddings, since
+templates this one missed fewest people at the same false alarms (docs/identification.md). It knows
+no pictures and sets no threshold. A gallery belongs to the model that made its embeddings, since
 another model's numbers mean something else.
 """
 

@@ -20,8 +20,8 @@ from edgeface.pipeline.runtime import choose_runtime
 from edgeface.service.client import ask, socket_path
 from edgeface.service.config import Config
 from edgeface.service.install import UNIT
-from edgeface.service.thermal import hottest
 from edgeface.sources import open_source
+from edgeface.system.thermal import hottest
 
 
 @dataclass(frozen=True)

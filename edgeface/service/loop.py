@@ -25,10 +25,10 @@ from edgeface.service.lockout import Lockout
 from edgeface.service.notify import Notifier
 from edgeface.service.outlets import build_outlets
 from edgeface.service.people import People
-from edgeface.service.thermal import Governor
 from edgeface.service.watch import Asked, Watch
 from edgeface.sources import Frame, SourceEnded, is_live
 from edgeface.sources.feed import open_feed
+from edgeface.system.thermal import Governor
 
 _log = logging.getLogger("edgeface.service")
 _TICK = 0.25  # seconds that the loop waits at most before it looks after everything else

@@ -1,1 +1,1 @@
-"""What the operating system is asked for: files that survive a power cut, threads, units."""
+"""What the operating system is asked for: files that survive a power cut, threads, units, heat."""

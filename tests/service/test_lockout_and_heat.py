@@ -8,7 +8,7 @@ import pytest
 
 from edgeface.service.config import LockoutSettings as Rules
 from edgeface.service.lockout import Lockout
-from edgeface.service.thermal import Governor, hottest
+from edgeface.system.thermal import Governor, hottest
 from edgeface.system.units import Seconds
 
 
