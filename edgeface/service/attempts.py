@@ -54,8 +54,8 @@ class Attempt(Protocol):
 
 
 class _Proven:
-    """Chooses the looks of an attempt that count: good, not nearly the same, not too many, and of
-    a face that was shown to be alive, as far as the profile asks for that."""
+    """Chooses the observations of an attempt that count: good, not nearly the same, not too many,
+    and of a face that was shown to be alive, as far as the profile asks for that."""
 
     def __init__(self, people: People, rules: RecognitionSettings, profile: Profile) -> None:
         self._rules, self._profile = rules, profile
@@ -203,12 +203,12 @@ class LiveIdentification:
         return None
 
     def _face(self, track: int) -> Answer:
-        looks, votes = self._seen[track], self._votes[track]
-        best = max(votes or [(seen, seen.decision) for seen in looks], key=lambda v: v[1].score)
+        seen_here, votes = self._seen[track], self._votes[track]
+        best = max(votes or [(seen, seen.decision) for seen in seen_here], key=lambda v: v[1].score)
         decision = best[1]
         agree = sum(vote.name == decision.name for _, vote in votes)
         return {
-            "box": [round(edge, 1) for edge in looks[-1].encoded.face.box],
+            "box": [round(edge, 1) for edge in seen_here[-1].encoded.face.box],
             "name": decision.name if agree >= self._rules.agree else None,
             "score": decision.score,
             "threshold": decision.threshold,

@@ -80,7 +80,7 @@ class Desk:
 
     @property
     def busy(self) -> bool:
-        """Whether an attempt waits for looks."""
+        """Whether an attempt waits for observations."""
         return bool(self._attempts)
 
     @property

@@ -1,4 +1,4 @@
-"""Track: follows faces from frame to frame, so that several looks at a face are of one person.
+"""Track: follows faces from frame to frame, so that several observations are of one person.
 
 Takes in the faces of each frame with the frame's time, hands on `Track`s whose number stays the
 same while the face stays in view. It looks at positions alone: who somebody is, is not its matter.

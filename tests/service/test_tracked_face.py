@@ -1,0 +1,46 @@
+"""A tracked face goes through its states as they are described; events are tested at the door."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from edgeface.liveness import Profile
+from edgeface.service.ballot import Rules, Verdict
+from edgeface.service.cooldown import Cooldown
+from edgeface.service.tracked_face import State, TrackedFace
+
+ADA = Verdict("ada", 0.7, 0.5)
+
+
+def face() -> TrackedFace:
+    station: Any = SimpleNamespace(
+        profile=Profile.STANDARD, rules=Rules(), tools=None, cooldown=Cooldown(10)
+    )
+    track: Any = SimpleNamespace(number=1, face=None)
+    return TrackedFace(track, station)
+
+
+def test_a_verdict_held_back_is_let_go_when_the_gallery_changes() -> None:
+    one = face()
+    assert one.state is State.UNDECIDED
+    one._hold(ADA)
+    assert one.state is State.HELD
+    one.gallery_changed()
+    assert one.state is State.UNDECIDED
+
+
+def test_what_was_reported_stays_reported_whatever_is_held_back_later() -> None:
+    one = face()
+    one.state = State.REPORTED
+    one._hold(ADA)
+    assert one.state is State.REPORTED_HELD
+    one.gallery_changed()
+    assert one.state is State.REPORTED
+
+
+def test_whoever_was_reported_lately_is_not_reported_again() -> None:
+    cooldown = Cooldown(10)
+    assert [cooldown.holds("ada", now) for now in (0.0, 5.0, 10.0)] == [False, True, False]
+    cooldown.forget("ada")
+    assert not cooldown.holds("ada", 11.0)
