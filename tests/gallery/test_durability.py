@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks.proofs import gallery as proofs
 from edgeface.errors import GalleryError
+from edgeface.gallery import Gallery
 from edgeface.gallery import store as gallery_store
 from edgeface.gallery.file import DamagedGallery
-from edgeface.gallery import Gallery
 from edgeface.gallery.store import damaged_of, previous_of
 from edgeface.system.storage import locked
 

@@ -7,7 +7,6 @@ and files; it holds no arithmetic.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from typing import Any
 import click
 import msgspec
 
-from edgeface.errors import ConfigError, EdgeFaceError
+from edgeface.cli.program import run_command
+from edgeface.errors import ConfigError
 from edgeface.pipeline.model_file import describe as with_description
 from edgeface.pipeline.model_file import load_model
 from edgeface.system.storage import write_atomically
@@ -33,7 +33,6 @@ from edgeface_tools.source.architectures import ARCHITECTURES
 from edgeface_tools.source.load import NORMALIZATIONS, Colour, load_source
 from edgeface_tools.tflite import inspection
 
-ERROR = 2
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -270,22 +269,7 @@ def precisions(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status; the entry point of `convert-model`."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        status = cli.main(arguments, prog_name="convert-model", standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        status = stop.exit_code
-    except click.Abort:
-        status = 130  # what a shell reports after Ctrl-C
-    except click.ClickException as error:
-        error.show()
-        status = ERROR
-    except EdgeFaceError as error:
-        if "--debug" in arguments:
-            raise
-        click.echo(f"convert-model: {error}", err=True)
-        status = ERROR
-    sys.exit(status or 0)
+    run_command(cli, arguments, "convert-model")
 
 
 def _tell_skipped(faces: Faces) -> None:

@@ -8,7 +8,7 @@ expressed, so nothing from a file can smuggle one in.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import singledispatch
 from math import prod
@@ -180,7 +180,7 @@ class Network:
     def consumers(self, name: str) -> list[Node]:
         return [node for node in self.nodes if name in node.inputs]
 
-    def map_nodes(self, changed: dict[str, Node | None]) -> Network:
+    def map_nodes(self, changed: Mapping[str, Node | None]) -> Network:
         """This network with the nodes named in `changed` replaced.
 
         None removes a node: its consumers read its only input instead.
