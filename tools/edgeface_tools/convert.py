@@ -52,7 +52,7 @@ PORTRAIT_FACES = "the portraits that ship with EdgeFace"
 
 
 @dataclass(frozen=True)
-class Wish:
+class ConversionOptions:
     """What the command line was told besides the source."""
 
     precision: Precision = "int8"
@@ -77,16 +77,16 @@ class Converted:
     labelled: Labelled | None
 
 
-def convert(loaded: Loaded, wish: Wish) -> Converted:
+def convert(loaded: Loaded, options: ConversionOptions) -> Converted:
     """Quantize, check against the oldest runtime, and describe."""
-    if wish.calibrate and wish.observations:
+    if options.calibrate and options.observations:
         raise ConfigError("give --calibrate or --observations, not both")
-    faces = calibration_faces(loaded, wish.calibrate)
+    faces = calibration_faces(loaded, options.calibrate)
     observations = None
-    if wish.precision in CALIBRATED:
-        observations = _observations(loaded, wish, faces)
+    if options.precision in CALIBRATED:
+        observations = _observations(loaded, options, faces)
     with bar("quantizing", 1) as progress:
-        network = quantize(loaded.network, wish.precision, observations, wish.ends)
+        network = quantize(loaded.network, options.precision, observations, options.ends)
         progress()
     found = needs(unpack(network))
     if lacking := too_new(found):
@@ -95,8 +95,8 @@ def convert(loaded: Loaded, wish: Wish) -> Converted:
         )
     plain = Description(
         format=1,
-        name=wish.name or loaded.name,
-        precision=wish.precision,
+        name=options.name or loaded.name,
+        precision=options.precision,
         network_bytes=len(network),
         network_sha256=hashlib.sha256(network).hexdigest(),
         input=loaded.input,
@@ -107,15 +107,15 @@ def convert(loaded: Loaded, wish: Wish) -> Converted:
         tool=TOOL,
         minimum_runtime=minimum_runtime(found),
     )
-    seen = origin(loaded, wish.calibrate)
+    seen = origin(loaded, options.calibrate)
     if faces is None:
         faces, seen = _portraits(loaded), PORTRAIT_FACES
-    people = cut_people(wish.labelled, plain) if wish.labelled else None
+    people = cut_people(options.labelled, plain) if options.labelled else None
     if people is not None:
-        what = wish.measured_on or (wish.labelled.folder.name if wish.labelled else "")
+        what = options.measured_on or (options.labelled.folder.name if options.labelled else "")
         description = populations.with_population(plain, measure(network, plain, people, what))
-    elif wish.population:
-        description = with_file(plain, wish.population)
+    elif options.population:
+        description = with_file(plain, options.population)
     elif loaded.recorded:
         description = _with_recorded(plain, loaded.recorded.population)
     else:
@@ -170,16 +170,16 @@ def described(converted: Converted) -> bytes:
     return describe(converted.network, converted.description)
 
 
-def _observations(loaded: Loaded, wish: Wish, faces: Faces | None) -> Calibration:
-    if wish.observations:
-        return calibrating.load(wish.observations)
-    if wish.calibrate is None and loaded.recorded:
+def _observations(loaded: Loaded, options: ConversionOptions, faces: Faces | None) -> Calibration:
+    if options.observations:
+        return calibrating.load(options.observations)
+    if options.calibrate is None and loaded.recorded:
         return calibrating.load(loaded.recorded.observations)
     if faces is None:
         raise ConfigError(
-            f"{wish.precision} needs photos of faces to calibrate on; give --calibrate FOLDER"
+            f"{options.precision} needs photos of faces to calibrate on; give --calibrate FOLDER"
         )
-    return observations_of(loaded, faces, origin(loaded, wish.calibrate))
+    return observations_of(loaded, faces, origin(loaded, options.calibrate))
 
 
 def _with_recorded(plain: Description, path: Path) -> Description:

@@ -21,7 +21,7 @@ from edgeface.pipeline.model_file import load_model
 from edgeface.system.storage import write_atomically
 from edgeface_tools import convert as stations
 from edgeface_tools import describe as describing
-from edgeface_tools.convert import Wish
+from edgeface_tools.convert import ConversionOptions
 from edgeface_tools.people import population as populations
 from edgeface_tools.people.faces import Faces
 from edgeface_tools.people.labelled import wanted
@@ -140,9 +140,11 @@ def convert(
     people = wanted(labelled, pairs) if labelled or pairs else None
     if people and population:
         raise ConfigError("give --population, or pictures to measure one on, not both")
-    wish = Wish(precision, ends, name, calibrate, observations, population, people, measured_on)
+    options = ConversionOptions(
+        precision, ends, name, calibrate, observations, population, people, measured_on
+    )
     loaded = load_source(source, architecture, colour, normalization)
-    converted = stations.convert(loaded, wish)
+    converted = stations.convert(loaded, options)
     if calibrate:
         _tell_skipped(converted.faces)
     _write(output, stations.described(converted))

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 NOTHING_BETTER, INTERRUPTED = 1, 130
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-_LESSON = Schedule()
+_SCHEDULE = Schedule()
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -54,13 +54,15 @@ _LESSON = Schedule()
 @click.option("--margin", type=float, default=MARGIN, help="Alpha of the loss.")
 @click.option("--keep", type=float, default=0.5, help="Weight of staying near the base network.")
 @click.option("--freeze-through", metavar="LAYER", help="Last layer that is not trained.")
-@click.option("--epochs", type=int, default=_LESSON.epochs, help="At most.")
-@click.option("--patience", type=int, default=_LESSON.patience, help="Epochs without a better one.")
-@click.option("--rate", type=float, default=_LESSON.rate, help="Learning rate to begin with.")
-@click.option("--batch-people", type=int, default=_LESSON.people, help="P of a batch.")
-@click.option("--batch-pictures", type=int, default=_LESSON.pictures, help="K of a batch.")
+@click.option("--epochs", type=int, default=_SCHEDULE.epochs, help="At most.")
+@click.option(
+    "--patience", type=int, default=_SCHEDULE.patience, help="Epochs without a better one."
+)
+@click.option("--rate", type=float, default=_SCHEDULE.rate, help="Learning rate to begin with.")
+@click.option("--batch-people", type=int, default=_SCHEDULE.people, help="P of a batch.")
+@click.option("--batch-pictures", type=int, default=_SCHEDULE.pictures, help="K of a batch.")
 @click.option("--held-out", type=float, default=0.2, help="Share of the people to judge by.")
-@click.option("--forget", type=float, default=_LESSON.forget, help="TAR that --general may lose.")
+@click.option("--forget", type=float, default=_SCHEDULE.forget, help="TAR that --general may lose.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of all that is drawn.")
 @click.option("--work", type=_FOLDER, help="Cache and checkpoint [default: OUTPUT.training]")
 @click.option("--checkpoint-seconds", type=float, default=60.0, help="Between two checkpoints.")
@@ -146,7 +148,7 @@ def cli(
         )
     elif found.best:
         click.echo(
-            f"nothing written: what told the held-out people apart better (epoch {found.best}, "
+            f"nothing written: what separated the held-out people better (epoch {found.best}, "
             f"{found.epochs[found.best].tar:.1%} at FAR {result.judged.far:.2g}, before "
             f"{first.tar:.1%}) lost more than {forget:.1%} on the general set, and so did every "
             "mix of it with the base network"

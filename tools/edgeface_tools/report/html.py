@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 from math import ceil, floor, log10
-from typing import TYPE_CHECKING
 
+from edgeface_tools.people.curves import Curve
 from edgeface_tools.report.charts import Axis, Line, bars, decades, linear, lines
-
-if TYPE_CHECKING:
-    from edgeface_tools.people.curves import Curve
-    from edgeface_tools.report.report import People, Report
+from edgeface_tools.report.contents import LabelledAccuracy, Report
 
 _STYLE = """
 :root{color-scheme:light;--ink:#1c2430;--soft:#5c6675;--edge:#dde2e9;--float:#64748b;
@@ -175,7 +172,7 @@ def _noise(report: Report) -> str:
     )
 
 
-def _people(found: People, precision: str) -> Iterable[str]:
+def _people(found: LabelledAccuracy, precision: str) -> Iterable[str]:
     kinds = {"float32": "float", precision: "made", "pixels": "pixels"}
     keys = "".join(
         f'<span class="key"><i class="i-{kinds[one.what]}"></i>{escape(one.what)}</span>'
