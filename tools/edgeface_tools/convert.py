@@ -2,7 +2,7 @@
 
     source ──► float .tflite ──► observations ──► quantized .tflite ──► scores ──► description
 
-Takes in what the command line was told, hands on a `Converted`; knows the defaults that FaceNet is
+Takes in what the command line asks for, hands on a `Converted`; knows the defaults that FaceNet is
 used with. It writes no file and asks no questions.
 """
 
@@ -33,7 +33,7 @@ from edgeface_tools.people.labelled import Labelled, Wanted
 from edgeface_tools.people.population import Population
 from edgeface_tools.progress import bar
 from edgeface_tools.quantize import calibrate as calibrating
-from edgeface_tools.quantize.calibrate import Calibration, observe
+from edgeface_tools.quantize.calibrate import Calibration, calibrate
 from edgeface_tools.quantize.quantize import CALIBRATED, Ends, Precision, quantize
 from edgeface_tools.source.load import Loaded
 from edgeface_tools.tflite.flatbuffer import unpack
@@ -53,7 +53,7 @@ PORTRAIT_FACES = "the portraits that ship with EdgeFace"
 
 @dataclass(frozen=True)
 class ConversionOptions:
-    """What the command line was told besides the source."""
+    """What the command line asks for in addition to the source."""
 
     precision: Precision = "int8"
     ends: Ends = "int8"
@@ -138,10 +138,10 @@ def calibration_faces(loaded: Loaded, folder: Path | None) -> Faces | None:
     return faces
 
 
-def observations_of(loaded: Loaded, faces: Faces, measured_on: str) -> Calibration:
+def calibration_of(loaded: Loaded, faces: Faces, measured_on: str) -> Calibration:
     """What quantization must know, measured on `faces`."""
     with bar("watching the network", len(faces.crops)) as progress:
-        return observe(loaded.network, faces.crops, loaded.input, measured_on, progress)
+        return calibrate(loaded.network, faces.crops, loaded.input, measured_on, progress)
 
 
 def cut_people(source: Wanted, about: Description) -> Labelled:
@@ -179,15 +179,15 @@ def _observations(loaded: Loaded, options: ConversionOptions, faces: Faces | Non
         raise ConfigError(
             f"{options.precision} needs photos of faces to calibrate on; give --calibrate FOLDER"
         )
-    return observations_of(loaded, faces, origin(loaded, options.calibrate))
+    return calibration_of(loaded, faces, origin(loaded, options.calibrate))
 
 
 def _with_recorded(plain: Description, path: Path) -> Description:
     """The numbers kept for the shipped model, in this and any other precision of its network."""
     numbers = populations.load(path)
     if numbers.measured_with != populations.without_population(plain).identity:
-        told = f"{numbers.scores.measured_on}, with the shipped int8 model"
-        scores = msgspec.structs.replace(numbers.scores, measured_on=told)
+        measured_on = f"{numbers.scores.measured_on}, with the shipped int8 model"
+        scores = msgspec.structs.replace(numbers.scores, measured_on=measured_on)
         numbers = msgspec.structs.replace(numbers, scores=scores)
     return populations.with_population(plain, numbers)
 

@@ -1,7 +1,7 @@
 """The command line `convert-model`: one driver of the workstation side.
 
 `convert-model SOURCE -o OUT.tflite` converts; the other commands make what it takes or look at what
-it made. Exit 0 on success, 2 on an error, which is told in one sentence. This module knows options
+it made. Exit 0 on success, 2 on an error, reported in one sentence. This module knows options
 and files; it holds no arithmetic.
 """
 
@@ -184,9 +184,9 @@ def observe(
     if faces is None:
         raise ConfigError("this needs photos of faces; give --calibrate FOLDER")
     origin = measured_on or stations.origin(loaded, calibrate)
-    observed = stations.observations_of(loaded, faces, origin)
+    calibration = stations.calibration_of(loaded, faces, origin)
     _tell_skipped(faces)
-    _write(output, calibrating.encoded(observed))
+    _write(output, calibrating.encoded(calibration))
 
 
 @cli.command()

@@ -1,6 +1,6 @@
 """What there is to convert, recognized by its content and brought to one form.
 
-Takes in what the command line was told, hands on a `Loaded`: the float32 network and how it wants
+Takes in what the command line names, hands on a `Loaded`: the float32 network and how it wants
 its pictures. Names and endings of files decide nothing. It quantizes nothing.
 """
 

@@ -1,4 +1,4 @@
-"""Trains the head of a network, epoch by epoch, until held-out people are told apart no better.
+"""Trains the head of a network, epoch by epoch, until it separates held-out people no better.
 
 Takes in the rows to learn from and those to judge by, hands on the best weights and how it went.
 Everything that the rest of the training depends on is in its checkpoint, so that stopping, by
@@ -101,7 +101,7 @@ class Training:
     schedule: Schedule
     checkpoint: Path
     key: str
-    """Of everything that the result depends on: another key begins anew."""
+    """Of everything that the result depends on: with another key the training starts over."""
     seconds: float = 60.0
     """Between two checkpoints within an epoch."""
     _epochs: list[Epoch] = field(default_factory=list)
@@ -218,8 +218,8 @@ class Training:
         self._best_epoch = int(kept["best_epoch"][0])
         general = self.general is not None
         self._epochs = [
-            Epoch(number, loss, active, tar, float(told) if general else None)
-            for number, (loss, active, tar, told) in enumerate(kept["epochs"].tolist())
+            Epoch(number, loss, active, tar, float(general_tar) if general else None)
+            for number, (loss, active, tar, general_tar) in enumerate(kept["epochs"].tolist())
         ]
         self._steps = [
             Step(float(loss), *map(int, counts)) for loss, *counts in kept["steps"].tolist()
