@@ -21,12 +21,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edgeface.bench.evaluate import best_threshold, encode_all, read_pairs
 from edgeface.pipeline.detect import Detector
 from edgeface.pipeline.pictures import Picture, read_picture
 from edgeface.pipeline.pipeline import FacePipeline
+from edgeface_tools.progress import bar
 
 FACE_WIDTH = 40.0  # pixels, of the detector's box
 GAMMA = 0.5
@@ -52,15 +52,11 @@ def make_pictures(lfw: Path, out: Path) -> None:
     some of them, by day and by night."""
     named = {split: _pictures(lfw / f"pairsDev{split}.txt") for split in ("Train", "Test")}
     detector = Detector()
-    for path in tqdm(sorted(named["Train"] | named["Test"]), desc="degrading", ncols=79):
-        picture = read_picture(lfw / "images" / path)
-        faces = detector.detect(picture, FACE_WIDTH, first_found=True)
-        random = np.random.default_rng(zlib.crc32(path.name.encode()))
-        night = degraded(picture, faces[0].box.width if faces else _USUAL_FACE, random)
-        target = (out / "night" / path).with_suffix(".jpg")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # PNG inside, since JPEG would smooth the noise; the name is the one that pairs files use.
-        target.write_bytes(cv2.imencode(".png", night)[1].tobytes())
+    paths = sorted(named["Train"] | named["Test"])
+    with bar("degrading", len(paths)) as progress:
+        for path in paths:
+            _write_night(lfw, out, path, detector)
+            progress()
     counts = Counter(path.parts[0] for path in named["Train"])
     people = sorted(name for name, pictures in counts.items() if pictures >= 2)
     for path in sorted(named["Train"]):
@@ -70,6 +66,17 @@ def make_pictures(lfw: Path, out: Path) -> None:
         first = min(path for path in named["Train"] if path.parts[0] == name)
         _link(out / "calibrate" / name / "day.jpg", lfw / "images" / first)
         _link(out / "calibrate" / name / "night.png", out / "night" / first)
+
+
+def _write_night(lfw: Path, out: Path, path: Path, detector: Detector) -> None:
+    picture = read_picture(lfw / "images" / path)
+    faces = detector.detect(picture, FACE_WIDTH, first_found=True)
+    random = np.random.default_rng(zlib.crc32(path.name.encode()))
+    night = degraded(picture, faces[0].box.width if faces else _USUAL_FACE, random)
+    target = (out / "night" / path).with_suffix(".jpg")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # PNG inside, since JPEG would smooth the noise; the name is the one that pairs files use.
+    target.write_bytes(cv2.imencode(".png", night)[1].tobytes())
 
 
 def _link(link: Path, target: Path) -> None:
@@ -92,8 +99,8 @@ def measure(lfw: Path, out: Path, models: list[Path]) -> None:
     for model in models:
         pipeline = FacePipeline(model)
         for name, folder in (("day", lfw / "images"), ("night", out / "night")):
-            with tqdm(total=len(pictures), desc=f"{model.stem} {name}", ncols=79) as bar:
-                found = encode_all(pipeline, folder, pictures, bar.update)
+            with bar(f"{model.stem} {name}", len(pictures)) as progress:
+                found = encode_all(pipeline, folder, pictures, progress)
             both = [(found[pair.first], found[pair.second]) for pair in pairs]
             scores = [-1.0 if a is None or b is None else float(a @ b) for a, b in both]
             accuracy, thresholds = _by_tenths(np.array(scores), same)

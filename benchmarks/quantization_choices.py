@@ -60,9 +60,9 @@ def main(view1: Path) -> None:
     print("| ranges | bias correction | median | 1st percentile |\n| --- | --- | --- | --- |")
     for name, choose in ranges.items():
         calibrating._Histogram.best_range = choose  # type: ignore[method-assign]
-        observed = calibrating.observe(loaded.network, faces.crops, loaded.input, "")
+        calibration = calibrating.calibrate(loaded.network, faces.crops, loaded.input, "")
         for corrected in (False, True):
-            seen = observed if corrected else msgspec.structs.replace(observed, means={})
+            seen = calibration if corrected else msgspec.structs.replace(calibration, means={})
             near = cosines(run(quantize(loaded.network, "int8", seen), *inputs), wanted)
             first = np.percentile(near, 1)
             print(

@@ -1,24 +1,20 @@
 """The command line: one driver of the line. Exit 0 yes or success, 1 no match, 2 error.
 
 Each command is a module that is imported only when it is called, so that `edgeface verify` does not
-pay for what `edgeface eval` needs. This module knows the exit codes and how an error is told; it
-holds no face logic.
+pay for what `edgeface eval` needs. This module knows the names of the commands; it holds no face
+logic.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 from importlib import import_module
-from typing import Any
 
 import click
-import msgspec
 
 import edgeface
-from edgeface.errors import EdgeFaceError
+from edgeface.cli.program import ERROR, NO, YES, print_json, run_command
 
-YES, NO, ERROR = 0, 1, 2
+__all__ = ["ERROR", "NO", "YES", "cli", "main", "print_json"]
 
 _COMMANDS = {
     "bench": "Measure latency, memory, start-up and gallery search here.",
@@ -74,49 +70,4 @@ def cli(debug: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status; the entry point of `edgeface`."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        status = cli.main(arguments, prog_name="edgeface", standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        status = stop.exit_code
-    except click.Abort:
-        status = 130  # what a shell reports after Ctrl-C
-    except click.ClickException as error:
-        error.show()
-        if "--json" in arguments:
-            print_json({"error": error.format_message()})
-        status = ERROR
-    except EdgeFaceError as error:
-        if "--debug" in arguments:
-            raise
-        click.echo(f"edgeface: {error}", err=True)
-        if "--json" in arguments:
-            print_json({"error": str(error)})
-        status = ERROR
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = ERROR
-    except Exception as error:
-        # Not 1, which would say "no match"; what went wrong is ours, not the caller's.
-        if "--debug" in arguments:
-            import traceback
-
-            traceback.print_exc()
-        sentence = (
-            f"something unforeseen went wrong ({type(error).__name__}: {error}); run it again with "
-            "edgeface --debug, and report what it prints"
-        )
-        click.echo(f"edgeface: {' '.join(sentence.split())}", err=True)
-        status = ERROR
-    sys.exit(status or YES)
-
-
-def print_json(value: Any) -> None:
-    """One JSON object on stdout."""
-    try:
-        text = msgspec.json.encode(value).decode()
-    except UnicodeEncodeError:  # a file name that is not UTF-8
-        import json
-
-        text = json.dumps(msgspec.to_builtins(value))
-    click.echo(text)
+    run_command(cli, arguments, "edgeface")

@@ -2,7 +2,7 @@
 
     source ──► float .tflite ──► observations ──► quantized .tflite ──► scores ──► description
 
-Takes in what the command line was told, hands on a `Converted`; knows the defaults that FaceNet is
+Takes in what the command line asks for, hands on a `Converted`; knows the defaults that FaceNet is
 used with. It writes no file and asks no questions.
 """
 
@@ -33,7 +33,7 @@ from edgeface_tools.people.labelled import Labelled, Wanted
 from edgeface_tools.people.population import Population
 from edgeface_tools.progress import bar
 from edgeface_tools.quantize import calibrate as calibrating
-from edgeface_tools.quantize.calibrate import Calibration, observe
+from edgeface_tools.quantize.calibrate import Calibration, calibrate
 from edgeface_tools.quantize.quantize import CALIBRATED, Ends, Precision, quantize
 from edgeface_tools.source.load import Loaded
 from edgeface_tools.tflite.flatbuffer import unpack
@@ -52,8 +52,8 @@ PORTRAIT_FACES = "the portraits that ship with EdgeFace"
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the command line was told besides the source."""
+class ConversionOptions:
+    """What the command line asks for in addition to the source."""
 
     precision: Precision = "int8"
     ends: Ends = "int8"
@@ -77,16 +77,16 @@ class Converted:
     labelled: Labelled | None
 
 
-def convert(loaded: Loaded, wish: Wish) -> Converted:
+def convert(loaded: Loaded, options: ConversionOptions) -> Converted:
     """Quantize, check against the oldest runtime, and describe."""
-    if wish.calibrate and wish.observations:
+    if options.calibrate and options.observations:
         raise ConfigError("give --calibrate or --observations, not both")
-    faces = calibration_faces(loaded, wish.calibrate)
+    faces = calibration_faces(loaded, options.calibrate)
     observations = None
-    if wish.precision in CALIBRATED:
-        observations = _observations(loaded, wish, faces)
+    if options.precision in CALIBRATED:
+        observations = _observations(loaded, options, faces)
     with bar("quantizing", 1) as progress:
-        network = quantize(loaded.network, wish.precision, observations, wish.ends)
+        network = quantize(loaded.network, options.precision, observations, options.ends)
         progress()
     found = needs(unpack(network))
     if lacking := too_new(found):
@@ -95,8 +95,8 @@ def convert(loaded: Loaded, wish: Wish) -> Converted:
         )
     plain = Description(
         format=1,
-        name=wish.name or loaded.name,
-        precision=wish.precision,
+        name=options.name or loaded.name,
+        precision=options.precision,
         network_bytes=len(network),
         network_sha256=hashlib.sha256(network).hexdigest(),
         input=loaded.input,
@@ -107,15 +107,15 @@ def convert(loaded: Loaded, wish: Wish) -> Converted:
         tool=TOOL,
         minimum_runtime=minimum_runtime(found),
     )
-    seen = origin(loaded, wish.calibrate)
+    seen = origin(loaded, options.calibrate)
     if faces is None:
         faces, seen = _portraits(loaded), PORTRAIT_FACES
-    people = cut_people(wish.labelled, plain) if wish.labelled else None
+    people = cut_people(options.labelled, plain) if options.labelled else None
     if people is not None:
-        what = wish.measured_on or (wish.labelled.folder.name if wish.labelled else "")
+        what = options.measured_on or (options.labelled.folder.name if options.labelled else "")
         description = populations.with_population(plain, measure(network, plain, people, what))
-    elif wish.population:
-        description = with_file(plain, wish.population)
+    elif options.population:
+        description = with_file(plain, options.population)
     elif loaded.recorded:
         description = _with_recorded(plain, loaded.recorded.population)
     else:
@@ -138,10 +138,10 @@ def calibration_faces(loaded: Loaded, folder: Path | None) -> Faces | None:
     return faces
 
 
-def observations_of(loaded: Loaded, faces: Faces, measured_on: str) -> Calibration:
+def calibration_of(loaded: Loaded, faces: Faces, measured_on: str) -> Calibration:
     """What quantization must know, measured on `faces`."""
     with bar("watching the network", len(faces.crops)) as progress:
-        return observe(loaded.network, faces.crops, loaded.input, measured_on, progress)
+        return calibrate(loaded.network, faces.crops, loaded.input, measured_on, progress)
 
 
 def cut_people(source: Wanted, about: Description) -> Labelled:
@@ -170,24 +170,24 @@ def described(converted: Converted) -> bytes:
     return describe(converted.network, converted.description)
 
 
-def _observations(loaded: Loaded, wish: Wish, faces: Faces | None) -> Calibration:
-    if wish.observations:
-        return calibrating.load(wish.observations)
-    if wish.calibrate is None and loaded.recorded:
+def _observations(loaded: Loaded, options: ConversionOptions, faces: Faces | None) -> Calibration:
+    if options.observations:
+        return calibrating.load(options.observations)
+    if options.calibrate is None and loaded.recorded:
         return calibrating.load(loaded.recorded.observations)
     if faces is None:
         raise ConfigError(
-            f"{wish.precision} needs photos of faces to calibrate on; give --calibrate FOLDER"
+            f"{options.precision} needs photos of faces to calibrate on; give --calibrate FOLDER"
         )
-    return observations_of(loaded, faces, origin(loaded, wish.calibrate))
+    return calibration_of(loaded, faces, origin(loaded, options.calibrate))
 
 
 def _with_recorded(plain: Description, path: Path) -> Description:
     """The numbers kept for the shipped model, in this and any other precision of its network."""
     numbers = populations.load(path)
     if numbers.measured_with != populations.without_population(plain).identity:
-        told = f"{numbers.scores.measured_on}, with the shipped int8 model"
-        scores = msgspec.structs.replace(numbers.scores, measured_on=told)
+        measured_on = f"{numbers.scores.measured_on}, with the shipped int8 model"
+        scores = msgspec.structs.replace(numbers.scores, measured_on=measured_on)
         numbers = msgspec.structs.replace(numbers, scores=scores)
     return populations.with_population(plain, numbers)
 

@@ -6,15 +6,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tqdm import tqdm
+import click
 
 
 @contextmanager
 def bar(what: str, total: int) -> Iterator[Callable[[], None]]:
     """A bar of `total` steps; call what it gives after each."""
-    with tqdm(total=total, desc=what, file=sys.stderr, ncols=79, unit="") as shown:
+    with click.progressbar(length=total, label=what, file=sys.stderr) as shown:
 
         def step() -> None:
-            shown.update()
+            shown.update(1)
 
         yield step

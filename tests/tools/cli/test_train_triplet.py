@@ -21,7 +21,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from edgeface_tools.cli import train_triplet as train_cli
-from edgeface_tools.network.graph import Network
+from edgeface_tools.network.graph import Graph
 from edgeface_tools.network.split import cut, default_waist, joined, waists
 from edgeface_tools.network.to_keras import keras_file
 from edgeface_tools.network.to_tflite import float_tflite
@@ -46,7 +46,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def base(source: Path) -> Network:
+def base(source: Path) -> Graph:
     return read_base(str(source))
 
 
@@ -98,7 +98,7 @@ def plan(**schedule: float) -> Plan:
     return Plan(NIGHT, Loss(), Schedule(**settings), copies=2, held_out=0.4)
 
 
-def train(base: Network, people: Path, work: Path, what: Plan, watch: Silent) -> Result:
+def train(base: Graph, people: Path, work: Path, what: Plan, watch: Silent) -> Result:
     return fine_tune(base, people, None, what, work, 1e9, watch)
 
 
@@ -112,7 +112,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
 # --- the stations ---
 
 
-def test_a_network_is_parted_and_joined_without_a_change(base: Network) -> None:
+def test_a_network_is_parted_and_joined_without_a_change(base: Graph) -> None:
     picture = np.random.default_rng(0).normal(size=(24, 24, 3)).astype(np.float32)
     whole = run(float_tflite(base), picture)
     for waist in waists(base):
@@ -124,7 +124,7 @@ def test_a_network_is_parted_and_joined_without_a_change(base: Network) -> None:
 
 
 def test_keras_computes_the_network_and_convert_model_reads_it_back(
-    base: Network, tmp_path: Path
+    base: Graph, tmp_path: Path
 ) -> None:
     path = tmp_path / "small.keras"
     path.write_bytes(keras_file(base))
@@ -224,13 +224,13 @@ def test_too_few_are_refused_by_name(
     assert not output.exists()
 
 
-def test_few_people_to_judge_by_are_warned_of(base: Network, people: Path, tmp_path: Path) -> None:
+def test_few_people_to_judge_by_are_warned_of(base: Graph, people: Path, tmp_path: Path) -> None:
     watch = Silent(steps_left=0)
     train(base, people, tmp_path / "work", plan(), watch)
     assert any("2 people are too few to judge by" in sentence for sentence in watch.said)
 
 
-def test_a_worse_network_is_never_handed_on(base: Network, people: Path, tmp_path: Path) -> None:
+def test_a_worse_network_is_never_handed_on(base: Graph, people: Path, tmp_path: Path) -> None:
     """A learning rate that wrecks it; whatever comes out must be better than the base, or None."""
     result = train(base, people, tmp_path / "work", plan(rate=10.0), Silent())
     epochs = result.outcome.epochs
@@ -243,9 +243,7 @@ def test_a_worse_network_is_never_handed_on(base: Network, people: Path, tmp_pat
         assert result.outcome.mix.tar > epochs[0].tar
 
 
-def test_stopping_between_steps_changes_nothing(
-    base: Network, people: Path, tmp_path: Path
-) -> None:
+def test_stopping_between_steps_changes_nothing(base: Graph, people: Path, tmp_path: Path) -> None:
     whole = train(base, people, tmp_path / "whole", plan(), Silent())
     assert whole.outcome.finished
     for stop in (2, 1, 3):  # twice in the first epoch, then across its end

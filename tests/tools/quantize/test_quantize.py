@@ -14,7 +14,7 @@ from edgeface_tools.network.rewrite import simplify
 from edgeface_tools.network.to_tflite import float_tflite
 from edgeface_tools.people.faces import standardize
 from edgeface_tools.quantize import calibrate as calibrating
-from edgeface_tools.quantize.calibrate import Calibration, observe
+from edgeface_tools.quantize.calibrate import Calibration, calibrate
 from edgeface_tools.quantize.quantize import Precision, quantize, rounding_shift
 from edgeface_tools.quantize.sqnr import layer_noise
 from edgeface_tools.source.keras2 import read_legacy_h5
@@ -40,21 +40,21 @@ def floats(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def observed(floats: bytes) -> Calibration:
-    return observe(floats, crops(64, 1), SPEC, "noise")
+def calibration(floats: bytes) -> Calibration:
+    return calibrate(floats, crops(64, 1), SPEC, "noise")
 
 
-def test_int8_points_where_float_points(floats: bytes, observed: Calibration) -> None:
+def test_int8_points_where_float_points(floats: bytes, calibration: Calibration) -> None:
     pictures = [standardize(crop, SPEC)[0] for crop in crops(100, 2)]
-    similar = cosines(run(floats, *pictures), run(quantize(floats, "int8", observed), *pictures))
+    similar = cosines(run(floats, *pictures), run(quantize(floats, "int8", calibration), *pictures))
     assert np.median(similar) > 0.995
     assert similar.min() > 0.97
 
 
 def test_input_and_output_are_int8_and_weights_go_by_channel(
-    floats: bytes, observed: Calibration
+    floats: bytes, calibration: Calibration
 ) -> None:
-    model = unpack(quantize(floats, "int8", observed))
+    model = unpack(quantize(floats, "int8", calibration))
     graph = model.subgraphs[0]
     int8 = 9
     assert [graph.tensors[i].type for i in (*graph.inputs, *graph.outputs)] == [int8, int8]
@@ -64,10 +64,10 @@ def test_input_and_output_are_int8_and_weights_go_by_channel(
             assert len(kernel.quantization.scale) == kernel.shape[0]
 
 
-def test_the_same_numbers_give_the_same_bytes(floats: bytes, observed: Calibration) -> None:
-    again = observe(floats, crops(64, 1), SPEC, "noise")
-    assert again == observed
-    assert quantize(floats, "int8", again) == quantize(floats, "int8", observed)
+def test_the_same_numbers_give_the_same_bytes(floats: bytes, calibration: Calibration) -> None:
+    again = calibrate(floats, crops(64, 1), SPEC, "noise")
+    assert again == calibration
+    assert quantize(floats, "int8", again) == quantize(floats, "int8", calibration)
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,9 @@ def test_the_same_numbers_give_the_same_bytes(floats: bytes, observed: Calibrati
     ],
 )
 def test_every_precision_stays_near_and_loads_everywhere(
-    precision: Precision, median: float, kind: str, floats: bytes, observed: Calibration
+    precision: Precision, median: float, kind: str, floats: bytes, calibration: Calibration
 ) -> None:
-    network = quantize(floats, precision, observed)
+    network = quantize(floats, precision, calibration)
     pictures = [standardize(crop, SPEC)[0] for crop in crops(50, 2)]
     assert np.median(cosines(run(floats, *pictures), run(network, *pictures))) > median
     model = unpack(network)
@@ -91,20 +91,20 @@ def test_every_precision_stays_near_and_loads_everywhere(
     assert all(operator.version == needed_version(operator) for operator in operators(model))
 
 
-def test_an_int8_network_may_keep_float_ends(floats: bytes, observed: Calibration) -> None:
-    network = quantize(floats, "int8", observed, "float32")
+def test_an_int8_network_may_keep_float_ends(floats: bytes, calibration: Calibration) -> None:
+    network = quantize(floats, "int8", calibration, "float32")
     assert end_types(unpack(network)) == ("float32", "float32")
     pictures = [standardize(crop, SPEC)[0] for crop in crops(50, 2)]
     assert np.median(cosines(run(floats, *pictures), run(network, *pictures))) > 0.995
 
 
-def test_int16_keeps_more_than_int8(floats: bytes, observed: Calibration) -> None:
+def test_int16_keeps_more_than_int8(floats: bytes, calibration: Calibration) -> None:
     """Layer by layer: the wider activations lose less everywhere."""
     faces = crops(8, 4)
     loss = {
         precision: [
             one.sqnr_db
-            for one in layer_noise(floats, quantize(floats, precision, observed), faces, SPEC)
+            for one in layer_noise(floats, quantize(floats, precision, calibration), faces, SPEC)
         ]
         for precision in ("int8", "int16x8")
     }
@@ -112,16 +112,18 @@ def test_int16_keeps_more_than_int8(floats: bytes, observed: Calibration) -> Non
     assert np.median(np.subtract(loss["int16x8"], loss["int8"])) > 3
 
 
-def test_observations_survive_their_file(observed: Calibration, tmp_path: Path) -> None:
+def test_observations_survive_their_file(calibration: Calibration, tmp_path: Path) -> None:
     path = tmp_path / "observations.json"
-    path.write_bytes(calibrating.encoded(observed))
-    assert calibrating.load(path) == observed
+    path.write_bytes(calibrating.encoded(calibration))
+    assert calibrating.load(path) == calibration
 
 
-def test_observations_of_another_network_are_refused(floats: bytes, observed: Calibration) -> None:
-    ranges = dict(observed.ranges)
+def test_observations_of_another_network_are_refused(
+    floats: bytes, calibration: Calibration
+) -> None:
+    ranges = dict(calibration.ranges)
     del ranges["up"]
-    other = Calibration(1, "noise", 64, ranges, observed.means)
+    other = Calibration(1, "noise", 64, ranges, calibration.means)
     with pytest.raises(ModelError, match="another network: they lack 'up'"):
         quantize(floats, "int8", other)
 
@@ -134,21 +136,21 @@ def test_a_file_without_observations_is_refused(content: bytes, tmp_path: Path) 
         calibrating.load(path)
 
 
-def test_ranges_hold_zero_and_nearly_all_values(floats: bytes, observed: Calibration) -> None:
-    assert observed.ranges["stem_relu"][0] == 0  # ReLU gives nothing below
-    for name, (low, high) in observed.ranges.items():
+def test_ranges_hold_zero_and_nearly_all_values(floats: bytes, calibration: Calibration) -> None:
+    assert calibration.ranges["stem_relu"][0] == 0  # ReLU gives nothing below
+    for name, (low, high) in calibration.ranges.items():
         assert low <= 0 <= high, name
         assert high > low, name
 
 
-def test_bias_correction_takes_the_mean_shift_out(floats: bytes, observed: Calibration) -> None:
+def test_bias_correction_takes_the_mean_shift_out(floats: bytes, calibration: Calibration) -> None:
     """Without it the outputs' mean error is larger: seen on the embedding over many pictures."""
-    blind = Calibration(1, "noise", 64, observed.ranges, {})
+    blind = Calibration(1, "noise", 64, calibration.ranges, {})
     pictures = [standardize(crop, SPEC)[0] for crop in crops(300, 3)]
     wanted = run(floats, *pictures).mean(axis=0)
     errors = [
         np.linalg.norm(run(quantize(floats, "int8", seen), *pictures).mean(axis=0) - wanted)
-        for seen in (observed, blind)
+        for seen in (calibration, blind)
     ]
     assert errors[0] < 0.8 * errors[1]
 
@@ -168,9 +170,9 @@ def test_the_shift_is_what_rounding_adds_for_constant_inputs() -> None:
 
 
 def test_every_operator_is_known_to_the_oldest_runtime(
-    floats: bytes, observed: Calibration
+    floats: bytes, calibration: Calibration
 ) -> None:
-    found = needs(unpack(quantize(floats, "int8", observed)))
+    found = needs(unpack(quantize(floats, "int8", calibration)))
     assert too_new(found) == []
     assert minimum_runtime(found) == "1.14.0"
     assert {need.name: need.version for need in found} == {
@@ -183,8 +185,10 @@ def test_every_operator_is_known_to_the_oldest_runtime(
     }
 
 
-def test_the_file_itself_names_its_operators_versions(floats: bytes, observed: Calibration) -> None:
-    model = unpack(quantize(floats, "int8", observed))
+def test_the_file_itself_names_its_operators_versions(
+    floats: bytes, calibration: Calibration
+) -> None:
+    model = unpack(quantize(floats, "int8", calibration))
     for operator in operators(model):
         assert operator.version == needed_version(operator), operator.name
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgeface.errors import ModelError
-from edgeface_tools.network.graph import Add, Network
+from edgeface_tools.network.graph import Add, Graph
 from edgeface_tools.network.to_tflite import float_tflite
 from edgeface_tools.source.keras2 import read_legacy_h5
 from tests.helpers.interpreters import run
@@ -25,7 +25,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return small_facenet().save(tmp_path_factory.mktemp("h5") / "small.h5").read_bytes()
 
 
-def read(net: KerasTwo, folder: Path) -> Network:
+def read(net: KerasTwo, folder: Path) -> Graph:
     return read_legacy_h5(net.save(folder / "model.h5"))
 
 
@@ -227,7 +227,7 @@ def test_damaged_bytes_give_an_error_of_ours_or_a_network(
     except ModelError as error:
         assert "\n" not in str(error)
     else:
-        assert isinstance(network, Network)
+        assert isinstance(network, Graph)
 
 
 def test_a_model_config_that_is_no_json_is_refused(tmp_path: Path) -> None:

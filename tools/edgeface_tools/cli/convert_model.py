@@ -1,13 +1,12 @@
 """The command line `convert-model`: one driver of the workstation side.
 
 `convert-model SOURCE -o OUT.tflite` converts; the other commands make what it takes or look at what
-it made. Exit 0 on success, 2 on an error, which is told in one sentence. This module knows options
+it made. Exit 0 on success, 2 on an error, reported in one sentence. This module knows options
 and files; it holds no arithmetic.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,14 @@ from typing import Any
 import click
 import msgspec
 
-from edgeface.errors import ConfigError, EdgeFaceError
+from edgeface.cli.program import run_command
+from edgeface.errors import ConfigError
 from edgeface.pipeline.model_file import describe as with_description
 from edgeface.pipeline.model_file import load_model
 from edgeface.system.storage import write_atomically
 from edgeface_tools import convert as stations
 from edgeface_tools import describe as describing
-from edgeface_tools.convert import Wish
+from edgeface_tools.convert import ConversionOptions
 from edgeface_tools.people import population as populations
 from edgeface_tools.people.faces import Faces
 from edgeface_tools.people.labelled import wanted
@@ -33,7 +33,6 @@ from edgeface_tools.source.architectures import ARCHITECTURES
 from edgeface_tools.source.load import NORMALIZATIONS, Colour, load_source
 from edgeface_tools.tflite import inspection
 
-ERROR = 2
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -141,9 +140,11 @@ def convert(
     people = wanted(labelled, pairs) if labelled or pairs else None
     if people and population:
         raise ConfigError("give --population, or pictures to measure one on, not both")
-    wish = Wish(precision, ends, name, calibrate, observations, population, people, measured_on)
+    options = ConversionOptions(
+        precision, ends, name, calibrate, observations, population, people, measured_on
+    )
     loaded = load_source(source, architecture, colour, normalization)
-    converted = stations.convert(loaded, wish)
+    converted = stations.convert(loaded, options)
     if calibrate:
         _tell_skipped(converted.faces)
     _write(output, stations.described(converted))
@@ -183,9 +184,9 @@ def observe(
     if faces is None:
         raise ConfigError("this needs photos of faces; give --calibrate FOLDER")
     origin = measured_on or stations.origin(loaded, calibrate)
-    observed = stations.observations_of(loaded, faces, origin)
+    calibration = stations.calibration_of(loaded, faces, origin)
     _tell_skipped(faces)
-    _write(output, calibrating.encoded(observed))
+    _write(output, calibrating.encoded(calibration))
 
 
 @cli.command()
@@ -270,22 +271,7 @@ def precisions(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status; the entry point of `convert-model`."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        status = cli.main(arguments, prog_name="convert-model", standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        status = stop.exit_code
-    except click.Abort:
-        status = 130  # what a shell reports after Ctrl-C
-    except click.ClickException as error:
-        error.show()
-        status = ERROR
-    except EdgeFaceError as error:
-        if "--debug" in arguments:
-            raise
-        click.echo(f"convert-model: {error}", err=True)
-        status = ERROR
-    sys.exit(status or 0)
+    run_command(cli, arguments, "convert-model")
 
 
 def _tell_skipped(faces: Faces) -> None:

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
-from tqdm import tqdm
 
-from edgeface.errors import ConfigError, EdgeFaceError
+from edgeface.cli.program import run_command
+from edgeface.errors import ConfigError
 from edgeface.system.storage import InUse, locked, write_atomically
 from edgeface_tools import progress
 from edgeface_tools.network.to_keras import keras_file
@@ -29,10 +30,13 @@ from edgeface_tools.train.learning_curves import as_svg
 from edgeface_tools.train.loop import Epoch, Schedule
 from edgeface_tools.train.triplet import MARGIN, MININGS, Mining
 
-NOTHING_BETTER, ERROR, INTERRUPTED = 1, 2, 130
+if TYPE_CHECKING:
+    from click._termui_impl import ProgressBar
+
+NOTHING_BETTER, INTERRUPTED = 1, 130
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-_LESSON = Schedule()
+_SCHEDULE = Schedule()
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -50,13 +54,15 @@ _LESSON = Schedule()
 @click.option("--margin", type=float, default=MARGIN, help="Alpha of the loss.")
 @click.option("--keep", type=float, default=0.5, help="Weight of staying near the base network.")
 @click.option("--freeze-through", metavar="LAYER", help="Last layer that is not trained.")
-@click.option("--epochs", type=int, default=_LESSON.epochs, help="At most.")
-@click.option("--patience", type=int, default=_LESSON.patience, help="Epochs without a better one.")
-@click.option("--rate", type=float, default=_LESSON.rate, help="Learning rate to begin with.")
-@click.option("--batch-people", type=int, default=_LESSON.people, help="P of a batch.")
-@click.option("--batch-pictures", type=int, default=_LESSON.pictures, help="K of a batch.")
+@click.option("--epochs", type=int, default=_SCHEDULE.epochs, help="At most.")
+@click.option(
+    "--patience", type=int, default=_SCHEDULE.patience, help="Epochs without a better one."
+)
+@click.option("--rate", type=float, default=_SCHEDULE.rate, help="Learning rate to begin with.")
+@click.option("--batch-people", type=int, default=_SCHEDULE.people, help="P of a batch.")
+@click.option("--batch-pictures", type=int, default=_SCHEDULE.pictures, help="K of a batch.")
 @click.option("--held-out", type=float, default=0.2, help="Share of the people to judge by.")
-@click.option("--forget", type=float, default=_LESSON.forget, help="TAR that --general may lose.")
+@click.option("--forget", type=float, default=_SCHEDULE.forget, help="TAR that --general may lose.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of all that is drawn.")
 @click.option("--work", type=_FOLDER, help="Cache and checkpoint [default: OUTPUT.training]")
 @click.option("--checkpoint-seconds", type=float, default=60.0, help="Between two checkpoints.")
@@ -110,9 +116,9 @@ def cli(
     base = read_base(source)
     work = work or output.with_name(f"{output.name}.training")
     with _alone(work), _interruptible() as stopped:
-        told = _Told(work / "curves.svg", stopped)
-        with told:
-            result = fine_tune(base, people, general, plan, work, checkpoint_seconds, told)
+        display = _Display(work / "curves.svg", stopped)
+        with display:
+            result = fine_tune(base, people, general, plan, work, checkpoint_seconds, display)
     found = result.outcome
     if not found.finished:
         click.echo("stopped; the same command goes on from here", err=True)
@@ -142,7 +148,7 @@ def cli(
         )
     elif found.best:
         click.echo(
-            f"nothing written: what told the held-out people apart better (epoch {found.best}, "
+            f"nothing written: what separated the held-out people better (epoch {found.best}, "
             f"{found.epochs[found.best].tar:.1%} at FAR {result.judged.far:.2g}, before "
             f"{first.tar:.1%}) lost more than {forget:.1%} on the general set, and so did every "
             "mix of it with the base network"
@@ -157,33 +163,19 @@ def cli(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status; the entry point of `train-triplet`."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        status = cli.main(arguments, prog_name="train-triplet", standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        status = stop.exit_code
-    except click.Abort:
-        status = INTERRUPTED
-    except click.ClickException as error:
-        error.show()
-        status = ERROR
-    except EdgeFaceError as error:
-        if "--debug" in arguments:
-            raise
-        click.echo(f"train-triplet: {error}", err=True)
-        status = ERROR
-    sys.exit(status or 0)
+    run_command(cli, arguments, "train-triplet")
 
 
-class _Told:
+class _Display:
     """Shows a training on stderr, and its curves in a file."""
 
     def __init__(self, curves: Path, stopped: Callable[[], bool]) -> None:
         self._curves, self.stopped = curves, stopped
-        self._bar: tqdm[None] | None = None
+        self._bar: ProgressBar[int] | None = None
         self._active = self._chosen = 0
+        self._state = ""
 
-    def __enter__(self) -> _Told:
+    def __enter__(self) -> _Display:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -197,13 +189,17 @@ class _Told:
 
     def step(self, step: Step, done: int, steps: int) -> None:
         if self._bar is None:
-            self._bar = tqdm(total=steps, initial=done - 1, file=sys.stderr, ncols=79, unit="")
+            self._bar = click.progressbar(
+                length=steps, label="epoch", file=sys.stderr, item_show_func=lambda _: self._state
+            )
+            self._bar.__enter__()
+            self._bar.update(done - 1)
             self._active = self._chosen = 0
         self._active += step.active
         self._chosen += step.chosen
         share = self._active / max(1, self._chosen)
-        self._bar.set_postfix_str(f"loss {step.loss:.2f}, active {share:.0%}", refresh=False)
-        self._bar.update()
+        self._state = f"loss {step.loss:.2f}, active {share:.0%}"
+        self._bar.update(1)
 
     def epochs(self, epochs: list[Epoch], best: int, far: float) -> None:
         self._close()
@@ -218,7 +214,7 @@ class _Told:
 
     def _close(self) -> None:
         if self._bar is not None:
-            self._bar.close()
+            self._bar.__exit__(None, None, None)
             self._bar = None
 
 

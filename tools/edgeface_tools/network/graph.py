@@ -1,6 +1,6 @@
 """A face network as plain data: what every source is read into and every rewrite works on.
 
-Takes in nothing but arrays and names, hands on a `Network`: nodes in the order they are computed,
+Takes in nothing but arrays and names, hands on a `Graph`: nodes in the order they are computed,
 each one operation with its weights as float32 arrays, pictures as (height, width, channels). It
 never loads TensorFlow and never holds code: an operation that is not listed here cannot be
 expressed, so nothing from a file can smuggle one in.
@@ -8,7 +8,7 @@ expressed, so nothing from a file can smuggle one in.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import singledispatch
 from math import prod
@@ -149,7 +149,7 @@ class Node:
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class Graph:
     """One picture in, one embedding out. Building one checks that every shape fits."""
 
     input_name: str
@@ -180,7 +180,7 @@ class Network:
     def consumers(self, name: str) -> list[Node]:
         return [node for node in self.nodes if name in node.inputs]
 
-    def map_nodes(self, changed: dict[str, Node | None]) -> Network:
+    def map_nodes(self, changed: Mapping[str, Node | None]) -> Graph:
         """This network with the nodes named in `changed` replaced.
 
         None removes a node: its consumers read its only input instead.

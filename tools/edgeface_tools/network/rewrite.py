@@ -1,6 +1,6 @@
 """Exact rewrites of a network: same function, fewer operations, friendlier to quantization.
 
-Takes in a `Network`, hands on an equivalent one: residual scales and batch norms folded into the
+Takes in a `Graph`, hands on an equivalent one: residual scales and batch norms folded into the
 weights before them, layers of training removed, the input's colour order swapped. Arithmetic is
 done in float64 and rounded once. It never approximates: what changes the numbers by more than
 rounding belongs to the quantizer.
@@ -17,8 +17,8 @@ from edgeface_tools.network.graph import (
     BatchNorm,
     Convolution,
     Depthwise,
+    Graph,
     Identity,
-    Network,
     Node,
     Pad,
     Scale,
@@ -26,19 +26,19 @@ from edgeface_tools.network.graph import (
 )
 
 
-def simplify(network: Network) -> Network:
+def simplify(network: Graph) -> Graph:
     """All exact rewrites that every network gets."""
     return fold_scales(fold_batch_norms(fold_padding(drop_identities(network))))
 
 
-def drop_identities(network: Network) -> Network:
+def drop_identities(network: Graph) -> Graph:
     """Without the layers that do nothing at inference."""
     return network.map_nodes(
         {node.name: None for node in network.nodes if isinstance(node.operation, Identity)}
     )
 
 
-def fold_batch_norms(network: Network) -> Network:
+def fold_batch_norms(network: Graph) -> Graph:
     """Batch norms folded into the convolution or dense layer whose only reader they are."""
     changed: dict[str, Node | None] = {}
     for node in network.nodes:
@@ -59,7 +59,7 @@ def fold_batch_norms(network: Network) -> Network:
     return network.map_nodes(changed)
 
 
-def fold_padding(network: Network) -> Network:
+def fold_padding(network: Graph) -> Graph:
     """Zeros around a picture left to the one convolution that reads it, where `same` is that."""
     changed: dict[str, Node | None] = {}
     for node in network.nodes:
@@ -79,7 +79,7 @@ def fold_padding(network: Network) -> Network:
     return network.map_nodes(changed)
 
 
-def fold_scales(network: Network) -> Network:
+def fold_scales(network: Graph) -> Graph:
     """Scales folded into the weights that make what is scaled: those of a residual sum's second
     term, and layers that do nothing else."""
     changed: dict[str, Node | None] = {}
@@ -113,7 +113,7 @@ def fold_scales(network: Network) -> Network:
     return network.map_nodes(changed)
 
 
-def swap_colours(network: Network) -> Network | None:
+def swap_colours(network: Graph) -> Graph | None:
     """The same network for pictures whose channels come in the opposite order (RGB and BGR).
 
     None when something else than convolutions reads the picture: its order cannot be moved into

@@ -1,16 +1,16 @@
 """Parts a network in two where everything passes through one tensor.
 
-Takes in a `Network`, hands on the part before such a place and the part after it, both networks
+Takes in a `Graph`, hands on the part before such a place and the part after it, both networks
 again. What lies before can be kept as it is and run once; only what lies after need be trained.
 """
 
 from __future__ import annotations
 
 from edgeface.errors import ConfigError
-from edgeface_tools.network.graph import Network
+from edgeface_tools.network.graph import Graph
 
 
-def waists(network: Network) -> list[str]:
+def waists(network: Graph) -> list[str]:
     """The layers whose output is all that later layers read of earlier ones, in their order.
 
     The network's own output is not among them: nothing comes after it.
@@ -25,7 +25,7 @@ def waists(network: Network) -> list[str]:
     return found
 
 
-def default_waist(network: Network) -> str:
+def default_waist(network: Graph) -> str:
     """The layer from which on the picture has its smallest size: FaceNet's Mixed_7a, 3 x 3.
 
     What comes after costs a tenth of the network's arithmetic and holds half of its weights.
@@ -37,7 +37,7 @@ def default_waist(network: Network) -> str:
     return next(name for name in pictures if network.shapes[name][:2] == smallest)
 
 
-def cut(network: Network, waist: str) -> tuple[Network, Network]:
+def cut(network: Graph, waist: str) -> tuple[Graph, Graph]:
     """The network up to and with the layer `waist`, and the rest of it."""
     possible = waists(network)
     if waist not in possible:
@@ -45,12 +45,12 @@ def cut(network: Network, waist: str) -> tuple[Network, Network]:
             f"the network cannot be parted after {waist!r}; it can after: {', '.join(possible)}"
         )
     place = [node.name for node in network.nodes].index(waist) + 1
-    before = Network(network.input_name, network.input_shape, network.nodes[:place], waist)
-    after = Network(waist, network.shapes[waist], network.nodes[place:], network.output_name)
+    before = Graph(network.input_name, network.input_shape, network.nodes[:place], waist)
+    after = Graph(waist, network.shapes[waist], network.nodes[place:], network.output_name)
     return before, after
 
 
-def joined(before: Network, after: Network) -> Network:
+def joined(before: Graph, after: Graph) -> Graph:
     """The whole again; the inverse of `cut`."""
     nodes = (*before.nodes, *after.nodes)
-    return Network(before.input_name, before.input_shape, nodes, after.output_name)
+    return Graph(before.input_name, before.input_shape, nodes, after.output_name)

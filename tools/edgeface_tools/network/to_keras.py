@@ -1,6 +1,6 @@
 """A network as data, as a Keras model of ordinary layers, and its weights back again.
 
-Takes in a `Network`, hands on a functional Keras 3 model that can be trained and saved as `.keras`
+Takes in a `Graph`, hands on a functional Keras 3 model that can be trained and saved as `.keras`
 without a Lambda or any other code in the file. Batch norms stay as they are in training: they keep
 their recorded means and take no part (most are folded into convolutions before this). Keras is
 imported when a model is built.
@@ -27,8 +27,8 @@ from edgeface_tools.network.graph import (
     Depthwise,
     Flatten,
     GlobalAverage,
+    Graph,
     Identity,
-    Network,
     Operation,
     Pad,
     Pool,
@@ -49,7 +49,7 @@ def import_keras() -> Any:
     return keras
 
 
-def as_keras(network: Network) -> Any:
+def as_keras(network: Graph) -> Any:
     """A keras.Model that computes the network in float32; it has the layers' names."""
     keras = import_keras()
     network = drop_identities(network)
@@ -60,7 +60,7 @@ def as_keras(network: Network) -> Any:
     return keras.Model(values[network.input_name], values[network.output_name])
 
 
-def with_weights_of(network: Network, model: Any) -> Network:
+def with_weights_of(network: Graph, model: Any) -> Graph:
     """The network with the weights that training left in the model made of it."""
     changed = {}
     for node in network.nodes:
@@ -76,7 +76,7 @@ def with_weights_of(network: Network, model: Any) -> Network:
     return network.map_nodes(changed)
 
 
-def keras_file(network: Network) -> bytes:
+def keras_file(network: Graph) -> bytes:
     """The network as the bytes of a `.keras` file."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "network.keras"

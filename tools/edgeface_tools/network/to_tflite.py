@@ -1,6 +1,6 @@
 """From a network as data to a float32 TFLite file.
 
-Takes in a `Network`, hands on the bytes of a bare flatbuffer that maps one picture to one
+Takes in a `Graph`, hands on the bytes of a bare flatbuffer that maps one picture to one
 embedding. It is written directly in the schema's terms, so the bytes depend on nothing but the
 network, and no TensorFlow is needed. A ReLU is fused into the operator before it where that one
 has no other reader; the arithmetic is never changed.
@@ -24,7 +24,7 @@ from edgeface_tools.network.graph import (
     Depthwise,
     Flatten,
     GlobalAverage,
-    Network,
+    Graph,
     Node,
     Operation,
     Pad,
@@ -46,7 +46,7 @@ _Form = tuple[str, Any, list[int]]
 """Operator code, options and inputs."""
 
 
-def float_tflite(network: Network) -> bytes:
+def float_tflite(network: Graph) -> bytes:
     """The network as a float32 TFLite flatbuffer with the signature `serving_default`."""
     network = drop_identities(network)
     writer = _Writer(network)
@@ -58,7 +58,7 @@ def float_tflite(network: Network) -> bytes:
 class _Writer:
     """Collects the flatbuffer's tensors and operators, node by node."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Graph) -> None:
         self._network = network
         self._codes: dict[int, int] = {}
         self._operators: list[Any] = []

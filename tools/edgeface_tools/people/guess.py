@@ -1,6 +1,6 @@
 """A score-to-FAR table for a model that nobody has measured yet: a guess, and marked as one.
 
-Takes in embeddings of a few faces whose people are told apart, hands on a `ScoreTable` every point
+Takes in embeddings of a few faces labelled by person, hands on a `ScoreTable` every point
 of which says that it is not supported. It lets a new model be tried; a model to rely on is measured
 on labelled pictures.
 """
@@ -38,5 +38,5 @@ def guessed_table(embeddings: Embeddings, people: Sequence[object], what: str) -
         )
         for far in FARS
     )
-    told = f"a guess from {len(impostors)} impostor pairs of {what}"
-    return ScoreTable(points, len(impostors), int(same.sum()), told)
+    measured_on = f"a guess from {len(impostors)} impostor pairs of {what}"
+    return ScoreTable(points, len(impostors), int(same.sum()), measured_on)

@@ -1,9 +1,9 @@
-"""Watches a float network look at real faces and records what quantization must know.
+"""Calibrates: runs a float network on real faces and records what quantization needs to know.
 
 Takes in a float TFLite network and aligned crops, hands on `Calibration`: for every tensor the
-range that its int8 form should cover, for every input of weights the mean of each channel. They
-are a small file of numbers, so a model can be rebuilt byte for byte without the pictures. It
-changes no network.
+range that its int8 form should cover, and for every input of weights the mean of each channel.
+These numbers make a small file from which a model can be rebuilt byte for byte without the
+pictures. It changes no network.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from edgeface_tools.people.faces import Crops, standardize
 from edgeface_tools.tflite.flatbuffer import is_constant, name_of, operators, unpack
 from edgeface_tools.tflite.operators import WEIGHTED
 
-OBSERVATIONS_FORMAT = 1
+CALIBRATION_FORMAT = 1
 _BINS = 1 << 14
 _LEVELS = 255
 # Significant digits kept, so that the numbers are the same with and without the file.
@@ -33,18 +33,18 @@ _RANGE_DIGITS, _MEAN_DIGITS = 6, 4
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was measured on `pictures` aligned faces of `measured_on`, each also mirrored."""
+    """What was measured on `pictures` aligned faces from `measured_on`, each also mirrored."""
 
     format: int
     measured_on: str
     pictures: int
     ranges: dict[str, tuple[float, float]]
-    """By tensor: the least and the greatest value that its int8 form can hold."""
+    """By tensor: the smallest and the largest value that its int8 form can hold."""
     means: dict[str, tuple[float, ...]]
     """By tensor that weights are applied to: the mean of each channel."""
 
 
-def observe(
+def calibrate(
     network: bytes,
     crops: Crops,
     spec: InputSpec,
@@ -52,7 +52,7 @@ def observe(
     progress: Callable[[], None] = lambda: None,
 ) -> Calibration:
     """Run the float network over the crops and their mirror images."""
-    interpreter = open_to_look_inside(network)
+    interpreter = interpreter_keeping_tensors(network)
     index = {d["name"]: d["index"] for d in interpreter.get_tensor_details() if d["name"]}
     watched, weighted = _tensors_of(network)
     histograms = {name: _Histogram() for name in watched}
@@ -71,7 +71,7 @@ def observe(
         progress()
     ranges = {name: histogram.best_range() for name, histogram in histograms.items()}
     return Calibration(
-        format=OBSERVATIONS_FORMAT,
+        format=CALIBRATION_FORMAT,
         measured_on=measured_on,
         pictures=len(crops),
         ranges={
@@ -85,32 +85,32 @@ def observe(
     )
 
 
-def encoded(observations: Calibration) -> bytes:
+def encoded(calibration: Calibration) -> bytes:
     """As JSON, one tensor a line."""
-    text = msgspec.json.encode(observations)
+    text = msgspec.json.encode(calibration)
     return text.replace(b'],"', b'],\n"').replace(b'{"', b'{\n"') + b"\n"
 
 
 def load(path: Path) -> Calibration:
     """Read what `encoded` made; ModelError when it is something else."""
     try:
-        observations = msgspec.json.decode(path.read_bytes(), type=Calibration)
+        calibration = msgspec.json.decode(path.read_bytes(), type=Calibration)
     except OSError as error:
         raise ModelError(f"cannot read the observations {path}: {error.strerror}") from None
     except msgspec.DecodeError as error:
         raise ModelError(
             f"{path} holds no observations ({error}); make it with: convert-model observe"
         ) from None
-    if observations.format != OBSERVATIONS_FORMAT:
+    if calibration.format != CALIBRATION_FORMAT:
         raise ModelError(
-            f"{path} has observation format {observations.format}, this version reads "
-            f"{OBSERVATIONS_FORMAT}; make it again with: convert-model observe"
+            f"{path} has observation format {calibration.format}, this version reads "
+            f"{CALIBRATION_FORMAT}; make it again with: convert-model observe"
         )
-    return observations
+    return calibration
 
 
-def open_to_look_inside(network: bytes) -> Interpreter:
-    """An interpreter that keeps every tensor, for looking at them after a run."""
+def interpreter_keeping_tensors(network: bytes) -> Interpreter:
+    """An interpreter that keeps every tensor, so that they can be read after a run."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that keeping all tensors takes memory
         interpreter = Interpreter(
@@ -135,7 +135,7 @@ def _tensors_of(network: bytes) -> tuple[list[str], set[str]]:
 
 
 class _Histogram:
-    """Counts of a tensor's values over [-reach, reach]; the reach doubles as values ask for it."""
+    """Counts of a tensor's values over [-reach, reach]; it doubles when a value exceeds it."""
 
     def __init__(self) -> None:
         self._counts = np.zeros(_BINS, np.int64)
@@ -159,7 +159,7 @@ class _Histogram:
         self._reach *= 2
 
     def best_range(self) -> tuple[float, float]:
-        """The share of the observed range whose 255 steps hurt least.
+        """The share of the observed range whose 255 steps cost least.
 
         Cutting off the rare extremes makes every step finer. The cost is the cube of the error:
         with the square, as usual, faces unlike those of the calibration lose too much.

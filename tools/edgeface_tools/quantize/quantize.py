@@ -38,7 +38,7 @@ from edgeface_tools.tflite.operators import WEIGHTED, minimum_runtime, needed_ve
 Precision = Literal["int8", "int16x8", "dynamic", "float16", "float32"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 CALIBRATED: tuple[Precision, ...] = ("int8", "int16x8")
-"""Those that need observations."""
+"""Those that need calibration."""
 
 Ends = Literal["int8", "float32"]
 """The type of an int8 network's input and output."""
@@ -50,7 +50,7 @@ _ROOM_INT16 = 4.0
 def quantize(
     network: bytes,
     precision: Precision,
-    observations: Calibration | None = None,
+    calibration: Calibration | None = None,
     ends: Ends = "int8",
 ) -> bytes:
     """A float32 network at a precision.
@@ -62,14 +62,14 @@ def quantize(
     model = unpack(network)
     statistics = None
     if precision in CALIBRATED:
-        if observations is None:
+        if calibration is None:
             raise ConfigError(
                 f"{precision} needs photos of faces to calibrate on; give --calibrate"
             )
-        _check_same_network(model, observations)
+        _check_same_network(model, calibration)
         for operator in operators(model):
-            _correct_bias(model, operator, observations)
-        statistics = _statistics(observations, _ROOM_INT16 if precision == "int16x8" else 1.0)
+            _correct_bias(model, operator, calibration)
+        statistics = _statistics(calibration, _ROOM_INT16 if precision == "int16x8" else 1.0)
     drop_unused(model)
     if precision != "float32":
         model = unpack(_quantize(pack(model), _recipe(precision, ends), statistics))
@@ -99,13 +99,13 @@ def _recipe(precision: Precision, ends: Ends) -> list[dict[str, Any]]:
     return recipe
 
 
-def _statistics(observations: Calibration, room: float) -> dict[str, Any]:
+def _statistics(calibration: Calibration, room: float) -> dict[str, Any]:
     return {
         name: {
             "min": np.array([[low * room]], np.float32),
             "max": np.array([[high * room]], np.float32),
         }
-        for name, (low, high) in observations.ranges.items()
+        for name, (low, high) in calibration.ranges.items()
     }
 
 
@@ -116,17 +116,17 @@ def _scale_freely(model: Any) -> None:
             operator.form.builtinOptions.potScaleInt16 = False
 
 
-def _check_same_network(model: Any, observations: Calibration) -> None:
+def _check_same_network(model: Any, calibration: Calibration) -> None:
     for operator in operators(model):
         for tensor in operator.outputs:
-            if name_of(tensor) not in observations.ranges:
+            if name_of(tensor) not in calibration.ranges:
                 raise ModelError(
                     f"the observations are of another network: they lack {name_of(tensor)!r}; "
                     "make them again with: convert-model observe"
                 )
 
 
-def _correct_bias(model: Any, operator: Operator, observations: Calibration) -> None:
+def _correct_bias(model: Any, operator: Operator, calibration: Calibration) -> None:
     """Take from the bias what the rounded weights add on average.
 
     Rounding errors of a filter's weights do not cancel when its inputs, being outputs of ReLU, all
@@ -137,7 +137,7 @@ def _correct_bias(model: Any, operator: Operator, observations: Calibration) -> 
         return
     kernel = constant(model, operator.inputs[1], np.float32)
     bias = constant(model, operator.inputs[2], np.float32)
-    means = observations.means.get(name_of(operator.inputs[0]))
+    means = calibration.means.get(name_of(operator.inputs[0]))
     if kernel is None or bias is None or means is None:
         return
     shift = rounding_shift(operator.name, kernel.astype(np.float64), np.array(means))

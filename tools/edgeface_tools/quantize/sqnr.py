@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgeface.pipeline.model_file import InputSpec
 from edgeface_tools.people.faces import Crops, standardize
-from edgeface_tools.quantize.calibrate import open_to_look_inside
+from edgeface_tools.quantize.calibrate import interpreter_keeping_tensors
 from edgeface_tools.tflite.flatbuffer import name_of, operators, unpack
 
 
@@ -36,7 +36,7 @@ def layer_noise(
     progress: Callable[[], None] = lambda: None,
 ) -> list[LayerNoise]:
     """SQNR of every layer's output over `crops`, in the order the layers run."""
-    exact, rounded = open_to_look_inside(network), open_to_look_inside(quantized)
+    exact, rounded = interpreter_keeping_tensors(network), interpreter_keeping_tensors(quantized)
     places = [
         {d["name"]: d for d in interpreter.get_tensor_details() if d["name"]}
         for interpreter in (exact, rounded)

@@ -43,8 +43,8 @@ class Line:
     band: Sequence[tuple[float, float, float]] = ()
 
 
-def lines(across: Axis, up: Axis, drawn: Sequence[Line], told: str) -> str:
-    """Curves over common axes; `told` describes the chart to those who cannot see it."""
+def lines(across: Axis, up: Axis, drawn: Sequence[Line], description: str) -> str:
+    """Curves over common axes; `description` describes the chart to those who cannot see it."""
     body = []
     for line in drawn:
         if line.band:
@@ -55,10 +55,12 @@ def lines(across: Axis, up: Axis, drawn: Sequence[Line], told: str) -> str:
         f'<polyline class="line {line.kind}" points="{_path(across, up, line.points)}"/>'
         for line in drawn
     ]
-    return _framed(across, up, "".join(body), told)
+    return _framed(across, up, "".join(body), description)
 
 
-def bars(across: Axis, up: Axis, drawn: Sequence[tuple[str, Sequence[Point]]], told: str) -> str:
+def bars(
+    across: Axis, up: Axis, drawn: Sequence[tuple[str, Sequence[Point]]], description: str
+) -> str:
     """Filled steps, (left edge, height) each; one series over the other, half transparent."""
     body = []
     for kind, steps in drawn:
@@ -70,7 +72,7 @@ def bars(across: Axis, up: Axis, drawn: Sequence[tuple[str, Sequence[Point]]], t
             outline += [(start, height), (end, height)]
         outline.append((ends[-1], up.low))
         body.append(f'<polygon class="area {kind}" points="{_path(across, up, outline)}"/>')
-    return _framed(across, up, "".join(body), told)
+    return _framed(across, up, "".join(body), description)
 
 
 def decades(label: str, low: int, high: int) -> Axis:
@@ -85,7 +87,7 @@ def linear(label: str, low: float, high: float, steps: int, form: str = "{:g}") 
     return Axis(label, low, high, tuple((v, form.format(v)) for v in values))
 
 
-def _framed(across: Axis, up: Axis, body: str, told: str) -> str:
+def _framed(across: Axis, up: Axis, body: str, description: str) -> str:
     right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
     marks = []
     for value, label in across.ticks:
@@ -112,7 +114,7 @@ def _framed(across: Axis, up: Axis, body: str, told: str) -> str:
         f'text-anchor="middle">{escape(up.label)}</text>'
     )
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(told)}">'
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(description)}">'
         f"{''.join(marks)}{body}</svg>"
     )
 

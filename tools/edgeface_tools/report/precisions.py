@@ -16,7 +16,7 @@ import numpy as np
 from edgeface.bench.evaluate import Pair, evaluate
 from edgeface.pipeline.model_file import describe
 from edgeface.pipeline.runtime import installed_runtimes
-from edgeface_tools.convert import Converted, Wish, convert, cut_people
+from edgeface_tools.convert import ConversionOptions, Converted, convert, cut_people
 from edgeface_tools.people.curves import curve
 from edgeface_tools.people.embed import Embeddings
 from edgeface_tools.people.labelled import Labelled, wanted
@@ -84,7 +84,7 @@ def compare(
     source = wanted(labelled, pairs)
     places: list[tuple[str, Path | None]] = [(name, None) for name in installed_runtimes()]
     places += [(name, python) for python in pythons for name in runtimes_of(python)]
-    made = [convert(loaded, Wish(precision, ends)) for precision, ends in _FORMS]
+    made = [convert(loaded, ConversionOptions(precision, ends)) for precision, ends in _FORMS]
     people = cut_people(source, made[0].description)
     few = people.crops[:: max(1, len(people.crops) // _FACES)][:_FACES]
     rows = []

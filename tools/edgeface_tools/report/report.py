@@ -24,14 +24,24 @@ from edgeface.pipeline.pictures import Picture, read_picture
 from edgeface.pipeline.pipeline import FacePipeline
 from edgeface.pipeline.runtime import installed_runtimes
 from edgeface_tools.convert import Converted
-from edgeface_tools.people.curves import Curve, curve
+from edgeface_tools.people.curves import curve
 from edgeface_tools.people.embed import Embeddings, embed, pixels
 from edgeface_tools.people.labelled import Labelled, by_folder
 from edgeface_tools.people.population import centred, without_population
 from edgeface_tools.progress import bar
-from edgeface_tools.quantize.sqnr import LayerNoise, layer_noise
+from edgeface_tools.quantize.sqnr import layer_noise
 from edgeface_tools.report import html as report_html
-from edgeface_tools.report.trial import Trial, runtimes_of, try_out
+from edgeface_tools.report.contents import (
+    Accuracy,
+    CalibrationFaces,
+    LabelledAccuracy,
+    Parity,
+    PortraitPair,
+    Report,
+    Skipped,
+    Timed,
+)
+from edgeface_tools.report.trial import runtimes_of, try_out
 from edgeface_tools.source.load import Loaded
 from edgeface_tools.tflite import inspection
 from edgeface_tools.tflite.inspection import Inspection
@@ -42,91 +52,6 @@ _TIMED_FACES = 8
 _SHOWN = ("obama.jpg", "collins.jpg", "biden.jpg")
 _SHOWN_SIDE = 160  # pixels
 _COSINE_BINS = 40
-
-
-class Skipped(msgspec.Struct, frozen=True):
-    """A picture that gave no face, and why."""
-
-    picture: str
-    why: str
-
-
-class Seen(msgspec.Struct, frozen=True):
-    """The faces that the network was calibrated on."""
-
-    what: str
-    used: int
-    skipped: list[Skipped]
-
-
-class Parity(msgspec.Struct, frozen=True):
-    """Cosine between the float and the converted network's embeddings, face by face."""
-
-    what: str
-    faces: int
-    median: float
-    percentile_1: float
-    least: float
-    edges: list[float]
-    shares: list[float]
-
-
-class Accuracy(msgspec.Struct, frozen=True):
-    """One model on the listed pairs."""
-
-    what: str
-    pairs: int
-    accuracy: float
-    accuracy_std: float
-    eer: float
-    tar: dict[str, float]
-
-
-class People(msgspec.Struct, frozen=True):
-    """The labelled faces, and each model on all their cross pairs."""
-
-    what: str
-    people: int
-    faces: int
-    skipped: list[Skipped]
-    genuine_pairs: int
-    impostor_pairs: int
-    curves: list[Curve]
-    """The float network, the converted one, and pixels without a network."""
-    listed: list[Accuracy]
-    """The same on the pairs of the pairs file, where one was given."""
-
-
-class Timed(msgspec.Struct, frozen=True):
-    """A model on a runtime."""
-
-    precision: str
-    trial: Trial
-
-
-class Sample(msgspec.Struct, frozen=True):
-    """A shipped portrait and its aligned crop, as data URIs."""
-
-    name: str
-    before: str
-    after: str
-
-
-class Report(msgspec.Struct, frozen=True):
-    """Everything in report.json; report.html shows this and nothing else."""
-
-    format: int
-    name: str
-    tool: str
-    float_bytes: int
-    inspection: Inspection
-    calibration: Seen
-    noise: list[LayerNoise]
-    noise_faces: int
-    parity: Parity
-    people: People | None
-    latency: list[Timed]
-    samples: list[Sample]
 
 
 def report(
@@ -157,7 +82,7 @@ def report(
         tool=about.tool,
         float_bytes=len(loaded.network),
         inspection=_without_path(inspection.inspect(output), output),
-        calibration=Seen(
+        calibration=CalibrationFaces(
             converted.faces_from,
             len(converted.faces.used),
             [Skipped(path.name, why) for path, why in converted.faces.skipped],
@@ -206,7 +131,7 @@ def _parity(exact: Embeddings, found: Embeddings, what: str) -> Parity:
 
 def _people(
     named: Labelled, exact: Embeddings, found: Embeddings, about: Description, what: str
-) -> People:
+) -> LabelledAccuracy:
     centre = about.embedding.centre
     if centre is not None:
         exact, found = centred(exact, centre), centred(found, centre)
@@ -226,7 +151,7 @@ def _people(
         known = dict(zip(named.pictures, rows, strict=True))
         missing = dict.fromkeys(path for path, _ in named.skipped)
         listed.append(_accuracy(kind, evaluate(list(named.pairs), {**missing, **known})))
-    return People(
+    return LabelledAccuracy(
         what=what,
         people=len(numbers),
         faces=faces,
@@ -272,7 +197,7 @@ def _latency(
     return timed
 
 
-def _samples(about: Description) -> list[Sample]:
+def _samples(about: Description) -> list[PortraitPair]:
     pipeline = FacePipeline()
     aligner = Aligner(about.alignment, about.input.size)
     found = []
@@ -281,7 +206,7 @@ def _samples(about: Description) -> list[Sample]:
         crop = aligner.align(frame, pipeline.main_face(frame))
         scale = _SHOWN_SIDE / min(frame.shape[:2])
         small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        found.append(Sample(name, _data_uri(small.astype(np.uint8)), _data_uri(crop)))
+        found.append(PortraitPair(name, _data_uri(small.astype(np.uint8)), _data_uri(crop)))
     return found
 
 

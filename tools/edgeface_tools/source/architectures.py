@@ -1,6 +1,6 @@
 """The two networks that are known by name, for weights that come without one.
 
-Takes in a source of weights, hands on a `Network`. Inception-ResNet-v1 is FaceNet's (Szegedy et al.
+Takes in a source of weights, hands on a `Graph`. Inception-ResNet-v1 is FaceNet's (Szegedy et al.
 2016), with the layer names of the 2018 Keras conversion; NN4-small2 is OpenFace's (Amos et al.
 2016) as the Keras tutorials build it, channels last. Every array's shape is checked against what
 the network needs, and both shapes are named when they differ.
@@ -24,7 +24,7 @@ from edgeface_tools.network.graph import (
     Dense,
     Flatten,
     GlobalAverage,
-    Network,
+    Graph,
     Node,
     Operation,
     Pad,
@@ -52,7 +52,7 @@ class WeightSource(Protocol):
 class Architecture:
     """A network by name, and how it wants its pictures (in the order it was trained with)."""
 
-    build: Callable[[WeightSource], Network]
+    build: Callable[[WeightSource], Graph]
     input: InputSpec
 
 
@@ -130,8 +130,8 @@ class _Builder:
     def join(self, name: str, *sources: str) -> str:
         return self.put(name, Concatenate(), *sources)
 
-    def network(self, size: int, output: str) -> Network:
-        return Network(PICTURE, (size, size, 3), tuple(self.nodes), output)
+    def network(self, size: int, output: str) -> Graph:
+        return Graph(PICTURE, (size, size, 3), tuple(self.nodes), output)
 
 
 # --- Inception-ResNet-v1 -------------------------------------------------------------------------
@@ -166,7 +166,7 @@ _BLOCK8: tuple[_Branch, ...] = (
 )
 
 
-def inception_resnet_v1(weights: WeightSource) -> Network:
+def inception_resnet_v1(weights: WeightSource) -> Graph:
     """160x160x3 to as many numbers as its `Bottleneck` has columns (128 or 512)."""
     net = _Builder(weights, "inception_resnet_v1", 1e-3)
 
@@ -236,7 +236,7 @@ def inception_resnet_v1(weights: WeightSource) -> Network:
 # --- NN4-small2 ----------------------------------------------------------------------------------
 
 
-def nn4_small2(weights: WeightSource) -> Network:
+def nn4_small2(weights: WeightSource) -> Graph:
     """96x96x3 to 128 numbers."""
     net = _Builder(weights, "nn4_small2", 1e-5)
 

@@ -1,6 +1,6 @@
 """Reads a whole model saved in Keras's HDF5 format (`model.save("x.h5")`) without Keras.
 
-Takes in a path, hands on a `Network` rebuilt from the recorded layer list and weights. Nothing in
+Takes in a path, hands on a `Graph` rebuilt from the recorded layer list and weights. Nothing in
 the file is run, and no other file is opened on its behalf. It never simplifies what it reads.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 
 from edgeface.errors import ModelError
-from edgeface_tools.network.graph import Network, Weights
+from edgeface_tools.network.graph import Graph, Weights
 from edgeface_tools.source.hdf5 import opened, plain_array
 from edgeface_tools.source.keras_config import network_of
 from edgeface_tools.source.keras_layers import Layer
@@ -19,7 +19,7 @@ from edgeface_tools.source.keras_layers import Layer
 _SAME = {"depthwise_kernel": "kernel"}  # Keras 3 calls both kernel
 
 
-def read_legacy_h5(path: Path) -> Network:
+def read_legacy_h5(path: Path) -> Graph:
     """The network in a full-model HDF5 file; ModelError says what cannot be used."""
     with opened(path) as file:
         recorded = file.attrs.get("model_config")

@@ -1,6 +1,6 @@
 """Reads what Keras 3 saves, `.keras` and `.weights.h5`, without Keras.
 
-Takes in a path, hands on a `Network`, or the arrays of layers by their names. A `.keras` file is a
+Takes in a path, hands on a `Graph`, or the arrays of layers by their names. A `.keras` file is a
 zip of the layer list (config.json) and the weights (model.weights.h5); both are read as data, and
 code in it (a Lambda) is refused like any layer that is not known.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 import h5py
 
 from edgeface.errors import ModelError
-from edgeface_tools.network.graph import Network, Weights
+from edgeface_tools.network.graph import Graph, Weights
 from edgeface_tools.source.hdf5 import opened, plain_array
 from edgeface_tools.source.keras_config import layers_of, network_of
 from edgeface_tools.source.keras_layers import Layer, stored_arrays
@@ -26,7 +26,7 @@ _LARGEST = {CONFIG: 64 << 20, WEIGHTS: 2 << 30}  # bytes unpacked
 _ROOTS = ("layers", "_layer_checkpoint_dependencies")
 
 
-def read_keras(path: Path) -> Network:
+def read_keras(path: Path) -> Graph:
     """The network in a `.keras` file; ModelError says what cannot be used."""
     try:
         with zipfile.ZipFile(path) as archive:

@@ -1,6 +1,6 @@
 """A Keras model's recorded layer list as a network, in the dialects of Keras 2 and Keras 3.
 
-Takes in the JSON text of a configuration and a reader of weights, hands on a `Network`. It opens no
+Takes in the JSON text of a configuration and a reader of weights, hands on a `Graph`. It opens no
 file and runs nothing: a layer that is not known by kind and settings is refused by name.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from edgeface.errors import ModelError
-from edgeface_tools.network.graph import Network, Node, Weights, in_order
+from edgeface_tools.network.graph import Graph, Node, Weights, in_order
 from edgeface_tools.source.keras_layers import Layer, operations_of
 
 _FUNCTIONAL = ("Model", "Functional")
@@ -49,7 +49,7 @@ def layers_of(recorded: str | bytes, place: str) -> list[Layer]:
     return [_layer(one, _no_weights) for one in _decode(recorded, place).layers]
 
 
-def network_of(recorded: str | bytes, weights: WeightReader, place: str) -> Network:
+def network_of(recorded: str | bytes, weights: WeightReader, place: str) -> Graph:
     """The network that a configuration describes; `place` names the file in errors.
 
     Raises ModelError for a layer that cannot be expressed, more than one input or output, or an
@@ -74,7 +74,7 @@ def network_of(recorded: str | bytes, weights: WeightReader, place: str) -> Netw
     else:
         last = output.name
     nodes = [node for layer in layers.values() for node in _nodes(layer)]
-    return Network(inputs[0], _picture_shape(shape[1:], place), in_order(nodes), last)
+    return Graph(inputs[0], _picture_shape(shape[1:], place), in_order(nodes), last)
 
 
 def _decode(recorded: str | bytes, place: str) -> _ModelConfig:

@@ -1,6 +1,6 @@
 """What there is to convert, recognized by its content and brought to one form.
 
-Takes in what the command line was told, hands on a `Loaded`: the float32 network and how it wants
+Takes in what the command line names, hands on a `Loaded`: the float32 network and how it wants
 its pictures. Names and endings of files decide nothing. It quantizes nothing.
 """
 
@@ -15,7 +15,7 @@ import msgspec
 
 from edgeface.errors import ConfigError, ModelError
 from edgeface.pipeline.model_file import InputSpec, Source, models_folder
-from edgeface_tools.network.graph import Network
+from edgeface_tools.network.graph import Graph
 from edgeface_tools.network.rewrite import simplify, swap_colours
 from edgeface_tools.network.to_tflite import float_tflite
 from edgeface_tools.source.architectures import ARCHITECTURES
@@ -81,7 +81,7 @@ def load_source(
         architecture = _OPENFACE
     spec = ARCHITECTURES[architecture].input if architecture else _LIKE_FACENET
     spec = trained_with(spec, colour, normalization)
-    if isinstance(network, Network):
+    if isinstance(network, Graph):
         network = simplify(network)
         # Swapped once in the weights rather than in every picture, which comes as BGR.
         swapped = swap_colours(network) if spec.colour == "rgb" else None
@@ -129,7 +129,7 @@ def picture_and_numbers(network: bytes, path: Path) -> tuple[int, int]:
     )
 
 
-def _read(path: Path, architecture: str | None) -> Network | bytes:
+def _read(path: Path, architecture: str | None) -> Graph | bytes:
     if path.is_dir():
         return _read_folder(path, architecture)
     try:
@@ -158,7 +158,7 @@ def _read(path: Path, architecture: str | None) -> Network | bytes:
     return read_weights_h5(path, architecture)
 
 
-def _read_folder(path: Path, architecture: str | None) -> Network | bytes:
+def _read_folder(path: Path, architecture: str | None) -> Graph | bytes:
     if is_saved_model(path):
         _refuse_architecture(architecture, path)
         return read_saved_model(path)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeface.errors import ModelError
-from edgeface_tools.network.graph import Network, Shape, Weights
+from edgeface_tools.network.graph import Graph, Shape, Weights
 from edgeface_tools.source.architectures import ARCHITECTURES
 from edgeface_tools.source.hdf5 import opened
 from edgeface_tools.source.keras2 import named_array
@@ -28,7 +28,7 @@ _CSV_ARRAY = {
 }  # fmt: skip
 
 
-def read_weights_h5(path: Path, architecture: str) -> Network:
+def read_weights_h5(path: Path, architecture: str) -> Graph:
     """The named network with the weights of a legacy HDF5 file or a `.weights.h5` of Keras 3."""
     with opened(path) as file:
         groups = named_groups(file)
@@ -48,7 +48,7 @@ def read_weights_h5(path: Path, architecture: str) -> Network:
         return ARCHITECTURES[architecture].build(weights)
 
 
-def read_openface_csv(folder: Path) -> Network:
+def read_openface_csv(folder: Path) -> Graph:
     """NN4-small2 with the weights of a folder of CSV files in OpenFace's naming."""
 
     def weights(layer: str, array: str, arrays: tuple[str, ...], shape: Shape) -> Weights:

@@ -60,11 +60,11 @@ def imitate(crop: Picture, camera: Camera, random: np.random.Generator) -> Pictu
     width = _about(camera.face_width, random)
     share = min(1.0, width / (FACE_SHARE * size)) if width else 1.0
     side = max(8, round(share * size))
-    small: NDArray[np.float64] = cv2.resize(
-        seen, (side, side), interpolation=cv2.INTER_AREA
-    ).astype(np.float64)
+    resized = cv2.resize(seen, (side, side), interpolation=cv2.INTER_AREA)
+    small: NDArray[np.float64] = resized.astype(np.float64)
     if blur := _about(camera.blur, random):
-        small = cv2.GaussianBlur(small, (0, 0), blur, borderType=cv2.BORDER_REPLICATE)
+        blurred = cv2.GaussianBlur(small, (0, 0), blur, borderType=cv2.BORDER_REPLICATE)
+        small = blurred.astype(np.float64)
     small /= 255
     if camera.grey:
         small = np.repeat((small @ (0.114, 0.587, 0.299))[..., None], 3, axis=2)
@@ -72,8 +72,8 @@ def imitate(crop: Picture, camera: Camera, random: np.random.Generator) -> Pictu
     noise = random.normal(0, 1, (side, side, 1 if camera.grey else 3))
     small += _about(camera.noise, random) * noise
     pixels = np.rint(small).clip(0, 255).astype(np.uint8)
-    enlarged: Picture = cv2.resize(pixels, (size, size), interpolation=cv2.INTER_LINEAR)
-    return enlarged
+    enlarged = cv2.resize(pixels, (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(enlarged, np.uint8)
 
 
 def _found_elsewhere(crop: Picture, random: np.random.Generator) -> Picture:
@@ -81,12 +81,13 @@ def _found_elsewhere(crop: Picture, random: np.random.Generator) -> Picture:
     seen = np.ascontiguousarray(crop[:, ::-1]) if random.random() < 0.5 else crop
     middle = (size - 1) / 2
     zoom = float(np.exp(random.normal(0, _ZOOM)))
-    matrix = cv2.getRotationMatrix2D((middle, middle), random.normal(0, _ROLL), zoom)
+    rotation = cv2.getRotationMatrix2D((middle, middle), random.normal(0, _ROLL), zoom)
+    matrix = np.asarray(rotation, np.float64)
     matrix[:, 2] += random.normal(0, _SHIFT * size, 2)
-    moved: Picture = cv2.warpAffine(
+    moved = cv2.warpAffine(
         seen, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    return moved
+    return np.asarray(moved, np.uint8)
 
 
 def _about(strength: float, random: np.random.Generator) -> float:

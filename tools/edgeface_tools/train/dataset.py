@@ -35,7 +35,7 @@ _NAMED = 5  # people named in a message; the rest are counted
 
 
 @dataclass(frozen=True, eq=False)
-class People:
+class FaceDataset:
     """Aligned crops, and for each the number of its person in `names` and its picture's path."""
 
     names: tuple[str, ...]
@@ -45,11 +45,11 @@ class People:
     skipped: tuple[tuple[str, str], ...]
     """Pictures that gave no crop, and why."""
 
-    def of(self, chosen: Sequence[int]) -> People:
+    def of(self, chosen: Sequence[int]) -> FaceDataset:
         """Some of the people (by number), with numbers of their own."""
         rows = np.flatnonzero(np.isin(self.person, chosen))
         number = {old: new for new, old in enumerate(chosen)}
-        return People(
+        return FaceDataset(
             tuple(self.names[old] for old in chosen),
             np.array([number[int(self.person[row])] for row in rows], np.int32),
             self.crops[rows],
@@ -64,7 +64,7 @@ def read_people(
     size: int,
     cache: Path,
     bar: Bar,
-) -> People:
+) -> FaceDataset:
     """Cut the face out of every picture of every person, or take it from `cache`.
 
     Raises ConfigError for too few people, and for people with too few pictures, by name.
@@ -101,7 +101,7 @@ def read_people(
     names = tuple(sorted(counts))
     number = {name: place for place, name in enumerate(names)}
     person = np.array([number[owner] for owner in owners], np.int32)
-    return People(names, person, kept["crops"], tuple(map(str, used_pictures)), skipped)
+    return FaceDataset(names, person, kept["crops"], tuple(map(str, used_pictures)), skipped)
 
 
 def check_counts(counts: Counter[str], what: str) -> None:
@@ -121,7 +121,7 @@ def check_counts(counts: Counter[str], what: str) -> None:
         )
 
 
-def split(people: People, share: float, seed: int) -> tuple[People, People | None]:
+def split(people: FaceDataset, share: float, seed: int) -> tuple[FaceDataset, FaceDataset | None]:
     """Those to train on, and those held out to validate on; None when there are too few for that.
 
     Two people at least stay on either side, so of fewer than four nobody is held out.

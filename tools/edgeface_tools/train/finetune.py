@@ -21,7 +21,7 @@ import numpy as np
 
 from edgeface.errors import ConfigError
 from edgeface_tools.convert import TEMPLATE
-from edgeface_tools.network.graph import Network
+from edgeface_tools.network.graph import Graph
 from edgeface_tools.network.rewrite import simplify
 from edgeface_tools.network.split import cut, default_waist, joined
 from edgeface_tools.source.fetch import fetch_facenet
@@ -30,10 +30,10 @@ from edgeface_tools.source.keras3 import read_keras
 from edgeface_tools.source.load import FACENET
 from edgeface_tools.train.batches import Pool
 from edgeface_tools.train.camera import Camera
-from edgeface_tools.train.dataset import FEW_HELD_OUT, People, read_people, split
+from edgeface_tools.train.dataset import FEW_HELD_OUT, FaceDataset, read_people, split
 from edgeface_tools.train.frozen import Copies, Frozen
 from edgeface_tools.train.head import Head, Inputs, Loss, Step
-from edgeface_tools.train.loop import Epoch, Exam, Lesson, Outcome, Schedule, Training
+from edgeface_tools.train.loop import Epoch, Outcome, Schedule, Training, TrainingSet, ValidationSet
 from edgeface_tools.train.validation import Separation, separation
 
 _CHECKPOINT = "checkpoint.safetensors"
@@ -50,7 +50,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     freeze_through: str | None = None
 
 
-class Teller(Protocol):
+class Display(Protocol):
     """Whoever watches: a command line, or nobody."""
 
     def say(self, sentence: str) -> None: ...
@@ -66,10 +66,10 @@ class Result:
 
     outcome: Outcome
     judged: Separation
-    network: Network | None
+    network: Graph | None
 
 
-def read_base(source: str) -> Network:
+def read_base(source: str) -> Graph:
     """The network in a Keras file, or the pinned FaceNet, ready to be trained."""
     path = fetch_facenet().weights if source == FACENET else Path(source)
     if not path.is_file():
@@ -78,13 +78,13 @@ def read_base(source: str) -> Network:
 
 
 def fine_tune(
-    base: Network,
+    base: Graph,
     people_folder: Path,
     general_folder: Path | None,
     plan: Plan,
     work: Path,
     seconds: float,
-    tell: Teller,
+    display: Display,
 ) -> Result:
     """Train, going on from what is in `work` if it was the same training.
 
@@ -93,74 +93,80 @@ def fine_tune(
     size = base.input_shape[0]
     waist = plan.freeze_through or default_waist(base)
     before, after = cut(base, waist)
-    everybody = _cut_faces(people_folder, size, work / "people.safetensors", tell)
+    everybody = _cut_faces(people_folder, size, work / "people.safetensors", display)
     general = None
     if general_folder is not None:
-        general = _cut_faces(general_folder, size, work / "general.safetensors", tell)
+        general = _cut_faces(general_folder, size, work / "general.safetensors", display)
     learning, held = split(everybody, plan.held_out, plan.schedule.seed)
-    _say_who(learning, held, tell)
+    _say_who(learning, held, display)
     frozen = Frozen(before)
     copies = Copies(plan.camera, plan.copies, plan.schedule.seed)
     judged_by = held if held is not None else learning
-    lesson_rows = _rows(frozen, learning, copies, work / "learning", tell)
-    exam_rows = lesson_rows
+    training_rows = _rows(frozen, learning, copies, work / "learning", display)
+    validation_rows = training_rows
     if held is not None:
-        exam_rows = _rows(frozen, held, copies, work / "held-out", tell)
+        validation_rows = _rows(frozen, held, copies, work / "held-out", display)
     head = Head(after, plan.loss)
-    first_rows = lesson_rows[:: copies.rows]  # each picture as it was taken
+    first_rows = training_rows[:: copies.rows]  # each picture as it was taken
     targets = np.repeat(head.encode(first_rows), copies.rows, axis=0)
-    exam = Exam(exam_rows, _pool(judged_by, copies.rows), "the people held out")
-    exam_general, everything = None, [lesson_rows, exam_rows]
+    validation_set = ValidationSet(
+        validation_rows, _pool(judged_by, copies.rows), "the people held out"
+    )
+    validation_general, everything = None, [training_rows, validation_rows]
     if general is not None:
         as_taken = Copies(Camera(), 0, plan.schedule.seed)
-        rows = _rows(frozen, general, as_taken, work / "general", tell)
-        exam_general = Exam(rows, _pool(general, 1), "the general set")
+        rows = _rows(frozen, general, as_taken, work / "general", display)
+        validation_general = ValidationSet(rows, _pool(general, 1), "the general set")
         everything.append(rows)
-    judged = separation(head.encode(exam.inputs), exam.pool, exam.name)
+    judged = separation(
+        head.encode(validation_set.inputs), validation_set.pool, validation_set.name
+    )
     training = Training(
         head,
-        Lesson(lesson_rows, _pool(learning, copies.rows), targets),
-        exam,
-        exam_general,
+        TrainingSet(training_rows, _pool(learning, copies.rows), targets),
+        validation_set,
+        validation_general,
         plan.schedule,
         work / _CHECKPOINT,
         _key(plan, waist, everything, head),
         seconds,
     )
     outcome = training.run(
-        tell.stopped, tell.step, lambda epochs, best: tell.epochs(epochs, best, judged.far)
+        display.stopped, display.step, lambda epochs, best: display.epochs(epochs, best, judged.far)
     )
     network = None if outcome.mix is None else joined(before, head.network)
     return Result(outcome, judged, network)
 
 
-def _cut_faces(folder: Path, size: int, cache: Path, tell: Teller) -> People:
-    people = read_people(folder, TEMPLATE, size, cache, tell.bar)
+def _cut_faces(folder: Path, size: int, cache: Path, display: Display) -> FaceDataset:
+    people = read_people(folder, TEMPLATE, size, cache, display.bar)
     for picture, why in people.skipped:
-        tell.say(f"skipped {picture}: {why}")
+        display.say(f"skipped {picture}: {why}")
     return people
 
 
-def _rows(frozen: Frozen, people: People, copies: Copies, cache: Path, tell: Teller) -> Inputs:
-    with tell.bar("frozen part", len(people.crops)) as step:
+def _rows(
+    frozen: Frozen, people: FaceDataset, copies: Copies, cache: Path, display: Display
+) -> Inputs:
+    with display.bar("frozen part", len(people.crops)) as step:
         return frozen.inputs(people.crops, copies, cache, step)
 
 
-def _pool(people: People, rows: int) -> Pool:
+def _pool(people: FaceDataset, rows: int) -> Pool:
     pictures = np.arange(len(people.person), dtype=np.int32)
     return Pool(np.repeat(people.person, rows), np.repeat(pictures, rows))
 
 
-def _say_who(learning: People, held: People | None, tell: Teller) -> None:
+def _say_who(learning: FaceDataset, held: FaceDataset | None, display: Display) -> None:
     if held is None:
-        tell.say(
+        display.say(
             f"warning: {len(learning.names)} people are too few to hold any out; training is "
             "judged by the people it learns, which says little about anybody else"
         )
         return
-    tell.say(f"learning {len(learning.names)} people, judged by {len(held.names)} others")
+    display.say(f"learning {len(learning.names)} people, judged by {len(held.names)} others")
     if len(held.names) < FEW_HELD_OUT:
-        tell.say(
+        display.say(
             f"warning: {len(held.names)} people are too few to judge by; {FEW_HELD_OUT} or more "
             "would mean something"
         )

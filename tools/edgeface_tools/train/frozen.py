@@ -20,7 +20,7 @@ from ai_edge_litert.interpreter import Interpreter
 from edgeface.errors import ConfigError
 from edgeface.pipeline.model_file import InputSpec
 from edgeface.pipeline.runtime import default_threads
-from edgeface_tools.network.graph import Network
+from edgeface_tools.network.graph import Graph
 from edgeface_tools.network.to_tflite import float_tflite
 from edgeface_tools.people.faces import Crops, standardize
 from edgeface_tools.train.arrays import load_arrays, save_arrays
@@ -47,7 +47,7 @@ class Copies:
 class Frozen:
     """The frozen part, opened."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Graph) -> None:
         content = float_tflite(network)
         self._size = network.input_shape[0]
         self._spec = InputSpec(self._size, "rgb", "per-image")

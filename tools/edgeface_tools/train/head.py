@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.errors import ConfigError
-from edgeface_tools.network.graph import Network
+from edgeface_tools.network.graph import Graph
 from edgeface_tools.network.to_keras import as_keras, import_keras, with_weights_of
 from edgeface_tools.train.triplet import MARGIN, Mining, batch_loss
 
@@ -54,7 +54,7 @@ class Step:
 class Head:
     """A network with an optimizer."""
 
-    def __init__(self, network: Network, loss: Loss) -> None:
+    def __init__(self, network: Graph, loss: Loss) -> None:
         keras = import_keras()
         import tensorflow as tf
 
@@ -71,7 +71,7 @@ class Head:
         self._encode = tf.function(self._unit, input_signature=(rows,))
 
     @property
-    def network(self) -> Network:
+    def network(self) -> Graph:
         """The network with the weights of now."""
         return with_weights_of(self._network, self._model)
 

@@ -1,4 +1,4 @@
-"""Trains the head of a network, epoch by epoch, until held-out people are told apart no better.
+"""Trains the head of a network, epoch by epoch, until it separates held-out people no better.
 
 Takes in the rows to learn from and those to judge by, hands on the best weights and how it went.
 Everything that the rest of the training depends on is in its checkpoint, so that stopping, by
@@ -55,7 +55,7 @@ class Epoch(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class TrainingSet:
     """Rows to learn from; `targets` are the base network's encodings of the same pictures."""
 
     inputs: Inputs
@@ -64,7 +64,7 @@ class Lesson:
 
 
 @dataclass(frozen=True, eq=False)
-class Exam:
+class ValidationSet:
     """Rows to judge by, and what they are called in messages."""
 
     inputs: Inputs
@@ -95,13 +95,13 @@ class Training:
     """One training, from its beginning or from where its checkpoint left it."""
 
     head: Head
-    lesson: Lesson
-    exam: Exam
-    general: Exam | None
+    training_set: TrainingSet
+    validation_set: ValidationSet
+    general: ValidationSet | None
     schedule: Schedule
     checkpoint: Path
     key: str
-    """Of everything that the result depends on: another key begins anew."""
+    """Of everything that the result depends on: with another key the training starts over."""
     seconds: float = 60.0
     """Between two checkpoints within an epoch."""
     _epochs: list[Epoch] = field(default_factory=list)
@@ -155,18 +155,18 @@ class Training:
     def _epoch(self, stopped: Callable[[], bool], on_step: _OnStep) -> bool:
         """The running epoch's remaining steps; False when stopped among them."""
         plan, number = self.schedule, len(self._epochs) - 1
-        steps = steps_per_epoch(self.lesson.pool, plan.people, plan.pictures)
+        steps = steps_per_epoch(self.training_set.pool, plan.people, plan.pictures)
         saved = time.monotonic()
         for rows in batches(
-            self.lesson.pool, plan.people, plan.pictures, plan.seed, number, len(self._steps)
+            self.training_set.pool, plan.people, plan.pictures, plan.seed, number, len(self._steps)
         ):
             if stopped():
                 return False
             part = (number + len(self._steps) / steps) / plan.epochs
             step = self.head.step(
-                self.lesson.inputs[rows],
-                self.lesson.pool.person[rows],
-                self.lesson.targets[rows],
+                self.training_set.inputs[rows],
+                self.training_set.pool.person[rows],
+                self.training_set.targets[rows],
                 plan.rate * (1 + math.cos(math.pi * part)) / 2,
             )
             self._steps.append(step)
@@ -192,9 +192,11 @@ class Training:
 
     def _measured(self, number: int, loss: float, active: float) -> Epoch:
         tars = [
-            separation(self.head.encode(exam.inputs), exam.pool, exam.name).tar
-            for exam in (self.exam, self.general)
-            if exam is not None
+            separation(
+                self.head.encode(validation_set.inputs), validation_set.pool, validation_set.name
+            ).tar
+            for validation_set in (self.validation_set, self.general)
+            if validation_set is not None
         ]
         return Epoch(number, loss, active, tars[0], tars[1] if len(tars) > 1 else None)
 
@@ -216,8 +218,8 @@ class Training:
         self._best_epoch = int(kept["best_epoch"][0])
         general = self.general is not None
         self._epochs = [
-            Epoch(number, loss, active, tar, float(told) if general else None)
-            for number, (loss, active, tar, told) in enumerate(kept["epochs"].tolist())
+            Epoch(number, loss, active, tar, float(general_tar) if general else None)
+            for number, (loss, active, tar, general_tar) in enumerate(kept["epochs"].tolist())
         ]
         self._steps = [
             Step(float(loss), *map(int, counts)) for loss, *counts in kept["steps"].tolist()
