@@ -3,8 +3,9 @@
 A room is a folder or a file at a package's top level. Takes in the source, which it reads without
 importing it, and the layers that pyproject.toml declares for import-linter; prints rooms, floors
 and arrows. Exit 1 if there is a circle, between rooms or between modules, or an arrow upwards.
-Imports inside functions and those for types alone (`if TYPE_CHECKING`) count like all others, but
-that an import for types makes no circle between modules; the head line says how many there are.
+Imports inside functions and those for types alone (`if TYPE_CHECKING`) count like all others; the
+head line says how many there are. Only what the package's own `__init__` names for type checkers
+is left out, since it gives those names lazily.
 """
 
 from __future__ import annotations
@@ -76,7 +77,12 @@ def survey(root: Path, package: str, layers: list[set[str]]) -> House:
     """The house of a package in the folder `root`, which must be on sys.path."""
     graph = grimp.build_graph(package, cache_dir=None)
     runtime = grimp.build_graph(package, exclude_type_checking_imports=True, cache_dir=None)
-    pairs = [(a, b) for a in sorted(graph.modules) for b in sorted(_imported(graph, a))]
+    # The package itself names what it gives lazily for type checkers alone: it stands on nothing.
+    pairs = [
+        (a, b)
+        for a in sorted(graph.modules)
+        for b in sorted(_imported(runtime if a == package else graph, a))
+    ]
     rooms: dict[str, int] = defaultdict(int)
     for module in graph.modules:
         rooms[room_of(module)] += 1
@@ -84,7 +90,10 @@ def survey(root: Path, package: str, layers: list[set[str]]) -> House:
     for importer, imported in pairs:
         if room_of(importer) != room_of(imported):
             arrows[room_of(importer)].add(room_of(imported))
-    modules = {module: _imported(runtime, module) for module in runtime.modules}
+    modules = {
+        module: _imported(runtime if module == package else graph, module)
+        for module in graph.modules
+    }
     circles = [circle for circle in (_circle(arrows), _circle(modules)) if circle]
     details = [
         detail for a, b in pairs for detail in graph.get_import_details(importer=a, imported=b)

@@ -12,7 +12,7 @@ from importlib import import_module
 import click
 
 import edgeface
-from edgeface.cli.program import ERROR, NO, YES, print_json, run_command
+from edgeface.system.program import ERROR, NO, YES, print_json, run_command
 
 __all__ = ["ERROR", "NO", "YES", "cli", "main", "print_json"]
 

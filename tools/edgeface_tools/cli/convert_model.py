@@ -14,10 +14,10 @@ from typing import Any
 import click
 import msgspec
 
-from edgeface.cli.program import run_command
 from edgeface.errors import ConfigError
 from edgeface.pipeline.model_file import describe as with_description
 from edgeface.pipeline.model_file import load_model
+from edgeface.system.program import run_command
 from edgeface.system.storage import write_atomically
 from edgeface_tools import convert as stations
 from edgeface_tools import describe as describing

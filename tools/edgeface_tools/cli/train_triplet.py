@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from edgeface.cli.program import run_command
 from edgeface.errors import ConfigError
+from edgeface.system.program import run_command
 from edgeface.system.storage import InUse, locked, write_atomically
 from edgeface_tools import progress
 from edgeface_tools.network.to_keras import keras_file
