@@ -51,6 +51,10 @@ def runs_here(told: Told) -> bool:
     return words[1] not in ELSEWHERE and not {"--live", "--camera", "--model"} & set(words)
 
 
+RUN_HERE = list(dict.fromkeys(told.document for told in COMMANDS if runs_here(told)))
+"""The documents that tell of something that this machine can run."""
+
+
 def with_blocks(language: str) -> list[Block]:
     return [block for found in BLOCKS.values() for block in found if block.language == language]
 
@@ -127,7 +131,7 @@ def check_words(words: list[str]) -> None:
                 assert (CHECKOUT / word).is_file(), word
 
 
-@pytest.mark.parametrize("document", [path.name for path in DOCUMENTS])
+@pytest.mark.parametrize("document", RUN_HERE)
 def test_the_commands_of_a_document_work_in_their_order(
     document: str,
     tmp_path: Path,
@@ -135,8 +139,6 @@ def test_the_commands_of_a_document_work_in_their_order(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     told = [told for told in COMMANDS if told.document == document and runs_here(told)]
-    if not told:
-        pytest.skip("it tells nothing that can run here")
     for name in ("EDGEFACE_GALLERY", "EDGEFACE_GALLERY_KEY", "EDGEFACE_GALLERY_KEY_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

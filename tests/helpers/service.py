@@ -22,6 +22,7 @@ from edgeface.demo.liveness import framed
 from edgeface.pipeline.detect import Detector
 from edgeface.pipeline.pictures import Picture, read_picture
 
+LONG = 180.0  # seconds: only ends what hangs, however slow and busy the machine is
 PORTRAITS = Path(__file__).resolve().parents[2] / "edgeface" / "portraits"
 
 
@@ -114,20 +115,20 @@ class Running:
             capture_output=True,
             text=True,
             env=self.environment,
-            timeout=60,
+            timeout=LONG,
             check=False,
         )
 
     def ask(self, **request: Any) -> list[dict[str, Any]]:
         """All lines of the answer to a request on the control socket."""
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(60)
+            connection.settimeout(LONG)
             connection.connect(str(self.socket))
             connection.sendall(json.dumps(request).encode() + b"\n")
             with connection.makefile("rb") as lines:
                 return [json.loads(line) for line in lines]
 
-    def until(self, condition: Callable[[], object], seconds: float = 30) -> None:
+    def until(self, condition: Callable[[], object], seconds: float = LONG) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert self.process.poll() is None, f"the service ended: {''.join(self.errors)}"
@@ -144,9 +145,9 @@ class Running:
     def stop(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(20)
+        status = self.process.wait(LONG)
         for reader in self._readers:
-            reader.join(5)
+            reader.join(LONG)
         return status
 
     def __enter__(self) -> Self:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.service import Running, portrait_video
+from tests.helpers.service import LONG, PORTRAITS, Running, portrait_video
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def service(tmp_path: Path) -> Iterator[Running]:
 
 def connect(service: Running) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(10)
+    connection.settimeout(LONG)
     connection.connect(str(service.socket))
     return connection
 
@@ -45,6 +45,19 @@ def answer(connection: socket.socket) -> bytes:
     except ConnectionError:
         pass
     return data
+
+
+def one_more_frame_than(frames: int, service: Running) -> int:
+    """Wait until the loop has gone on; how many frames it has worked on then."""
+    seen = frames
+
+    def more() -> bool:
+        nonlocal seen
+        seen = service.ask(command="status")[0]["frames"]
+        return seen > frames
+
+    service.until(more)
+    return seen
 
 
 def malformed(count: int) -> Iterator[bytes]:
@@ -72,10 +85,11 @@ def malformed(count: int) -> Iterator[bytes]:
 def test_a_thousand_malformed_requests_are_answered_or_dropped_and_the_loop_goes_on(
     service: Running,
 ) -> None:
-    before = service.ask(command="status")[0]
-    began = time.monotonic()
     refused = dropped = 0
+    frames = service.ask(command="status")[0]["frames"]
     for number, request in enumerate(malformed(1000)):
+        if number % 100 == 99:
+            frames = one_more_frame_than(frames, service)
         with connect(service) as connection:
             try:
                 connection.sendall(request)
@@ -90,10 +104,7 @@ def test_a_thousand_malformed_requests_are_answered_or_dropped_and_the_loop_goes
                 refused += 1
             else:
                 dropped += 1
-    after = service.ask(command="status")[0]
-    passed = time.monotonic() - began
     assert refused > 600
-    assert (after["frames"] - before["frames"]) / passed > 5  # of 20 a second, on a busy machine
 
 
 def test_slow_clients_are_dropped_and_do_not_lock_others_out(service: Running) -> None:
@@ -135,30 +146,30 @@ def test_a_second_service_does_not_take_the_socket_over(service: Running) -> Non
 
 
 def test_somebody_is_enrolled_verified_and_identified_live(service: Running) -> None:
-    lines = service.ask(command="enroll", name="barack", within=9)
+    lines = service.ask(command="enroll", name="barack", within=LONG)
     assert any("turn left" in line["progress"]["message"] for line in lines[:-1])
     assert lines[-1]["name"] == "barack"
     assert lines[-1]["templates"] >= 2
-    (verified,) = service.ask(command="verify", name="barack", within=10)
+    (verified,) = service.ask(command="verify", name="barack", within=LONG)
     assert verified["match"] is True
     assert verified["score"] >= verified["threshold"]
-    (identified,) = service.ask(command="identify", within=10)
+    (identified,) = service.ask(command="identify", within=LONG)
     assert [face["name"] for face in identified["faces"]] == ["barack"]
     status = service.command("status")
     assert status.returncode == 0
     assert "1 person" in status.stdout
-    assert "in view: barack" in status.stdout
+    # Between two passes of the video nobody is in view for a moment.
+    service.until(lambda: "in view: barack" in service.command("status").stdout)
 
 
 def test_too_many_refused_attempts_lock_the_door_and_say_so(service: Running) -> None:
-    from tests.helpers.service import PORTRAITS
-
     assert service.command("enroll", "joe", str(PORTRAITS / "biden.jpg")).returncode == 0
     service.until(lambda: service.ask(command="status")[0]["people"] == 1)
-    for _ in range(2):
+    seen = 0
+    while seen < 2:  # a slow machine may see no face in a second, which is no refused attempt
         (refused,) = service.ask(command="verify", name="joe", within=1)
         assert refused["match"] is False
-        assert refused["seen"] is True
+        seen += refused["seen"]
     (locked,) = service.ask(command="verify", name="joe", within=1)
     assert "locked for" in locked["error"]
     service.until(lambda: service.of("lockout"))
@@ -171,9 +182,7 @@ def test_an_attempt_ends_when_its_asker_hangs_up(service: Running) -> None:
         with connect(service) as connection:
             connection.sendall(b'{"command": "enroll", "name": "x", "within": 300}\n')
             connection.recv(100)
-    time.sleep(0.6)
-    (identified,) = service.ask(command="identify", within=1)
-    assert "faces" in identified
+    service.until(lambda: "faces" in service.ask(command="identify", within=1)[-1])
 
 
 def test_reload_over_the_socket_answers_with_what_is_wrong(service: Running) -> None:

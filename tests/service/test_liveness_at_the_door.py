@@ -21,7 +21,7 @@ from edgeface.service.watch import Watch
 from edgeface.sources import Frame
 from edgeface.system.units import Seconds
 from tests.conftest import CHECKOUT
-from tests.helpers.service import Running, shown, shown_video
+from tests.helpers.service import LONG, Running, shown, shown_video
 from tests.service.test_run import enroll, run
 
 FPS = 15
@@ -61,7 +61,7 @@ def after_each_other(*parts: tuple[Callable[[float], Picture], float]) -> Iterat
 
 
 def test_a_person_who_speaks_is_recognized_with_the_proof(tmp_path: Path, gallery: Path) -> None:
-    video = shown_video(tmp_path / "v.avi", "obama2", "speaking")
+    video = shown_video(tmp_path / "v.avi", "obama2", "speaking", 6)
     (event,) = run(gallery, "--source", video, profile="standard")
     assert (event["type"], event["name"], event["liveness"]) == ("recognized", "barack", "live")
     assert event["cues"]["mouth"] >= 1
@@ -174,15 +174,19 @@ def test_who_answers_the_challenge_is_recognized_once_and_not_before(
 
 @pytest.fixture
 def door(tmp_path: Path, gallery: Path) -> Callable[[str], Running]:
-    """The service, in `standard`, before an endless video of barack's picture."""
+    """The service, in `standard`, before an endless video of barack's picture.
+
+    Every frame is seen, and the video's own time is the clock of liveness, however slow the
+    machine is. Only `within` counts real seconds.
+    """
 
     def open_(how: str) -> Running:
         video = shown_video(tmp_path / "live.avi", "obama2", how, 4)
         (tmp_path / "gallery.safetensors").write_bytes(gallery.read_bytes())
         return Running(
             tmp_path,
-            f'[source]\nspec = "{video}"\npace = "own"\nloop = true\n'
-            "[liveness]\n[lockout]\nattempts = 50\n",
+            f'[source]\nspec = "{video}"\npace = "fast"\nloop = true\n'
+            '[liveness]\nprofile = "standard"\n[lockout]\nattempts = 50\n',
         ).ready()
 
     return open_
@@ -190,12 +194,12 @@ def door(tmp_path: Path, gallery: Path) -> Callable[[str], Running]:
 
 def test_live_requests_before_a_person_who_speaks(door: Any) -> None:
     with door("speaking") as service:
-        *_, verified = service.ask(command="verify", name="barack", within=20)
+        *_, verified = service.ask(command="verify", name="barack", within=LONG)
         assert (verified["match"], verified["liveness"]) == (True, "live")
-        *_, identified = service.ask(command="identify", within=20)
+        *_, identified = service.ask(command="identify", within=LONG)
         assert [(f["name"], f["liveness"]) for f in identified["faces"]] == [("barack", "live")]
         assert service.ask(command="status")[0]["in_view"][0]["liveness"] == "live"
-        done = service.command("verify", "barack", "--live", "--challenge", "--within", "20")
+        done = service.command("verify", "barack", "--live", "--challenge", "--within", str(LONG))
         assert done.returncode == 1
         assert "look straight at the camera" in done.stderr
         assert "challenge failed" in done.stdout
@@ -203,17 +207,17 @@ def test_live_requests_before_a_person_who_speaks(door: Any) -> None:
 
 def test_live_requests_before_a_photo(door: Any) -> None:
     with door("held") as service:
-        *hints, verified = service.ask(command="verify", name="barack", within=3)
+        *hints, verified = service.ask(command="verify", name="barack", within=8)
         assert (verified["match"], verified["seen"]) == (False, True)
         assert verified["score"] >= verified["threshold"]
         assert verified["liveness"] in {"spoof", "undetermined"}
         assert hints
-        *_, identified = service.ask(command="identify", within=2)
+        *_, identified = service.ask(command="identify", within=5)
         assert [face["name"] for face in identified["faces"]] == [None]
-        done = service.command("verify", "barack", "--live", "--within", "2")
+        done = service.command("verify", "barack", "--live", "--within", "5")
         assert done.returncode == 1
         assert "liveness" in done.stdout
-        *_, refused = service.ask(command="enroll", name="other", within=3)
+        *_, refused = service.ask(command="enroll", name="other", within=8)
         assert "only a living person can be enrolled" in refused["error"]
 
 

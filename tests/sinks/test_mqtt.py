@@ -131,7 +131,7 @@ def test_no_event_is_lost_when_the_broker_restarts(broker: Broker) -> None:
     wait_until(lambda: sink.trouble)
     broker.start()
     listener = Listener(broker.port)
-    wait_until(lambda: len(set(listener.ids())) == 20, 30)
+    wait_until(lambda: len(set(listener.ids())) == 20)
     assert list(dict.fromkeys(listener.ids())) == [one.id for one in waiting]
     assert sink.lost == 0
     sink.close()
@@ -147,7 +147,7 @@ def test_a_killed_service_leaves_its_last_will(broker: Broker, tmp_path: Path) -
         "topic='door'); o=Outlet(lambda: Mqtt(s),'mqtt',s.events,9); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(broker.port)])
-    wait_until(lambda: listener.last("door/status") == b"online", 20)
+    wait_until(lambda: listener.last("door/status") == b"online")
     process.send_signal(signal.SIGKILL)
     process.wait()
     wait_until(lambda: listener.last("door/status") == b"offline")
