@@ -1,16 +1,29 @@
 # make demo   the runtime in .venv, then faces accepted and refused
+# make quick  lint, types and the tests that start no process, in a minute
 # make test   lint, types and all tests, on LiteRT and on tflite-runtime
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_QUIET = --quiet --disable-pip-version-check
+# One process a core; the tests of a file stay together, since they share what they converted.
+PARALLEL = --numprocesses auto --dist loadfile
 
-.PHONY: api demo test lint types test-litert test-tflite models clean soak systemd-trial \
+.PHONY: api demo test quick lint types test-litert test-tflite models clean soak systemd-trial \
 	prove-gallery identification import-graph dist deb reproducible lint-deb test-pi test-deb \
 	pi-cost precisions benchmark benchmark-timing
+QUICK = tests/pipeline tests/gallery tests/liveness tests/system tests/test_architecture.py \
+	tests/test_decide.py tests/test_enrollment.py tests/test_verifier.py tests/service/test_attempts.py \
+	tests/service/test_ballot.py tests/service/test_config.py tests/service/test_desk.py \
+	tests/service/test_tracked_face.py tests/service/test_tracker.py \
+	tests/service/test_thresholds_of_the_model.py tests/sources/test_files.py
 
 demo: .venv/.ready
 	.venv/bin/edgeface demo
 
 test: lint types test-litert test-tflite
+
+# What a change breaks first. It leaves out the service as a process, the commands, the documents,
+# the bench and the workstation side.
+quick: lint types
+	.venv-tools/bin/pytest $(PARALLEL) $(QUICK)
 
 lint: .venv-tools/.ready
 	.venv-tools/bin/ruff check .
@@ -20,7 +33,7 @@ types: .venv-tools/.ready
 	.venv-tools/bin/mypy
 
 test-litert: .venv-tools/.ready .venv/.ready
-	.venv-tools/bin/pytest
+	.venv-tools/bin/pytest $(PARALLEL)
 
 # Who imports whom, by folder; fails on a circle or an arrow upwards (docs/architecture.md).
 import-graph: .venv-tools/.ready
@@ -28,7 +41,7 @@ import-graph: .venv-tools/.ready
 
 # The second back end: the last tflite-runtime, with the NumPy it was built for.
 test-tflite: .venv-tflite/.ready
-	EDGEFACE_RUNTIME=tflite-runtime .venv-tflite/bin/pytest --ignore=tests/tools
+	EDGEFACE_RUNTIME=tflite-runtime .venv-tflite/bin/pytest $(PARALLEL) --ignore=tests/tools
 
 # The gallery's proofs at full size (minutes); the tests run them small.
 prove-gallery: .venv-tools/.ready
