@@ -16,8 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +37,7 @@ from edgeface.pipeline.encode import Embedding
 from edgeface.pipeline.pictures import ImageInput, Picture, as_frame
 from edgeface.pipeline.pipeline import EncodedFace, FacePipeline, Timings
 from edgeface.recognizer import Recognizer
+from edgeface.system.closing import Closing
 
 if TYPE_CHECKING:
     from edgeface.enrollment import Enrollment
@@ -51,7 +51,7 @@ class Identification:
     decision: Decision
 
 
-class FaceVerifier:
+class FaceVerifier(Closing):
     """Verification (1:1) and recognition (1:N) against one gallery file.
 
     `gallery` is the file's path (default: EDGEFACE_GALLERY, else the user's data folder), `model` a
@@ -81,17 +81,6 @@ class FaceVerifier:
         self._rgb = rgb
         self._opened: Recognizer | None = None
         self._closed = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let go of the networks and the gallery. Any call after it raises ConfigError."""

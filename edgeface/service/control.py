@@ -18,14 +18,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
 from edgeface.errors import ConfigError
 from edgeface.service.attempts import Answer
 from edgeface.service.desk import Request
+from edgeface.system.closing import Closing
 from edgeface.system.threads import Worker
 
 _log = logging.getLogger("edgeface.control")
@@ -79,7 +78,7 @@ class Client:
                 del self._unsent[: self.connection.send(self._unsent)]
 
 
-class ControlServer:
+class ControlServer(Closing):
     """A listening socket and its clients."""
 
     def __init__(self, path: Path, group: str, submit: Submit) -> None:
@@ -188,17 +187,6 @@ class ControlServer:
         with contextlib.suppress(KeyError):
             self._selector.unregister(client.connection)
         client.connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _hung_up(connection: socket.socket) -> bool:

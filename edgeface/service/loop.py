@@ -11,8 +11,7 @@ import logging
 import queue
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from edgeface.errors import ConfigError, EdgeFaceError
 from edgeface.events import Event, EventType, incident
@@ -28,13 +27,14 @@ from edgeface.service.people import People
 from edgeface.service.watch import Asked, Watch
 from edgeface.sources import Frame, SourceEnded, is_live
 from edgeface.sources.feed import open_feed
+from edgeface.system.closing import Closing
 from edgeface.system.thermal import Governor
 
 _log = logging.getLogger("edgeface.service")
 _TICK = 0.25  # seconds that the loop waits at most before it looks after everything else
 
 
-class Service:
+class Service(Closing):
     """Everything that `edgeface run` holds open. `stop` and `reload` may be called by signals."""
 
     def __init__(
@@ -265,14 +265,3 @@ class Service:
     def _sink_struggles(self, name: str, trouble: str) -> None:
         """Called by the sinks' threads; the loop tells of it."""
         self._struggling.put((name, trouble))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -13,12 +13,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from edgeface.errors import EdgeFaceError
 from edgeface.events import Event
 from edgeface.pipeline.pictures import Picture
+from edgeface.system.closing import Closing
 from edgeface.system.threads import Worker
 
 _log = logging.getLogger("edgeface.sinks")
@@ -172,7 +172,7 @@ class Outlet:
             self._tell(self.trouble)
 
 
-class Outlets:
+class Outlets(Closing):
     """All sinks together."""
 
     def __init__(self, outlets: Sequence[Outlet]) -> None:
@@ -189,14 +189,3 @@ class Outlets:
             outlet.begin_closing()
         for outlet in self.outlets:
             outlet.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -13,11 +13,11 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from edgeface.errors import EdgeFaceError
 from edgeface.sources import Frame, SourceLost, SourceSettings, is_live, open_source
+from edgeface.system.closing import Closing
 from edgeface.system.threads import Worker
 
 _log = logging.getLogger("edgeface.sources")
@@ -63,7 +63,7 @@ def open_feed(settings: SourceSettings) -> LiveFeed | FileFeed:
     return LiveFeed(settings) if is_live(settings) else FileFeed(settings)
 
 
-class FileFeed:
+class FileFeed(Closing):
     """Every frame of a file or folder, in order."""
 
     def __init__(self, settings: SourceSettings) -> None:
@@ -79,19 +79,8 @@ class FileFeed:
     def close(self) -> None:
         self._source.close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class LiveFeed:
+class LiveFeed(Closing):
     """The newest frame of a camera, a stream, or a video at its own speed."""
 
     def __init__(self, settings: SourceSettings) -> None:
@@ -190,14 +179,3 @@ class LiveFeed:
         with self._changed:
             self._fatal = error
             self._changed.notify()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
+
+from edgeface.system.closing import Closing
 
 LIMIT = 1.0  # seconds that `close` waits
 
 
-class Worker:
+class Worker(Closing):
     """A running thread; `target` gets the event that asks it to return."""
 
     def __init__(self, name: str, target: Callable[[threading.Event], None]) -> None:
@@ -35,14 +35,3 @@ class Worker:
         self.stopping.set()
         self._thread.join(limit)
         return not self._thread.is_alive()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
