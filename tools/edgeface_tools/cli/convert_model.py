@@ -18,9 +18,9 @@ from edgeface.errors import ConfigError
 from edgeface.pipeline.model_file import describe as with_description
 from edgeface.pipeline.model_file import load_model
 from edgeface.system.program import run_command
-from edgeface.system.storage import write_atomically
 from edgeface_tools import convert as stations
 from edgeface_tools import describe as describing
+from edgeface_tools.cli.output import write_output
 from edgeface_tools.convert import ConversionOptions
 from edgeface_tools.people import population as populations
 from edgeface_tools.people.faces import Faces
@@ -147,7 +147,7 @@ def convert(
     converted = stations.convert(loaded, options)
     if calibrate:
         _tell_skipped(converted.faces)
-    _write(output, stations.described(converted))
+    write_output(output, stations.described(converted))
     click.echo(inspection.as_text(inspection.inspect(output)))
     scores = converted.description.scores
     if scores is None or not scores.measured:
@@ -158,8 +158,8 @@ def convert(
         )
     if report:
         found = reporting.report(loaded, converted, output, pythons)
-        _write(output.with_name("report.json"), reporting.as_json(found))
-        _write(output.with_name("report.html"), reporting.as_html(found))
+        write_output(output.with_name("report.json"), reporting.as_json(found))
+        write_output(output.with_name("report.html"), reporting.as_html(found))
         click.echo(f"report: {output.with_name('report.html')}", err=True)
 
 
@@ -186,7 +186,7 @@ def observe(
     origin = measured_on or stations.origin(loaded, calibrate)
     calibration = stations.calibration_of(loaded, faces, origin)
     _tell_skipped(faces)
-    _write(output, calibrating.encoded(calibration))
+    write_output(output, calibrating.encoded(calibration))
 
 
 @cli.command()
@@ -206,7 +206,7 @@ def population(
     network = model.read_bytes()[: about.network_bytes]
     people = stations.cut_people(source, about)
     numbers = stations.measure(network, about, people, measured_on or source.folder.name)
-    _write(output, populations.encoded(numbers))
+    write_output(output, populations.encoded(numbers))
 
 
 @cli.command()
@@ -243,7 +243,7 @@ def describe(
         about = populations.with_population(about, stations.measure(network, about, people, what))
     elif population:
         about = stations.with_file(about, population)
-    _write(output or model, with_description(network, about))
+    write_output(output or model, with_description(network, about))
 
 
 @cli.command()
@@ -266,7 +266,7 @@ def precisions(
 ) -> None:
     """Compare SOURCE in every precision on every runtime: a table in Markdown."""
     found = comparing.compare(load_source(source), labelled, pairs, pythons)
-    _write(output, comparing.as_markdown(found).encode())
+    write_output(output, comparing.as_markdown(found).encode())
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -280,13 +280,6 @@ def _tell_skipped(faces: Faces) -> None:
     )
     for path, reason in faces.skipped:
         click.echo(f"  {path.name}: {reason}", err=True)
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        write_atomically(path.absolute(), [content], mode=0o644)
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}") from None
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ import msgspec
 
 from edgeface.errors import ConfigError
 from edgeface.system.program import run_command
-from edgeface.system.storage import InUse, locked, write_atomically
+from edgeface.system.storage import InUse, locked
 from edgeface_tools import progress
+from edgeface_tools.cli.output import write_output
 from edgeface_tools.network.to_keras import keras_file
 from edgeface_tools.train.camera import Camera
 from edgeface_tools.train.finetune import Plan, check, fine_tune, read_base
@@ -124,7 +125,7 @@ def cli(
         click.echo("stopped; the same command goes on from here", err=True)
         return INTERRUPTED
     if result.network is not None:
-        _write(output, keras_file(result.network))
+        write_output(output, keras_file(result.network))
     first = found.epochs[0]
     if as_json:
         click.echo(
@@ -210,7 +211,7 @@ class _Display:
             f"epoch {epoch.number}: {learned}TAR {epoch.tar:.1%} at FAR {far:.2g}{general}"
             + (" *" if epoch.number and epoch.number == best else "")
         )
-        _write(self._curves, as_svg(epochs, far, best).encode())
+        write_output(self._curves, as_svg(epochs, far, best).encode())
 
     def _close(self) -> None:
         if self._bar is not None:
@@ -245,13 +246,6 @@ def _alone(work: Path) -> Iterator[None]:
         raise ConfigError(f"{work} is {error}; wait for it, or give another --work") from None
     except OSError as error:
         raise ConfigError(f"cannot work in {work}: {error.strerror}; give another --work") from None
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        write_atomically(path.absolute(), [content], mode=0o644)
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}") from None
 
 
 if __name__ == "__main__":

@@ -18,26 +18,10 @@ from typing import Any
 import numpy as np
 
 from edgeface.errors import ModelError
-from edgeface_tools.network.graph import (
-    Add,
-    BatchNorm,
-    Concatenate,
-    Convolution,
-    Dense,
-    Depthwise,
-    Flatten,
-    GlobalAverage,
-    Graph,
-    Identity,
-    Operation,
-    Pad,
-    Pool,
-    Relu,
-    Scale,
-)
+from edgeface_tools.network import graph
 from edgeface_tools.network.rewrite import drop_identities
 
-_TRAINED = (Convolution, Depthwise, Dense)
+_TRAINED = (graph.Convolution, graph.Depthwise, graph.Dense)
 
 
 def import_keras() -> Any:
@@ -49,7 +33,7 @@ def import_keras() -> Any:
     return keras
 
 
-def as_keras(network: Graph) -> Any:
+def as_keras(network: graph.Graph) -> Any:
     """A keras.Model that computes the network in float32; it has the layers' names."""
     keras = import_keras()
     network = drop_identities(network)
@@ -60,7 +44,7 @@ def as_keras(network: Graph) -> Any:
     return keras.Model(values[network.input_name], values[network.output_name])
 
 
-def with_weights_of(network: Graph, model: Any) -> Graph:
+def with_weights_of(network: graph.Graph, model: Any) -> graph.Graph:
     """The network with the weights that training left in the model made of it."""
     changed = {}
     for node in network.nodes:
@@ -76,7 +60,7 @@ def with_weights_of(network: Graph, model: Any) -> Graph:
     return network.map_nodes(changed)
 
 
-def keras_file(network: Graph) -> bytes:
+def keras_file(network: graph.Graph) -> bytes:
     """The network as the bytes of a `.keras` file."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "network.keras"
@@ -90,7 +74,7 @@ def _plain(name: str) -> str:
 
 
 @singledispatch
-def _apply(operation: Operation, name: str, inputs: list[Any]) -> Any:
+def _apply(operation: graph.Operation, name: str, inputs: list[Any]) -> Any:
     """The operation as Keras layers on Keras tensors, its weights set."""
     raise ModelError(
         f"the layer {name!r} ({type(operation).__name__}) cannot be written as a Keras layer"
@@ -98,7 +82,7 @@ def _apply(operation: Operation, name: str, inputs: list[Any]) -> Any:
 
 
 @_apply.register
-def _(operation: Convolution, name: str, inputs: list[Any]) -> Any:
+def _(operation: graph.Convolution, name: str, inputs: list[Any]) -> Any:
     height, width, _, outputs = operation.kernel.shape
     layer = import_keras().layers.Conv2D(
         outputs, (height, width), operation.strides, operation.padding, name=name
@@ -107,7 +91,7 @@ def _(operation: Convolution, name: str, inputs: list[Any]) -> Any:
 
 
 @_apply.register
-def _(operation: Depthwise, name: str, inputs: list[Any]) -> Any:
+def _(operation: graph.Depthwise, name: str, inputs: list[Any]) -> Any:
     height, width, _ = operation.kernel.shape
     kernel = operation.kernel.reshape(height, width, -1, operation.multiplier)
     layer = import_keras().layers.DepthwiseConv2D(
@@ -121,13 +105,13 @@ def _(operation: Depthwise, name: str, inputs: list[Any]) -> Any:
 
 
 @_apply.register
-def _(operation: Dense, name: str, inputs: list[Any]) -> Any:
+def _(operation: graph.Dense, name: str, inputs: list[Any]) -> Any:
     layer = import_keras().layers.Dense(operation.kernel.shape[1], name=name)
     return _with_weights(layer, inputs[0], operation.kernel, operation.bias)
 
 
 @_apply.register
-def _(operation: BatchNorm, name: str, inputs: list[Any]) -> Any:
+def _(operation: graph.BatchNorm, name: str, inputs: list[Any]) -> Any:
     layer = import_keras().layers.BatchNormalization(
         epsilon=operation.epsilon, trainable=False, name=name
     )
@@ -136,46 +120,46 @@ def _(operation: BatchNorm, name: str, inputs: list[Any]) -> Any:
 
 
 @_apply.register
-def _(operation: Relu, name: str, inputs: list[Any]) -> Any:
+def _(operation: graph.Relu, name: str, inputs: list[Any]) -> Any:
     return import_keras().layers.Activation("relu", name=name)(inputs[0])
 
 
 @_apply.register
-def _(operation: Pool, name: str, inputs: list[Any]) -> Any:
+def _(operation: graph.Pool, name: str, inputs: list[Any]) -> Any:
     layers = import_keras().layers
     kind = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D}[operation.kind]
     return kind(operation.size, operation.strides, operation.padding, name=name)(inputs[0])
 
 
 @_apply.register
-def _(operation: Pad, name: str, inputs: list[Any]) -> Any:
+def _(operation: graph.Pad, name: str, inputs: list[Any]) -> Any:
     around = (operation.vertical, operation.horizontal)
     return import_keras().layers.ZeroPadding2D(around, name=name)(inputs[0])
 
 
 @_apply.register
-def _(operation: Flatten, name: str, inputs: list[Any]) -> Any:
+def _(operation: graph.Flatten, name: str, inputs: list[Any]) -> Any:
     return import_keras().layers.Flatten(name=name)(inputs[0])
 
 
 @_apply.register
-def _(operation: Scale, name: str, inputs: list[Any]) -> Any:
+def _(operation: graph.Scale, name: str, inputs: list[Any]) -> Any:
     layer = import_keras().layers.Rescaling(operation.factor, operation.shift, name=name)
     return layer(inputs[0])
 
 
 @_apply.register
-def _(operation: GlobalAverage, name: str, inputs: list[Any]) -> Any:
+def _(operation: graph.GlobalAverage, name: str, inputs: list[Any]) -> Any:
     return import_keras().layers.GlobalAveragePooling2D(name=name)(inputs[0])
 
 
 @_apply.register
-def _(operation: Concatenate, name: str, inputs: list[Any]) -> Any:
+def _(operation: graph.Concatenate, name: str, inputs: list[Any]) -> Any:
     return import_keras().layers.Concatenate(name=name)(inputs)
 
 
 @_apply.register
-def _(operation: Add, name: str, inputs: list[Any]) -> Any:
+def _(operation: graph.Add, name: str, inputs: list[Any]) -> Any:
     layers = import_keras().layers
     first, second = inputs
     if operation.scale != 1.0:
@@ -184,7 +168,7 @@ def _(operation: Add, name: str, inputs: list[Any]) -> Any:
 
 
 @_apply.register
-def _(operation: Identity, name: str, inputs: list[Any]) -> Any:
+def _(operation: graph.Identity, name: str, inputs: list[Any]) -> Any:
     return inputs[0]
 
 

@@ -15,38 +15,21 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from edgeface_tools.network.graph import (
-    Add,
-    BatchNorm,
-    Concatenate,
-    Convolution,
-    Dense,
-    Depthwise,
-    Flatten,
-    GlobalAverage,
-    Graph,
-    Node,
-    Operation,
-    Pad,
-    Padding,
-    Pool,
-    Relu,
-    Scale,
-)
+from edgeface_tools.network import graph
 from edgeface_tools.network.rewrite import drop_identities
 from edgeface_tools.tflite.flatbuffer import pack
 
 INPUT, OUTPUT = "picture", "embedding"
 
-_PADDINGS: dict[Padding, int] = {"same": schema.Padding.SAME, "valid": schema.Padding.VALID}
+_PADDINGS: dict[graph.Padding, int] = {"same": schema.Padding.SAME, "valid": schema.Padding.VALID}
 _POOLS = {"max": "MAX_POOL_2D", "average": "AVERAGE_POOL_2D"}
-_FUSES_RELU = (Convolution, Depthwise, Dense, Add)
+_FUSES_RELU = (graph.Convolution, graph.Depthwise, graph.Dense, graph.Add)
 
 _Form = tuple[str, Any, list[int]]
 """Operator code, options and inputs."""
 
 
-def float_tflite(network: Graph) -> bytes:
+def float_tflite(network: graph.Graph) -> bytes:
     """The network as a float32 TFLite flatbuffer with the signature `serving_default`."""
     network = drop_identities(network)
     writer = _Writer(network)
@@ -58,7 +41,7 @@ def float_tflite(network: Graph) -> bytes:
 class _Writer:
     """Collects the flatbuffer's tensors and operators, node by node."""
 
-    def __init__(self, network: Graph) -> None:
+    def __init__(self, network: graph.Graph) -> None:
         self._network = network
         self._codes: dict[int, int] = {}
         self._operators: list[Any] = []
@@ -66,9 +49,9 @@ class _Writer:
         self._buffers = [schema.BufferT()]  # buffer 0 means: computed at run time
         self._values = {network.input_name: self._computed(INPUT, network.input_shape)}
 
-    def add(self, node: Node) -> None:
+    def add(self, node: graph.Node) -> None:
         """Write one node; its inputs are written already."""
-        if isinstance(node.operation, Relu) and self._relu_of(node.inputs[0]) is node:
+        if isinstance(node.operation, graph.Relu) and self._relu_of(node.inputs[0]) is node:
             self._values[node.name] = self._values[node.inputs[0]]
             return
         inputs = [self._values[name] for name in node.inputs]
@@ -82,12 +65,12 @@ class _Writer:
         self._values[node.name] = self._operator(code, options, inputs, name, shape)
 
     @singledispatchmethod
-    def _form(self, operation: Operation, name: str, inputs: list[int]) -> _Form:
+    def _form(self, operation: graph.Operation, name: str, inputs: list[int]) -> _Form:
         """An operation's operator code, options and inputs, its weights written."""
         raise TypeError(f"no TFLite form for {operation!r}")
 
     @_form.register
-    def _(self, operation: Convolution, name: str, inputs: list[int]) -> _Form:
+    def _(self, operation: graph.Convolution, name: str, inputs: list[int]) -> _Form:
         kernel = self._constant(f"{name}/weights", operation.kernel.transpose(3, 0, 1, 2))
         bias = self._constant(f"{name}/bias", operation.bias)
         options = schema.Conv2DOptionsT()
@@ -96,7 +79,7 @@ class _Writer:
         return "CONV_2D", options, [*inputs, kernel, bias]
 
     @_form.register
-    def _(self, operation: Depthwise, name: str, inputs: list[int]) -> _Form:
+    def _(self, operation: graph.Depthwise, name: str, inputs: list[int]) -> _Form:
         kernel = self._constant(f"{name}/weights", operation.kernel[None])
         bias = self._constant(f"{name}/bias", operation.bias)
         options = schema.DepthwiseConv2DOptionsT()
@@ -106,45 +89,45 @@ class _Writer:
         return "DEPTHWISE_CONV_2D", options, [*inputs, kernel, bias]
 
     @_form.register
-    def _(self, operation: Dense, name: str, inputs: list[int]) -> _Form:
+    def _(self, operation: graph.Dense, name: str, inputs: list[int]) -> _Form:
         kernel = self._constant(f"{name}/weights", operation.kernel.T)
         bias = self._constant(f"{name}/bias", operation.bias)
         return "FULLY_CONNECTED", schema.FullyConnectedOptionsT(), [*inputs, kernel, bias]
 
     @_form.register
-    def _(self, operation: Add, name: str, inputs: list[int]) -> _Form:
+    def _(self, operation: graph.Add, name: str, inputs: list[int]) -> _Form:
         first, second = inputs
         if operation.scale != 1.0:
             second = self._times(f"{name}/scaled", second, np.float32(operation.scale))
         return "ADD", schema.AddOptionsT(), [first, second]
 
     @_form.register
-    def _(self, operation: BatchNorm, name: str, inputs: list[int]) -> _Form:
+    def _(self, operation: graph.BatchNorm, name: str, inputs: list[int]) -> _Form:
         factor = operation.gamma / np.sqrt(operation.variance + operation.epsilon)
         shift = operation.beta - operation.mean * factor
         product = self._times(f"{name}/scaled", inputs[0], factor)
         return "ADD", schema.AddOptionsT(), [product, self._constant(f"{name}/shift", shift)]
 
     @_form.register
-    def _(self, operation: Scale, name: str, inputs: list[int]) -> _Form:
+    def _(self, operation: graph.Scale, name: str, inputs: list[int]) -> _Form:
         product = self._times(f"{name}/scaled", inputs[0], np.float32(operation.factor))
         shift = self._constant(f"{name}/shift", np.float32(operation.shift))
         return "ADD", schema.AddOptionsT(), [product, shift]
 
     @_form.register
-    def _(self, operation: Pad, name: str, inputs: list[int]) -> _Form:
+    def _(self, operation: graph.Pad, name: str, inputs: list[int]) -> _Form:
         sides = np.array([(0, 0), operation.vertical, operation.horizontal, (0, 0)], np.int32)
         return "PAD", schema.PadOptionsT(), [*inputs, self._constant(f"{name}/sides", sides)]
 
     @_form.register
-    def _(self, operation: Flatten, name: str, inputs: list[int]) -> _Form:
+    def _(self, operation: graph.Flatten, name: str, inputs: list[int]) -> _Form:
         shape = np.array([1, *self._network.shapes[name]], np.int32)
         options = schema.ReshapeOptionsT()
         options.newShape = shape
         return "RESHAPE", options, [*inputs, self._constant(f"{name}/shape", shape)]
 
     @_form.register
-    def _(self, operation: Pool, name: str, inputs: list[int]) -> _Form:
+    def _(self, operation: graph.Pool, name: str, inputs: list[int]) -> _Form:
         options = schema.Pool2DOptionsT()
         options.padding = _PADDINGS[operation.padding]
         options.filterHeight, options.filterWidth = operation.size
@@ -152,35 +135,35 @@ class _Writer:
         return _POOLS[operation.kind], options, inputs
 
     @_form.register
-    def _(self, operation: GlobalAverage, name: str, inputs: list[int]) -> _Form:
+    def _(self, operation: graph.GlobalAverage, name: str, inputs: list[int]) -> _Form:
         axes = self._constant(f"{name}/axes", np.array([1, 2], np.int32))
         return "MEAN", schema.ReducerOptionsT(), [*inputs, axes]
 
     @_form.register
-    def _(self, operation: Concatenate, name: str, inputs: list[int]) -> _Form:
+    def _(self, operation: graph.Concatenate, name: str, inputs: list[int]) -> _Form:
         options = schema.ConcatenationOptionsT()
         options.axis = 3
         return "CONCATENATION", options, inputs
 
     @_form.register
-    def _(self, operation: Relu, name: str, inputs: list[int]) -> _Form:
+    def _(self, operation: graph.Relu, name: str, inputs: list[int]) -> _Form:
         return "RELU", None, inputs
 
     def model(self) -> Any:
         """The finished ModelT."""
-        graph = schema.SubGraphT()
-        graph.name = "main"
-        graph.tensors, graph.operators = self._tensors, self._operators
-        graph.inputs = [self._values[self._network.input_name]]
-        graph.outputs = [self._values[self._network.output_name]]
+        subgraph = schema.SubGraphT()
+        subgraph.name = "main"
+        subgraph.tensors, subgraph.operators = self._tensors, self._operators
+        subgraph.inputs = [self._values[self._network.input_name]]
+        subgraph.outputs = [self._values[self._network.output_name]]
         signature = schema.SignatureDefT()
         signature.signatureKey = "serving_default"
-        signature.inputs = [_named(INPUT, graph.inputs[0])]
-        signature.outputs = [_named(OUTPUT, graph.outputs[0])]
+        signature.inputs = [_named(INPUT, subgraph.inputs[0])]
+        signature.outputs = [_named(OUTPUT, subgraph.outputs[0])]
         model = schema.ModelT()
         model.version = 3
         model.description = "written by EdgeFace convert-model"
-        model.subgraphs, model.buffers, model.signatureDefs = [graph], self._buffers, [signature]
+        model.subgraphs, model.buffers, model.signatureDefs = [subgraph], self._buffers, [signature]
         model.operatorCodes = []
         for number in self._codes:
             code = schema.OperatorCodeT()
@@ -188,12 +171,14 @@ class _Writer:
             model.operatorCodes.append(code)
         return model
 
-    def _relu_of(self, name: str) -> Node | None:
+    def _relu_of(self, name: str) -> graph.Node | None:
         """The ReLU to fuse into a node: its only reader, where it is of a kind that can."""
         node, readers = self._network.producer(name), self._network.consumers(name)
         if node is None or name == self._network.output_name or len(readers) != 1:
             return None
-        fusible = isinstance(node.operation, _FUSES_RELU) and isinstance(readers[0].operation, Relu)
+        fusible = isinstance(node.operation, _FUSES_RELU) and isinstance(
+            readers[0].operation, graph.Relu
+        )
         return readers[0] if fusible else None
 
     def _times(self, name: str, value: int, factor: NDArray[Any] | np.float32) -> int:

@@ -25,6 +25,7 @@ from edgeface.pipeline.model_file import (
 )
 from edgeface_tools.people import cohort as cohorts
 from edgeface_tools.people.embed import Embeddings
+from edgeface_tools.people.records import read_record
 
 POPULATION_FORMAT = 1
 FARS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -150,20 +151,9 @@ def encoded(population: Population) -> bytes:
 
 def load(path: Path) -> Population:
     """Read what `encoded` made; ModelError when it is something else."""
-    try:
-        population = msgspec.json.decode(path.read_bytes(), type=Population)
-    except OSError as error:
-        raise ModelError(f"cannot read the population {path}: {error.strerror}") from None
-    except msgspec.DecodeError as error:
-        raise ModelError(
-            f"{path} holds no population ({error}); make it with: convert-model population"
-        ) from None
-    if population.format != POPULATION_FORMAT:
-        raise ModelError(
-            f"{path} has population format {population.format}, this version reads "
-            f"{POPULATION_FORMAT}; make it again with: convert-model population"
-        )
-    return population
+    return read_record(
+        path, Population, POPULATION_FORMAT, "population", "convert-model population"
+    )
 
 
 def check_same_model(population: Population, description: Description, path: Path) -> None:

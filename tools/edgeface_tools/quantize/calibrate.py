@@ -18,10 +18,10 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from edgeface.errors import ModelError
 from edgeface.pipeline.model_file import InputSpec
 from edgeface.pipeline.runtime import default_threads
 from edgeface_tools.people.faces import Crops, standardize
+from edgeface_tools.people.records import read_record
 from edgeface_tools.tflite.flatbuffer import is_constant, name_of, operators, unpack
 from edgeface_tools.tflite.operators import WEIGHTED
 
@@ -93,20 +93,9 @@ def encoded(calibration: Calibration) -> bytes:
 
 def load(path: Path) -> Calibration:
     """Read what `encoded` made; ModelError when it is something else."""
-    try:
-        calibration = msgspec.json.decode(path.read_bytes(), type=Calibration)
-    except OSError as error:
-        raise ModelError(f"cannot read the observations {path}: {error.strerror}") from None
-    except msgspec.DecodeError as error:
-        raise ModelError(
-            f"{path} holds no observations ({error}); make it with: convert-model observe"
-        ) from None
-    if calibration.format != CALIBRATION_FORMAT:
-        raise ModelError(
-            f"{path} has observation format {calibration.format}, this version reads "
-            f"{CALIBRATION_FORMAT}; make it again with: convert-model observe"
-        )
-    return calibration
+    return read_record(
+        path, Calibration, CALIBRATION_FORMAT, "observations", "convert-model observe"
+    )
 
 
 def interpreter_keeping_tensors(network: bytes) -> Interpreter:

@@ -16,25 +16,7 @@ import numpy as np
 
 from edgeface.errors import ModelError
 from edgeface.pipeline.model_file import InputSpec
-from edgeface_tools.network.graph import (
-    Add,
-    BatchNorm,
-    Concatenate,
-    Convolution,
-    Dense,
-    Flatten,
-    GlobalAverage,
-    Graph,
-    Node,
-    Operation,
-    Pad,
-    Padding,
-    Pair,
-    Pool,
-    Relu,
-    Shape,
-    Weights,
-)
+from edgeface_tools.network import graph
 
 PICTURE = "picture"
 ANY = -1
@@ -44,15 +26,15 @@ class WeightSource(Protocol):
     """Gives a layer's array by its Keras names, laid out channels last, shape (..., outputs)."""
 
     def __call__(
-        self, layer: str, array: str, arrays: tuple[str, ...], shape: Shape
-    ) -> Weights: ...
+        self, layer: str, array: str, arrays: tuple[str, ...], shape: graph.Shape
+    ) -> graph.Weights: ...
 
 
 @dataclass(frozen=True)
 class Architecture:
     """A network by name, and how it wants its pictures (in the order it was trained with)."""
 
-    build: Callable[[WeightSource], Graph]
+    build: Callable[[WeightSource], graph.Graph]
     input: InputSpec
 
 
@@ -63,13 +45,15 @@ class _Builder:
     weights: WeightSource
     name: str
     epsilon: float
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[graph.Node] = field(default_factory=list)
 
-    def put(self, name: str, operation: Operation, *sources: str) -> str:
-        self.nodes.append(Node(name, operation, sources))
+    def put(self, name: str, operation: graph.Operation, *sources: str) -> str:
+        self.nodes.append(graph.Node(name, operation, sources))
         return name
 
-    def array(self, layer: str, array: str, arrays: tuple[str, ...], shape: Shape) -> Weights:
+    def array(
+        self, layer: str, array: str, arrays: tuple[str, ...], shape: graph.Shape
+    ) -> graph.Weights:
         found = self.weights(layer, array, arrays, shape)
         fits = len(found.shape) == len(shape) and all(
             wanted in (ANY, length) for wanted, length in zip(shape, found.shape, strict=True)
@@ -87,8 +71,8 @@ class _Builder:
         layer: str,
         source: str,
         shape: tuple[int, int, int, int],
-        strides: Pair = (1, 1),
-        padding: Padding = "same",
+        strides: graph.Pair = (1, 1),
+        padding: graph.Padding = "same",
         *,
         bias: bool = False,
     ) -> str:
@@ -99,17 +83,17 @@ class _Builder:
             if bias
             else np.zeros(shape[-1], np.float32)
         )
-        return self.put(layer, Convolution(kernel, added, strides, padding), source)
+        return self.put(layer, graph.Convolution(kernel, added, strides, padding), source)
 
     def norm(
         self, layer: str, source: str, channels: int, *, scale: bool, epsilon: float | None = None
     ) -> str:
         arrays = ("gamma", "beta", "moving_mean", "moving_variance")[0 if scale else 1 :]
 
-        def array(name: str) -> Weights:
+        def array(name: str) -> graph.Weights:
             return self.array(layer, name, arrays, (channels,))
 
-        norm = BatchNorm(
+        norm = graph.BatchNorm(
             gamma=array("gamma") if scale else np.ones(channels, np.float32),
             beta=array("beta"),
             mean=array("moving_mean"),
@@ -119,19 +103,19 @@ class _Builder:
         return self.put(layer, norm, source)
 
     def relu(self, source: str) -> str:
-        return self.put(f"{source}/relu", Relu(), source)
+        return self.put(f"{source}/relu", graph.Relu(), source)
 
-    def pad(self, source: str, vertical: Pair, horizontal: Pair | None = None) -> str:
-        return self.put(f"{source}/pad", Pad(vertical, horizontal or vertical), source)
+    def pad(self, source: str, vertical: graph.Pair, horizontal: graph.Pair | None = None) -> str:
+        return self.put(f"{source}/pad", graph.Pad(vertical, horizontal or vertical), source)
 
     def pool(self, name: str, kind: Literal["max", "average"], source: str, stride: int) -> str:
-        return self.put(name, Pool(kind, (3, 3), (stride, stride), "valid"), source)
+        return self.put(name, graph.Pool(kind, (3, 3), (stride, stride), "valid"), source)
 
     def join(self, name: str, *sources: str) -> str:
-        return self.put(name, Concatenate(), *sources)
+        return self.put(name, graph.Concatenate(), *sources)
 
-    def network(self, size: int, output: str) -> Graph:
-        return Graph(PICTURE, (size, size, 3), tuple(self.nodes), output)
+    def network(self, size: int, output: str) -> graph.Graph:
+        return graph.Graph(PICTURE, (size, size, 3), tuple(self.nodes), output)
 
 
 # --- Inception-ResNet-v1 -------------------------------------------------------------------------
@@ -166,7 +150,7 @@ _BLOCK8: tuple[_Branch, ...] = (
 )
 
 
-def inception_resnet_v1(weights: WeightSource) -> Graph:
+def inception_resnet_v1(weights: WeightSource) -> graph.Graph:
     """160x160x3 to as many numbers as its `Bottleneck` has columns (128 or 512)."""
     net = _Builder(weights, "inception_resnet_v1", 1e-3)
 
@@ -174,8 +158,8 @@ def inception_resnet_v1(weights: WeightSource) -> Graph:
         layer: str,
         source: str,
         shape: tuple[int, int, int, int],
-        strides: Pair = (1, 1),
-        padding: Padding = "same",
+        strides: graph.Pair = (1, 1),
+        padding: graph.Padding = "same",
     ) -> str:
         conv = net.conv(layer, source, shape, strides, padding)
         return net.relu(net.norm(f"{layer}_BatchNorm", conv, shape[-1], scale=False))
@@ -193,7 +177,7 @@ def inception_resnet_v1(weights: WeightSource) -> Graph:
         both = net.join(f"{block}_Concatenate", *ends)
         inner = sum(steps[-1][1] for steps in branches)
         up = net.conv(f"{block}_Conv2d_1x1", both, (1, 1, inner, channels), bias=True)
-        return net.put(f"{block}_ScaleSum", Add(scale), source, up)
+        return net.put(f"{block}_ScaleSum", graph.Add(scale), source, up)
 
     x = step("Conv2d_1a_3x3", PICTURE, (3, 3, 3, 32), (2, 2), "valid")
     x = step("Conv2d_2a_3x3", x, (3, 3, 32, 32), padding="valid")
@@ -226,17 +210,17 @@ def inception_resnet_v1(weights: WeightSource) -> Graph:
         x = net.relu(residual(f"Block8_{number}", x, 1792, _BLOCK8, 0.2))
     x = residual("Block8_6", x, 1792, _BLOCK8, 1.0)
 
-    x = net.put("AvgPool", GlobalAverage(), x)
+    x = net.put("AvgPool", graph.GlobalAverage(), x)
     kernel = net.array("Bottleneck", "kernel", ("kernel",), (1792, ANY))
     numbers = kernel.shape[1]
-    x = net.put("Bottleneck", Dense(kernel, np.zeros(numbers, np.float32)), x)
+    x = net.put("Bottleneck", graph.Dense(kernel, np.zeros(numbers, np.float32)), x)
     return net.network(160, net.norm("Bottleneck_BatchNorm", x, numbers, scale=False))
 
 
 # --- NN4-small2 ----------------------------------------------------------------------------------
 
 
-def nn4_small2(weights: WeightSource) -> Graph:
+def nn4_small2(weights: WeightSource) -> graph.Graph:
     """96x96x3 to 128 numbers."""
     net = _Builder(weights, "nn4_small2", 1e-5)
 
@@ -258,14 +242,14 @@ def nn4_small2(weights: WeightSource) -> Graph:
         return step(layer, "2", net.pad(x, (side, side)), (kernel, kernel, inner, after), stride)
 
     def pooled(
-        layer: str, kind: Literal["max", "average"], stride: int, source: str, channels: Pair,
-        sides: Pair,
+        layer: str, kind: Literal["max", "average"], stride: int, source: str, channels: graph.Pair,
+        sides: graph.Pair,
     ) -> str:  # fmt: skip
         """A pool and a 1x1, with zeros around up to the size of the other branches."""
         x = net.pool(f"{layer}_pooled", kind, source, stride)
         return net.pad(step(layer, "", x, (1, 1, *channels)), sides)
 
-    def single(layer: str, source: str, channels: Pair) -> str:
+    def single(layer: str, source: str, channels: graph.Pair) -> str:
         return step(layer, "", source, (1, 1, *channels))
 
     conv = net.conv("conv1", net.pad(PICTURE, (3, 3)), (7, 7, 3, 64), (2, 2), "valid", bias=True)
@@ -323,11 +307,11 @@ def nn4_small2(weights: WeightSource) -> Graph:
         pooled("inception_5b_pool", "max", 2, x, (736, 96), (1, 1)),
         single("inception_5b_1x1", x, (736, 256)),
     )
-    x = net.put("flatten", Flatten(), net.pool("average", "average", x, 1))
+    x = net.put("flatten", graph.Flatten(), net.pool("average", "average", x, 1))
     arrays = ("kernel", "bias")
     kernel = net.array("dense_layer", "kernel", arrays, (736, 128))
     bias = net.array("dense_layer", "bias", arrays, (128,))
-    return net.network(96, net.put("dense_layer", Dense(kernel, bias), x))
+    return net.network(96, net.put("dense_layer", graph.Dense(kernel, bias), x))
 
 
 ARCHITECTURES = {

@@ -18,25 +18,7 @@ from typing import Any
 import numpy as np
 
 from edgeface.errors import ModelError
-from edgeface_tools.network.graph import (
-    Add,
-    BatchNorm,
-    Concatenate,
-    Convolution,
-    Dense,
-    Depthwise,
-    Flatten,
-    GlobalAverage,
-    Identity,
-    Operation,
-    Pad,
-    Padding,
-    Pair,
-    Pool,
-    Relu,
-    Scale,
-    Weights,
-)
+from edgeface_tools.network import graph
 
 # The bytecode of `lambda inputs, scale: inputs[0] + inputs[1] * scale` as Python 3.6 marshalled
 # it; the name of the file it was written in and its line there may differ. Compared, never loaded.
@@ -58,7 +40,7 @@ class Layer:
     kind: str
     settings: dict[str, Any]
     inputs: tuple[str, ...]
-    weights: Callable[[str], Weights]
+    weights: Callable[[str], graph.Weights]
     uses: int = 1
     """How often the network runs it."""
 
@@ -73,7 +55,7 @@ class Layer:
             raise self.refused(f"its {setting} is {found!r}, only {wanted!r} is supported")
 
 
-def operations_of(layer: Layer) -> tuple[Operation, ...]:
+def operations_of(layer: Layer) -> tuple[graph.Operation, ...]:
     """The layer as operations, one after another: itself, and its activation where it has one.
 
     ModelError names a layer that cannot be expressed.
@@ -99,21 +81,21 @@ def stored_arrays(layer: Layer) -> list[str]:
     return []
 
 
-def _convolution(layer: Layer) -> Operation:
+def _convolution(layer: Layer) -> graph.Operation:
     layer.expect("data_format", "channels_last")
     layer.expect("dilation_rate", (1, 1))
     layer.expect("groups", 1)
     kernel = layer.weights("kernel")
     strides = _pair(layer.settings["strides"])
-    return Convolution(kernel, _bias(layer, kernel.shape[-1]), strides, _padding(layer))
+    return graph.Convolution(kernel, _bias(layer, kernel.shape[-1]), strides, _padding(layer))
 
 
-def _depthwise(layer: Layer) -> Operation:
+def _depthwise(layer: Layer) -> graph.Operation:
     layer.expect("data_format", "channels_last")
     layer.expect("dilation_rate", (1, 1))
     kernel = layer.weights("depthwise_kernel")
     height, width, channels, multiplier = kernel.shape
-    return Depthwise(
+    return graph.Depthwise(
         kernel=kernel.reshape(height, width, channels * multiplier),
         bias=_bias(layer, channels * multiplier),
         multiplier=multiplier,
@@ -122,16 +104,16 @@ def _depthwise(layer: Layer) -> Operation:
     )
 
 
-def _dense(layer: Layer) -> Operation:
+def _dense(layer: Layer) -> graph.Operation:
     kernel = layer.weights("kernel")
-    return Dense(kernel, _bias(layer, kernel.shape[-1]))
+    return graph.Dense(kernel, _bias(layer, kernel.shape[-1]))
 
 
-def _batch_norm(layer: Layer) -> Operation:
+def _batch_norm(layer: Layer) -> graph.Operation:
     axis, mean = layer.settings["axis"], layer.weights("moving_mean")
     if axis not in _CHANNELS:
         raise layer.refused(f"it normalizes axis {axis}, not the channels")
-    return BatchNorm(
+    return graph.BatchNorm(
         gamma=layer.weights("gamma") if layer.settings["scale"] else np.ones_like(mean),
         beta=layer.weights("beta") if layer.settings["center"] else np.zeros_like(mean),
         mean=mean,
@@ -140,95 +122,95 @@ def _batch_norm(layer: Layer) -> Operation:
     )
 
 
-def _activation(layer: Layer) -> Operation:
+def _activation(layer: Layer) -> graph.Operation:
     function = layer.settings["activation"]
     if function == "relu":
-        return Relu()
+        return graph.Relu()
     if function == "linear":
-        return Identity()
+        return graph.Identity()
     raise layer.refused(f"its function {function!r} is not known")
 
 
-def _relu(layer: Layer) -> Operation:
+def _relu(layer: Layer) -> graph.Operation:
     layer.expect("max_value", None)
     layer.expect("negative_slope", 0.0)
     layer.expect("threshold", 0.0)
-    return Relu()
+    return graph.Relu()
 
 
-def _zero_padding(layer: Layer) -> Operation:
+def _zero_padding(layer: Layer) -> graph.Operation:
     layer.expect("data_format", "channels_last")
     match layer.settings["padding"]:
         case int(side):
-            return Pad((side, side), (side, side))
+            return graph.Pad((side, side), (side, side))
         case [int(vertical), int(horizontal)]:
-            return Pad((vertical, vertical), (horizontal, horizontal))
+            return graph.Pad((vertical, vertical), (horizontal, horizontal))
         case [vertical, horizontal]:
-            return Pad(_pair(vertical), _pair(horizontal))
+            return graph.Pad(_pair(vertical), _pair(horizontal))
         case other:
             raise layer.refused(f"its padding {other!r} is not known")
 
 
-def _flatten(layer: Layer) -> Operation:
+def _flatten(layer: Layer) -> graph.Operation:
     layer.expect("data_format", "channels_last")
-    return Flatten()
+    return graph.Flatten()
 
 
-def _rescaling(layer: Layer) -> Operation:
+def _rescaling(layer: Layer) -> graph.Operation:
     factor, shift = layer.settings["scale"], layer.settings.get("offset", 0.0)
     if not isinstance(factor, int | float) or not isinstance(shift, int | float):
         raise layer.refused("it scales each channel by its own factor; one factor is supported")
-    return Scale(float(factor), float(shift))
+    return graph.Scale(float(factor), float(shift))
 
 
-def _scaled_sum(layer: Layer) -> Operation:
+def _scaled_sum(layer: Layer) -> graph.Operation:
     """The residual sum of Keras's own Inception-ResNet-v2."""
-    return Add(scale=float(layer.settings["scale"]))
+    return graph.Add(scale=float(layer.settings["scale"]))
 
 
-def _max_pool(layer: Layer) -> Operation:
+def _max_pool(layer: Layer) -> graph.Operation:
     layer.expect("data_format", "channels_last")
     size, strides = _pair(layer.settings["pool_size"]), _pair(layer.settings["strides"])
-    return Pool("max", size, strides, _padding(layer))
+    return graph.Pool("max", size, strides, _padding(layer))
 
 
-def _average_pool(layer: Layer) -> Operation:
+def _average_pool(layer: Layer) -> graph.Operation:
     layer.expect("data_format", "channels_last")
     size, strides = _pair(layer.settings["pool_size"]), _pair(layer.settings["strides"])
-    return Pool("average", size, strides, _padding(layer))
+    return graph.Pool("average", size, strides, _padding(layer))
 
 
-def _global_average(layer: Layer) -> Operation:
+def _global_average(layer: Layer) -> graph.Operation:
     layer.expect("data_format", "channels_last")
     layer.expect("keepdims", False)
-    return GlobalAverage()
+    return graph.GlobalAverage()
 
 
-def _concatenate(layer: Layer) -> Operation:
+def _concatenate(layer: Layer) -> graph.Operation:
     axis = layer.settings["axis"]
     if axis not in _CHANNELS:
         raise layer.refused(f"it joins along axis {axis}, not the channels")
-    return Concatenate()
+    return graph.Concatenate()
 
 
-def _add(layer: Layer) -> Operation:
-    return Add()
+def _add(layer: Layer) -> graph.Operation:
+    return graph.Add()
 
 
-def _dropout(layer: Layer) -> Operation:
-    return Identity()
+def _dropout(layer: Layer) -> graph.Operation:
+    return graph.Identity()
 
 
-def _lambda(layer: Layer) -> Operation:
+def _lambda(layer: Layer) -> graph.Operation:
     """FaceNet's arithmetic, recognized by its bytes or its name, and its recorded argument."""
     function, arguments = layer.settings.get("function"), layer.settings.get("arguments")
     if isinstance(arguments, dict) and list(arguments) == ["scale"]:
         scale = arguments["scale"]
         if isinstance(scale, int | float):
             if len(layer.inputs) == 2 and _SCALE_SUM.fullmatch(_bytecode(function)):
-                return Add(scale=float(scale))
+                return graph.Add(scale=float(scale))
             if len(layer.inputs) == 1 and function == "scaling":  # a name without code
-                return Scale(float(scale))
+                return graph.Scale(float(scale))
     raise layer.refused("it holds Python code that is not known, and is never run")
 
 
@@ -240,7 +222,7 @@ def _bytecode(function: Any) -> bytes:
 
 
 _WEIGHTED = ("Conv2D", "Dense", "DepthwiseConv2D")
-_READERS: dict[str, Callable[[Layer], Operation]] = {
+_READERS: dict[str, Callable[[Layer], graph.Operation]] = {
     "Activation": _activation,
     "Add": _add,
     "AveragePooling2D": _average_pool,
@@ -261,18 +243,18 @@ _READERS: dict[str, Callable[[Layer], Operation]] = {
 }
 
 
-def _bias(layer: Layer, outputs: int) -> Weights:
+def _bias(layer: Layer, outputs: int) -> graph.Weights:
     if layer.settings["use_bias"]:
         return layer.weights("bias")
     return np.zeros(outputs, np.float32)
 
 
-def _pair(value: Any) -> Pair:
+def _pair(value: Any) -> graph.Pair:
     first, second = (value, value) if isinstance(value, int) else value
     return (int(first), int(second))
 
 
-def _padding(layer: Layer) -> Padding:
+def _padding(layer: Layer) -> graph.Padding:
     match layer.settings["padding"]:
         case "same":
             return "same"

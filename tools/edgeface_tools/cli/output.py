@@ -1,0 +1,16 @@
+"""Output: the files that the commands write, whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgeface.errors import ConfigError
+from edgeface.system.storage import write_atomically
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file that everybody may read; ConfigError names what stands in the way."""
+    try:
+        write_atomically(path.absolute(), [content], mode=0o644)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from None
