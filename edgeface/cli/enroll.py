@@ -16,10 +16,7 @@ from edgeface.verifier import FaceVerifier
 @live.at_camera
 @live.within
 @options.force
-@options.gallery
-@options.key_file
-@options.model
-@options.as_json
+@options.on_gallery
 def command(
     name: str,
     images: tuple[Path, ...],

@@ -16,10 +16,7 @@ from edgeface.pipeline.model_file import load_model
 @click.command("export")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.argument("names", nargs=-1)
-@options.gallery
-@options.key_file
-@options.model
-@options.as_json
+@options.on_gallery
 def command(
     file: Path,
     names: tuple[str, ...],

@@ -43,10 +43,7 @@ def verify(gallery: Path | None, key_file: Path | None, as_json: bool) -> int:
 
 
 @command.command("compact")
-@options.gallery
-@options.key_file
-@options.model
-@options.as_json
+@options.on_gallery
 def compact_(
     gallery: Path | None, key_file: Path | None, model: Path | None, as_json: bool
 ) -> None:

@@ -15,10 +15,7 @@ from edgeface.verifier import FaceVerifier
 @live.at_camera
 @live.within
 @options.fpir
-@options.gallery
-@options.key_file
-@options.model
-@options.as_json
+@options.on_gallery
 def command(
     image: Path | None,
     at_camera: bool,

@@ -21,10 +21,7 @@ from edgeface.pipeline.model_file import load_model
     type=click.Path(path_type=Path, dir_okay=False),
     help="Key of FILE, if it is not the gallery's.",
 )
-@options.gallery
-@options.key_file
-@options.model
-@options.as_json
+@options.on_gallery
 def command(
     file: Path,
     force: bool,

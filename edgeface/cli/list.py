@@ -14,10 +14,7 @@ from edgeface.pipeline.model_file import load_model
 
 
 @click.command("list")
-@options.gallery
-@options.key_file
-@options.model
-@options.as_json
+@options.on_gallery
 def command(gallery: Path | None, key_file: Path | None, model: Path | None, as_json: bool) -> None:
     """Show who is enrolled, with how many templates, how alike those are, and who is nearest."""
     opened = Gallery.open(gallery or default_gallery_path(), load_model(model), find_key(key_file))

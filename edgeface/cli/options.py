@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -27,6 +29,15 @@ model = click.option(
     help="Model file made by convert-model (default: the shipped one).",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def on_gallery(command: _Command) -> _Command:
+    """The options of every command that compares with a gallery, and --json."""
+    return gallery(key_file(model(as_json(command))))
+
+
 force = click.option(
     "--force", is_flag=True, help="Enroll in spite of quality, duplicate or lookalike warnings."
 )

@@ -15,10 +15,7 @@ from edgeface.pipeline.model_file import load_model
 
 @click.command("remove")
 @click.argument("name")
-@options.gallery
-@options.key_file
-@options.model
-@options.as_json
+@options.on_gallery
 def command(
     name: str, gallery: Path | None, key_file: Path | None, model: Path | None, as_json: bool
 ) -> None:

@@ -18,10 +18,7 @@ from edgeface.verifier import FaceVerifier
 @live.within
 @live.challenge
 @options.far
-@options.gallery
-@options.key_file
-@options.model
-@options.as_json
+@options.on_gallery
 def command(
     name: str,
     image: Path | None,
