@@ -6,7 +6,7 @@ PIP_QUIET = --quiet --disable-pip-version-check
 # One process a core; the tests of a file stay together, since they share what they converted.
 PARALLEL = --numprocesses auto --dist loadfile
 
-.PHONY: api demo test quick lint types test-litert test-tflite models clean soak systemd-trial \
+.PHONY: api demo test quick servers lint types test-litert test-tflite models clean soak systemd-trial \
 	prove-gallery identification import-graph dist deb reproducible lint-deb test-pi test-deb \
 	pi-cost precisions benchmark benchmark-timing
 QUICK = tests/pipeline tests/gallery tests/liveness tests/system tests/test_architecture.py \
@@ -32,7 +32,11 @@ lint: .venv-tools/.ready
 types: .venv-tools/.ready
 	.venv-tools/bin/mypy
 
-test-litert: .venv-tools/.ready .venv/.ready
+# Servers that tests talk to, unpacked from Debian's packages into .cache where none is installed.
+servers: .venv-tools/.ready
+	.venv-tools/bin/python -m tests.helpers.servers
+
+test-litert: .venv-tools/.ready .venv/.ready servers
 	.venv-tools/bin/pytest $(PARALLEL)
 
 # Who imports whom, by folder; fails on a circle or an arrow upwards (docs/architecture.md).
@@ -40,7 +44,7 @@ import-graph: .venv-tools/.ready
 	.venv-tools/bin/python -m benchmarks.import_graph
 
 # The second back end: the last tflite-runtime, with the NumPy it was built for.
-test-tflite: .venv-tflite/.ready
+test-tflite: .venv-tflite/.ready servers
 	EDGEFACE_RUNTIME=tflite-runtime .venv-tflite/bin/pytest $(PARALLEL) --ignore=tests/tools
 
 # The gallery's proofs at full size (minutes); the tests run them small.
