@@ -7,7 +7,7 @@ settings, and when the gallery is read again is its caller's to say.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from edgeface.decide import (
     identification_threshold,
     verification_threshold,
 )
+from edgeface.errors import GalleryError
 from edgeface.gallery.change import GalleryChange, remove_person
 from edgeface.gallery.gallery import Gallery, clean_name
 from edgeface.pipeline.detect import Face
@@ -48,19 +49,31 @@ class Recognizer:
     @property
     def gallery(self) -> Gallery:
         """The gallery as it was last read. Raises GalleryError where it cannot be."""
-        if self._gallery is None:
-            self.read_gallery()
-        assert self._gallery is not None  # noqa: S101 (read_gallery has set it, or has raised)
-        return self._gallery
+        return self.read_gallery() if self._gallery is None else self._gallery
 
     @property
     def outdated(self) -> bool:
         """Whether the gallery has not been read, or its file has changed since."""
         return self._gallery is None or self._gallery.outdated
 
-    def read_gallery(self) -> None:
+    def read_gallery(self) -> Gallery:
         """Read the gallery from its file. GalleryError leaves the one that was read before."""
         self._gallery = Gallery.open(self._path, self.model, self._key)
+        return self._gallery
+
+    def current_gallery(self) -> Gallery:
+        """The gallery, read again if its file has changed.
+
+        Raises GalleryError once when it was damaged and an earlier generation took its place: no
+        decision is made on people that nobody has looked at.
+        """
+        if self.outdated and self.read_gallery().restored:
+            raise GalleryError(
+                "nothing was decided or changed, since the gallery was damaged and has just been "
+                "restored; look with: edgeface list, then run this again (if it says the same, "
+                f"this user may not write to {self._path.parent})"
+            )
+        return self.gallery
 
     def verify(self, name: str, face: EncodedFace, *, far: float = DEFAULT_FAR) -> Decision:
         """Whether an encoded face is the enrolled `name` (1:1), at a FAR of `far`.
@@ -77,16 +90,18 @@ class Recognizer:
         threshold = identification_threshold(self.model, fpir, gallery.template_counts)
         return decide_among(gallery.search(face.embedding, most=2), threshold)
 
-    def enroll(self, name: str, frames: Sequence[Picture], *, force: bool = False) -> Enrollment:
+    def enroll(self, name: str, frames: Iterable[Picture], *, force: bool = False) -> Enrollment:
         """Add the faces of pictures of one person; the gallery's file has them on return.
 
         Each picture must hold exactly one face in its foreground. One that is unfit, or does not
         look like the others, is left out and reported, unless `force`. Raises FaceError when none
-        is left, or when the person is enrolled under another name; the gallery is then unchanged.
+        is left, or when the person is enrolled under another name, and GalleryError as
+        `current_gallery` does; the gallery is then unchanged.
         """
         from edgeface.enrollment import Candidate, Rejection, enroll_candidates
 
         name = clean_name(name)
+        self.current_gallery()  # what is wrong with it is better known before the work
         candidates: list[Candidate] = []
         rejected: list[Rejection] = []
         for position, frame in enumerate(frames):
@@ -107,8 +122,9 @@ class Recognizer:
     def remove(self, name: str) -> int:
         """Remove a person from the gallery's file for good; returns how many templates went.
 
-        Raises UnknownPerson.
+        Raises UnknownPerson, and GalleryError as `current_gallery` does.
         """
+        self.current_gallery()
         removed, self._gallery = remove_person(self._path, self.model, self._key, clean_name(name))
         return removed
 

@@ -29,7 +29,7 @@ from edgeface.decide import (
     in_doubt,
     verification_threshold,
 )
-from edgeface.errors import ConfigError, FaceError, GalleryError, PictureError
+from edgeface.errors import ConfigError, FaceError, PictureError
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import Gallery, clean_name, default_gallery_path
 from edgeface.pipeline.detect import Face
@@ -79,27 +79,30 @@ class FaceVerifier(Closing):
         self._model_path = Path(model) if model is not None else None
         self._key_file = Path(key_file) if key_file is not None else None
         self._rgb = rgb
+        self._pipeline: FacePipeline | None = None
         self._opened: Recognizer | None = None
         self._closed = False
 
     def close(self) -> None:
         """Let go of the networks and the gallery. Any call after it raises ConfigError."""
-        self._closed, self._opened = True, None
+        self._closed, self._pipeline, self._opened = True, None, None
 
     @property
     def _recognizer(self) -> Recognizer:
-        """Pipeline and gallery, opened when first asked for."""
-        if self._closed:
-            raise ConfigError("this FaceVerifier is closed; make another one")
+        """Pipeline and gallery; its key is looked for when the gallery is first needed."""
         if self._opened is None:
-            pipeline = FacePipeline(self._model_path)
+            pipeline = self.pipeline
             self._opened = Recognizer(pipeline, self._gallery_path, find_key(self._key_file))
         return self._opened
 
     @property
     def pipeline(self) -> FacePipeline:
         """The stations (detect, align, encode) and the model, opened when first asked for."""
-        return self._recognizer.pipeline
+        if self._closed:
+            raise ConfigError("this FaceVerifier is closed; make another one")
+        if self._pipeline is None:
+            self._pipeline = FacePipeline(self._model_path)
+        return self._pipeline
 
     @property
     def gallery(self) -> Gallery:
@@ -108,16 +111,7 @@ class FaceVerifier(Closing):
         Raises GalleryError once when it was damaged and an earlier generation took its place: no
         decision is made on people that nobody has looked at.
         """
-        recognizer = self._recognizer
-        if recognizer.outdated:
-            recognizer.read_gallery()
-            if recognizer.gallery.restored:
-                raise GalleryError(
-                    "nothing was decided or changed, since the gallery was damaged and has just "
-                    "been restored; look with: edgeface list, then run this again (if it says the "
-                    f"same, this user may not write to {self._gallery_path.parent})"
-                )
-        return recognizer.gallery
+        return self._recognizer.current_gallery()
 
     @property
     def people(self) -> dict[str, int]:
@@ -198,11 +192,8 @@ class FaceVerifier(Closing):
         the person is enrolled under another name, with the gallery unchanged; a file that is no
         picture raises PictureError before anything is enrolled.
         """
-        images = list(_each(images, "enroll"))
-        name = clean_name(name)
-        _ = self.gallery  # what is wrong with it is better known before the work
-        frames = [self._frame(image) for image in images]
-        return self._recognizer.enroll(name, frames, force=force)
+        images = _each(images, "enroll")
+        return self._recognizer.enroll(name, map(self._frame, images), force=force)
 
     def remove(self, name: str) -> int:
         """Remove a person and all their templates; returns how many templates went.
@@ -210,7 +201,6 @@ class FaceVerifier(Closing):
         When this returns the gallery's file, and the earlier generation kept beside it, no longer
         have them, so that no other process accepts them. Raises UnknownPerson.
         """
-        _ = self.gallery
         return self._recognizer.remove(name)
 
     def verify(

@@ -19,6 +19,7 @@ from edgeface import (
     EncodedFace,
     FaceError,
     FaceVerifier,
+    GalleryError,
     PictureError,
     UnknownPerson,
 )
@@ -232,3 +233,14 @@ def test_a_closed_verifier_says_so(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="closed"):
             call()
     verifier.close()  # twice is once
+
+
+def test_what_needs_no_gallery_needs_no_key(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEFACE_GALLERY_KEY", "no key at all")
+    with FaceVerifier(tmp_path / "gallery.safetensors") as verifier:
+        assert verifier.detect(photos / "obama-400.png")
+        assert verifier.encode(photos / "obama-400.png").shape == (128,)
+        with pytest.raises(GalleryError, match="holds no key"):
+            _ = verifier.gallery

@@ -1,4 +1,4 @@
-"""The command line: one driver of the line. Exit 0 yes or success, 1 no match, 2 error.
+"""The command line: one driver of the pipeline. Exit 0 yes or success, 1 no match, 2 error.
 
 Each command is a module that is imported only when it is called, so that `edgeface verify` does not
 pay for what `edgeface eval` needs. This module knows the names of the commands; it holds no face

@@ -85,6 +85,4 @@ class People:
 
     def enroll(self, name: str, pictures: list[Picture]) -> Enrollment:
         """Add pictures of one person and save the gallery; EdgeFaceError says why not."""
-        done = self._recognizer.enroll(name, pictures)
-        self._recognizer.read_gallery()
-        return done
+        return self._recognizer.enroll(name, pictures)
