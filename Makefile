@@ -1,5 +1,5 @@
 # make demo   the runtime in .venv, then faces accepted and refused
-# make quick  lint, types and the tests that start no process, in a minute
+# make quick  lint, types and the tests of the parts, in a minute
 # make test   lint, types and all tests, on LiteRT and on tflite-runtime
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_QUIET = --quiet --disable-pip-version-check
@@ -10,8 +10,8 @@ PARALLEL = --numprocesses auto --dist loadfile
 	prove-gallery identification import-graph dist deb reproducible lint-deb test-pi test-deb \
 	pi-cost precisions benchmark benchmark-timing
 QUICK = tests/pipeline tests/gallery tests/liveness tests/system tests/test_architecture.py \
-	tests/test_decide.py tests/test_enrollment.py tests/test_verifier.py tests/service/test_attempts.py \
-	tests/service/test_ballot.py tests/service/test_config.py tests/service/test_desk.py \
+	tests/test_decide.py tests/test_enrollment.py tests/test_recognizer.py tests/test_verifier.py \
+	tests/service/test_attempts.py tests/service/test_ballot.py tests/service/test_config.py tests/service/test_desk.py \
 	tests/service/test_tracked_face.py tests/service/test_tracker.py \
 	tests/service/test_thresholds_of_the_model.py tests/sources/test_files.py
 

@@ -81,3 +81,15 @@ def test_the_package_is_found_from_beside_a_checkout(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.stdout, done.stderr) == ("FaceVerifier\n", "")
+
+
+def test_the_proof_on_a_pi_names_tests_that_exist() -> None:
+    code = "import prove; print(*prove.PI_TESTS, *prove.TFLITE_TESTS, sep='\\n')"
+    folder = CHECKOUT / "packaging" / "proof"
+    named = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert len(named) > 20
+    for name in named:
+        path, _, test = name.partition("::")
+        assert f"def {test}" in (CHECKOUT / "tests" / path).read_text(), name

@@ -33,11 +33,15 @@ SUITES = tuple(BOARDS_OF)
 SOURCE = f"/home/{USER}/edgeface-source"
 COSINE = 0.999
 PI_TESTS = (
-    *(f"test_{name}.py" for name in ("align", "decide", "detect", "encode", "gallery")),
-    *(f"test_{name}.py" for name in ("gallery_file", "gallery_search", "geometry", "quality")),
-    *(f"test_{name}.py" for name in ("runtime", "storage")),
+    "test_decide.py",
+    *(f"gallery/test_{name}.py" for name in ("gallery", "file", "search")),
     *(
-        f"test_commands.py::test_{name}"
+        f"pipeline/test_{name}.py"
+        for name in ("align", "detect", "encode", "geometry", "quality", "runtime")
+    ),
+    "system/test_storage.py",
+    *(
+        f"cli/test_commands.py::test_{name}"
         for name in (
             "enroll_adds_templates_and_list_shows_them",
             "verify_accepts_the_person_and_refuses_another",
@@ -46,17 +50,22 @@ PI_TESTS = (
             "a_damaged_gallery_decides_nothing",
         )
     ),
-    *(f"service/test_{name}.py" for name in ("config", "desk", "judge", "track")),
+    *(
+        f"service/test_{name}.py"
+        for name in ("config", "desk", "ballot", "tracked_face", "tracker")
+    ),
     "sources/test_files.py",
     *(f"sinks/test_{name}.py" for name in ("gpio", "program", "snapshots", "webhook")),
 )
-"""What runs: every station of the line, the gallery, five of the commands' tests (each starts many
-processes), settings, decisions over time, file sources and sinks.
+"""What runs: every station of the pipeline, the gallery, five of the commands' tests, settings,
+decisions over time, file sources and sinks.
 
 What waits for real time (the running service, brokers, kills at random moments) or needs thousands
 of inferences (liveness, LFW, bench) tells nothing about ARM under an emulator 100 times slower.
 """
-TFLITE_TESTS = ("test_align.py", "test_detect.py", "test_encode.py", "test_runtime.py")
+TFLITE_TESTS = tuple(
+    f"pipeline/test_{name}.py" for name in ("align", "detect", "encode", "runtime")
+)
 TEST_LOG = f"/home/{USER}/tests.log"
 """In the root, written as the tests run, so that a slow one can be seen from outside."""
 TEST_TOOLS = "pytest hypothesis jsonschema safetensors cryptography gpiozero 'paho-mqtt>=2'"
@@ -178,11 +187,12 @@ def test(root: Root, proof: Proof, environment: str, files: tuple[str, ...], key
         )
         where = " ".join(f"{SOURCE}/tests/{name}" for name in files)
         done = root.run(
-            f"{environment}/bin/pytest -v --durations=15 -c {SOURCE}/pyproject.toml "
+            f"{environment}/bin/pytest -v --durations=15 --import-mode=append "
+            f"-c {SOURCE}/pyproject.toml "
             f"--rootdir {SOURCE} {where} > {TEST_LOG} 2>&1",
             USER,
             check=False,
-            PYTHONSAFEPATH="1",  # the installed package, not the source beside the tests
+            PYTHONSAFEPATH="1",  # and append: the installed package, not the source beside them
             EDGEFACE_SHARED="/nonexistent",
         )
         told = root.text(TEST_LOG)
@@ -295,7 +305,10 @@ def refuse_32_bit() -> Proof:
     with proof.step("an empty system"):
         root = Root("bookworm", "armhf")
     with root:
-        for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE"):
+        for name in (
+            *("pyproject.toml", "README.md", "LICENSE", "NOTICE", "edgeface/__init__.py"),
+            "packaging/release/only_64_bit.py",
+        ):
             root.put(CHECKOUT / name, f"{SOURCE}/{name}")
         root.run(f"chown -R {USER}:{USER} {SOURCE}")
         (line,) = [line for line in readme_commands() if "pip install" in line]
