@@ -20,6 +20,17 @@ PORTRAITS = CHECKOUT / "edgeface" / "portraits"
 SHARED = Path(os.environ.get("EDGEFACE_SHARED", CHECKOUT.parent / "shared"))
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each of several workers cores of its own: inference threads that wait for each other
+    spin, so that workers who share cores take twice the time of one after the other."""
+    worker = getattr(config, "workerinput", None)  # only where xdist started this process
+    if worker is None:
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    number, workers = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
+    os.sched_setaffinity(0, cores[number::workers] or cores)
+
+
 # `run` takes over the process's signals, and `bench` measures memory and start-up of its process.
 OWN_PROCESS = {"bench", "run"}
 
