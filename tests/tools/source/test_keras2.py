@@ -16,6 +16,7 @@ from edgeface.errors import ModelError
 from edgeface_tools.network.graph import Add, Graph
 from edgeface_tools.network.to_tflite import float_tflite
 from edgeface_tools.source.keras2 import read_legacy_h5
+from tests.helpers.command import start
 from tests.helpers.interpreters import run
 from tests.helpers.networks import SIDE, KerasTwo, compute, marshalled, small_facenet
 
@@ -208,6 +209,19 @@ def test_a_truncated_file_is_refused_in_one_sentence(saved: bytes, tmp_path: Pat
         with pytest.raises(ModelError, match="cannot be read as an HDF5 file") as caught:
             read_legacy_h5(path)
         assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_heap_is_refused_and_not_walked_for_ever(saved: bytes, tmp_path: Path) -> None:
+    """HDF5 itself never returns from it, hence a process of its own."""
+    damaged = bytearray(saved)
+    damaged[damaged.index(b"GCOL") + 8] = 0xFC  # the lowest byte of the heap's size
+    path = tmp_path / "damaged.h5"
+    path.write_bytes(damaged)
+    done = start(
+        "edgeface_tools.cli.convert_model", path, "-o", tmp_path / "out.tflite", seconds=120
+    )
+    assert done.status == 2
+    assert "is not a whole Keras model" in done.stderr
 
 
 @settings(

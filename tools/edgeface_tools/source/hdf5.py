@@ -6,10 +6,12 @@ file becomes one sentence; links and datasets that read other files of this mach
 
 from __future__ import annotations
 
+import io
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,16 +20,19 @@ from edgeface.errors import ModelError
 from edgeface_tools.network.graph import Weights
 
 _LARGEST_WEIGHTS = 1 << 30  # bytes of one array; a face network's has a hundredth of it
+_HEAP = b"GCOL\x01"  # signature and version of a global heap collection
+_OBJECT_HEADER = struct.Struct("<HHIQ")  # index (0: free space), references, nothing, size
 
 
 @contextmanager
-def opened(path: Path, content: BinaryIO | None = None) -> Iterator[h5py.File]:
+def opened(path: Path, content: bytes | None = None) -> Iterator[h5py.File]:
     """The open file (`content` where it is inside another one).
 
     ModelError for anything in it that is not as Keras writes it, while the context lasts.
     """
     try:
-        with h5py.File(content or path, "r") as file:
+        with h5py.File(path if content is None else io.BytesIO(content), "r") as file:
+            _check_heaps(path.read_bytes() if content is None else content)
             yield file
     except OSError as error:
         raise ModelError(
@@ -55,6 +60,27 @@ def plain_array(dataset: Any, layer: str) -> Weights:
     if not np.isfinite(values).all():
         raise ModelError(f"the weights of the layer {layer!r} hold numbers that are not finite")
     return values
+
+
+def _check_heaps(data: bytes) -> None:
+    """ValueError where the objects of a global heap do not fill it.
+
+    HDF5 itself walks from object to object without end where a damaged size is no step forward
+    (HDF5 File Format Specification 3.0, III.E, with sizes of 8 bytes, as Keras writes them).
+    """
+    start = data.find(_HEAP)
+    while start >= 0:
+        at = start + 16  # after signature, version and, in its last 8 bytes, the heap's size
+        end = start + int.from_bytes(data[at - 8 : at], "little")
+        while at + _OBJECT_HEADER.size <= end <= len(data):
+            index, _, _, length = _OBJECT_HEADER.unpack_from(data, at)
+            step = _OBJECT_HEADER.size + length + -length % 8 if index else length
+            if step < _OBJECT_HEADER.size:
+                break
+            at += step
+        if not end - _OBJECT_HEADER.size < at <= end <= len(data):
+            raise ValueError("a list of names in it does not end where it should")
+        start = data.find(_HEAP, start + 1)
 
 
 def _first_line(error: Exception) -> str:

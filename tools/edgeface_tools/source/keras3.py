@@ -7,7 +7,6 @@ code in it (a Lambda) is refused like any layer that is not known.
 
 from __future__ import annotations
 
-import io
 import re
 import zipfile
 from collections.abc import Iterator
@@ -33,7 +32,7 @@ def read_keras(path: Path) -> Graph:
             config, weights = (_member(archive, name, path) for name in (CONFIG, WEIGHTS))
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
         raise ModelError(f"{path} is no whole .keras file ({error}); copy it again") from None
-    with opened(path, io.BytesIO(weights)) as file:
+    with opened(path, weights) as file:
         place = str(path)
         groups = dict(_in_order(file, layers_of(config, place)))
         groups.update(named_groups(file))
