@@ -24,6 +24,9 @@ EventType = Literal[
     "challenge",
     "lockout",
     "gallery_restored",
+    "person_enrolled",
+    "person_removed",
+    "settings_changed",
     "source_lost",
     "source_back",
     "sink_failed",
@@ -140,13 +143,13 @@ def challenge_event(
     )
 
 
-def incident(kind: EventType, source: str, message: str) -> Event:
-    """An event about the service itself."""
+def incident(kind: EventType, source: str, message: str, name: str | None = None) -> Event:
+    """An event about the service itself, or about a change to the person `name`."""
     return Event(
         type=kind,
         time=_now(),
         track=None,
-        name=None,
+        name=name,
         score=None,
         threshold=None,
         id=uuid.uuid4().hex,

@@ -90,6 +90,10 @@ class Recognizer:
         threshold = identification_threshold(self.model, fpir, gallery.template_counts)
         return decide_among(gallery.search(face.embedding, most=2), threshold)
 
+    def check_fpir(self, fpir: float) -> None:
+        """Raises ConfigError unless the model's table reaches this FPIR for the people enrolled."""
+        identification_threshold(self.model, fpir, self.gallery.template_counts)
+
     def enroll(self, name: str, frames: Iterable[Picture], *, force: bool = False) -> Enrollment:
         """Add the faces of pictures of one person; the gallery's file has them on return.
 

@@ -26,6 +26,7 @@ from tests.helpers.documents import OURS, PROGRAMS, SYSTEM, Block, Told, blocks,
 
 PICTURES = {"ada1.jpg": "obama.jpg", "ada2.jpg": "obama3.jpg", "door.jpg": "obama2.jpg"}
 ELSEWHERE = {
+    "audit": "reads what the service has written",
     "bench": "takes minutes; tests/test_bench.py runs it",
     "eval": "needs LFW",
     "reload": "needs the service",
@@ -48,7 +49,9 @@ def runs_here(told: Told) -> bool:
     words = told.words
     if words[0] != "edgeface" or len(words) < 2:
         return False
-    return words[1] not in ELSEWHERE and not {"--live", "--camera", "--model"} & set(words)
+    return words[1] not in ELSEWHERE and not {"--live", "--camera", "--model", "--service"} & set(
+        words
+    )
 
 
 RUN_HERE = list(dict.fromkeys(told.document for told in COMMANDS if runs_here(told)))

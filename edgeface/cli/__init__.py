@@ -17,9 +17,10 @@ from edgeface.system.program import ERROR, NO, YES, print_json, run_command
 __all__ = ["ERROR", "NO", "YES", "cli", "main", "print_json"]
 
 _COMMANDS = {
+    "audit": "Show who changed what through the service.",
     "bench": "Measure latency, memory, start-up and gallery search here.",
     "config": "Check the settings of the service.",
-    "demo": "Show the whole line on pictures that ship with the package.",
+    "demo": "Show verification and recognition on pictures that ship with the package.",
     "doctor": "Look at everything the service needs, and say what to do.",
     "encode": "Print the embeddings of the main faces of pictures.",
     "enroll": "Add a person, or more pictures of one, to the gallery.",
@@ -29,7 +30,7 @@ _COMMANDS = {
     "identify": "Who is in this picture? (1:K, every face)",
     "import": "Add the people of an exported file.",
     "list": "Show who is enrolled.",
-    "reload": "Have the running service read its settings anew.",
+    "reload": "Have the running service read its settings again.",
     "remove": "Remove a person from the gallery.",
     "run": "Watch a camera and report who is seen (the service).",
     "service": "Install, remove or look at the systemd service.",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgeface.cli import options, print_json
+from edgeface.cli import live, options, print_json
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import Gallery, default_gallery_path
 from edgeface.gallery.report import PersonReport, people_reports
@@ -14,18 +14,34 @@ from edgeface.pipeline.model_file import load_model
 
 
 @click.command("list")
+@live.through_service
 @options.on_gallery
-def command(gallery: Path | None, key_file: Path | None, model: Path | None, as_json: bool) -> None:
-    """Show who is enrolled, with how many templates, how alike those are, and who is nearest."""
-    opened = Gallery.open(gallery or default_gallery_path(), load_model(model), find_key(key_file))
-    reports = people_reports(opened)
+def command(
+    through_service: bool,
+    gallery: Path | None,
+    key_file: Path | None,
+    model: Path | None,
+    as_json: bool,
+) -> None:
+    """Show who is enrolled, with how many templates, how alike those are, and who is nearest.
+
+    With --service the running service says who is in its own gallery, without sudo.
+    """
+    if through_service:
+        live.refuse_gallery_options("--service")
+        where = "the service's gallery"
+        reports = [PersonReport(**report) for report in live.administer("list")["people"]]
+    else:
+        path = gallery or default_gallery_path()
+        opened, where = Gallery.open(path, load_model(model), find_key(key_file)), str(path)
+        reports = people_reports(opened)
     if as_json:
         print_json({"people": [vars(report) for report in reports]})
         return
     for report in reports:
         click.echo(_line(report))
     if not reports:
-        click.echo(f"nobody is enrolled in {opened.path}; add someone with: edgeface enroll")
+        click.echo(f"nobody is enrolled in {where}; add someone with: edgeface enroll")
 
 
 def _line(report: PersonReport) -> str:

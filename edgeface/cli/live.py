@@ -1,4 +1,4 @@
-"""What `verify`, `identify` and `enroll` do with --live: they ask the running service.
+"""What commands do with --live or --service: they ask the running service.
 
 Takes in what the command line says, prints the answer in the command's own form, and returns the
 exit status. The camera stays the service's.
@@ -27,6 +27,10 @@ challenge = click.option(
     "--challenge", is_flag=True, help="With --live: ask for gestures that no recording can know."
 )
 
+through_service = click.option(
+    "--service", "through_service", is_flag=True, help="Have the running service do it."
+)
+
 _PATIENCE = 30.0  # seconds to wait for an answer where the service knows its own limit
 _THE_SERVICES = {"far", "fpir", "force", "gallery", "key_file", "model"}
 
@@ -36,15 +40,26 @@ def check(at_camera: bool, pictures: object, argument: str) -> None:
     its own settings is left to it."""
     if at_camera == bool(pictures):
         raise click.UsageError(f"give either {argument} or --live")
+    if at_camera:
+        refuse_gallery_options("--live")
+
+
+def refuse_gallery_options(reason: str) -> None:
+    """A usage error where an option was given that the service has settings of its own for."""
     context = click.get_current_context()
     for option in context.command.params:
-        if not at_camera or option.name not in _THE_SERVICES:
+        if option.name not in _THE_SERVICES:
             continue
         if context.get_parameter_source(option.name) is not ParameterSource.DEFAULT:
             raise click.UsageError(
-                f"{option.opts[0]} cannot be given with --live: the service decides by its own "
+                f"{option.opts[0]} cannot be given with {reason}: the service decides by its own "
                 "settings"
             )
+
+
+def administer(command: str, **more: Any) -> dict[str, Any]:
+    """Have the service carry out an administrative command that takes no camera."""
+    return _ask(command, None, administering=True, **more)
 
 
 def verify(name: str, seconds: float | None, challenge: bool, as_json: bool) -> int:
@@ -55,12 +70,9 @@ def verify(name: str, seconds: float | None, challenge: bool, as_json: bool) -> 
     elif not answer["seen"]:
         click.echo("no: nobody came before the camera in time")
     else:
-        word, sign = ("yes", ">=") if answer["match"] else ("no", "<")
-        if not answer["match"] and answer["score"] >= answer["threshold"]:
-            sign = ">= (not enough)"
+        word = "yes" if answer["match"] else "no"
         click.echo(
-            f"{word}: the person at the camera against {name}, "
-            f"score {answer['score']:.3f} {sign} {answer['threshold']:.3f}; {_alive(answer)}"
+            f"{word}: the person at the camera against {name}{_compared(answer)}; {_alive(answer)}"
         )
     return YES if answer["match"] else NO
 
@@ -72,10 +84,21 @@ def identify(seconds: float | None, as_json: bool) -> int:
         print_json(answer)
     else:
         for face in answer["faces"]:
-            click.echo(f"{face['name'] or 'unknown'}: score {face['score']:.3f}; {_alive(face)}")
+            score = f"score {face['score']:.3f}; " if face["score"] is not None else ""
+            click.echo(f"{face['name'] or 'unknown'}: {score}{_alive(face)}")
         if not answer["faces"]:
             click.echo("no face found")
     return YES if any(face["name"] for face in answer["faces"]) else NO
+
+
+def _compared(answer: dict[str, Any]) -> str:
+    """Score and threshold in words; nothing for an asker whom the service does not tell them."""
+    if answer["score"] is None:
+        return ""
+    sign = ">=" if answer["match"] else "<"
+    if not answer["match"] and answer["score"] >= answer["threshold"]:
+        sign = ">= (not enough)"
+    return f", score {answer['score']:.3f} {sign} {answer['threshold']:.3f}"
 
 
 def _alive(answer: dict[str, Any]) -> str:
@@ -93,7 +116,7 @@ def _alive(answer: dict[str, Any]) -> str:
 
 def enroll(name: str, seconds: float | None, as_json: bool) -> int:
     """Take pictures of NAME at the camera, guiding them, and enroll them."""
-    answer = _ask("enroll", seconds or 60.0, name=name)
+    answer = _ask("enroll", seconds or 60.0, administering=True, name=name)
     if as_json:
         print_json(answer)
     else:
@@ -104,17 +127,19 @@ def enroll(name: str, seconds: float | None, as_json: bool) -> int:
     return YES
 
 
-def _ask(command: str, seconds: float | None, **more: Any) -> dict[str, Any]:
-    """Ask the service, telling on stderr what it says meanwhile.
+def _ask(
+    command: str, seconds: float | None, *, administering: bool = False, **more: Any
+) -> dict[str, Any]:
+    """Ask the service, and show on stderr what it says meanwhile.
 
-    Imported here, since a look at a picture should not pay for the service's settings.
+    Imported here, since a command on a picture should not pay for the service's settings.
     """
     from edgeface.service.client import ask
 
     request = {"command": command, **more}
     if seconds is not None:
         request["within"] = seconds
-    return ask(request, (seconds or _PATIENCE) + 10, _guide)
+    return ask(request, (seconds or _PATIENCE) + 10, _guide, administering=administering)
 
 
 def _guide(state: dict[str, Any]) -> None:

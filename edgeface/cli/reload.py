@@ -11,8 +11,8 @@ from edgeface.service.client import ask
 @click.command("reload")
 @options.as_json
 def command(as_json: bool) -> None:
-    """Have the running service read its settings anew; wrong ones change nothing."""
-    answer = ask({"command": "reload"})
+    """Have the running service read its settings again; wrong ones change nothing."""
+    answer = ask({"command": "reload"}, administering=True)
     if as_json:
         print_json(answer)
     else:

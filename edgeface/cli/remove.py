@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgeface.cli import options, print_json
+from edgeface.cli import live, options, print_json
 from edgeface.gallery.change import remove_person
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import clean_name, default_gallery_path
@@ -15,16 +15,30 @@ from edgeface.pipeline.model_file import load_model
 
 @click.command("remove")
 @click.argument("name")
+@live.through_service
 @options.on_gallery
 def command(
-    name: str, gallery: Path | None, key_file: Path | None, model: Path | None, as_json: bool
+    name: str,
+    through_service: bool,
+    gallery: Path | None,
+    key_file: Path | None,
+    model: Path | None,
+    as_json: bool,
 ) -> None:
-    """Remove a person and all their templates from the gallery."""
-    path = gallery or default_gallery_path()
-    name = clean_name(name)
-    removed, left = remove_person(path, load_model(model), find_key(key_file), name)
-    if as_json:
+    """Remove a person and all their templates from the gallery.
+
+    With --service the running service does it, for its own gallery, without sudo.
+    """
+    if through_service:
+        live.refuse_gallery_options("--service")
+        answer = live.administer("remove", name=name)
+    else:
+        path, name = gallery or default_gallery_path(), clean_name(name)
+        removed, left = remove_person(path, load_model(model), find_key(key_file), name)
         people = [{"name": other, "templates": count} for other, count in left.people]
-        print_json({"name": name, "templates": removed, "people": people})
+        answer = {"name": name, "templates": removed, "people": people}
+    if as_json:
+        print_json(answer)
         return
-    click.echo(f"removed {name} and {removed} template{'s' if removed > 1 else ''}")
+    templates = answer["templates"]
+    click.echo(f"removed {answer['name']} and {templates} template{'s' if templates > 1 else ''}")

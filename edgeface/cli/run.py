@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from contextlib import ExitStack
@@ -59,8 +60,9 @@ def command(
     with ExitStack() as stack:
         service = stack.enter_context(Service(config, Notifier(), load if config_path else None))
         if config.control is not None:
-            where, group = Path(config.control.socket), config.control.group
-            stack.enter_context(ControlServer(where, group, service.desk.submit))
+            given = os.environ.get("EDGEFACE_GATE")  # set by the unit that has a gate
+            gate = Path(given) if given else None
+            stack.enter_context(ControlServer(config.control, service.desk.submit, gate))
         signal.signal(signal.SIGTERM, lambda *_: service.stop())
         signal.signal(signal.SIGINT, lambda *_: service.stop())
         signal.signal(signal.SIGHUP, lambda *_: service.reload())

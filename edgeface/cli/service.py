@@ -86,3 +86,17 @@ def outputs_off(path: Path) -> None:
         from edgeface.sinks.gpio import Gpio
 
         Gpio(settings).close()
+
+
+@command.command("gate", hidden=True)
+@click.option("--config", "path", type=click.Path(path_type=Path), required=True)
+@click.option("--to", type=click.Path(path_type=Path), required=True)
+def gate(path: Path, to: Path) -> None:
+    """Pass administrators on to the service's own socket; the unit edgeface-gate runs this."""
+    settings = load_config(path).control
+    if settings is None:
+        click.echo("nobody can administer the service: its settings have no [control]", err=True)
+        return
+    from edgeface.service.gate import serve_gate
+
+    serve_gate(settings, to)

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from edgeface.decide import Decision
-from edgeface.errors import EdgeFaceError
 from edgeface.liveness import Liveness, LivenessVerdict, Profile, State, account, may_pass
 from edgeface.pipeline.detect import Face
 from edgeface.pipeline.pictures import Picture
@@ -27,12 +26,10 @@ Answer = dict[str, Any]
 _TURNED = 0.12  # of the eyes' distance: nose this far off their middle is a turned head
 _TURNED_TOO_FAR = 0.45
 _STEP = 4.0  # seconds after which a picture in any pose is taken instead
-_AWAY = 2.0  # seconds without a look after which a pose gets its time anew
+_AWAY = 2.0  # seconds without an observation after which a pose gets its full time again
 _BETWEEN = 0.4  # seconds between pictures, so that they differ
-
-
 _MOST_OBSERVATIONS = 30  # of an attempt: each is another chance to be taken for somebody
-_HINT_AFTER = 1.5  # seconds after which the person is told why nothing happens
+_HINT_AFTER = 1.5  # seconds after which the person learns why nothing happens
 
 
 class Attempt(Protocol):
@@ -40,16 +37,31 @@ class Attempt(Protocol):
 
     profile: Profile
 
+    @property
+    def claimed(self) -> str | None:
+        """The name that is to be verified; None where nobody claims one."""
+        ...
+
+    @property
+    def seen(self) -> bool:
+        """Whether a face was compared."""
+        ...
+
     def see(self, result: FrameResult, now: float) -> None:
         """Take in what one frame showed; `now` is the loop's monotonic clock."""
         ...
 
     def progress(self, now: float) -> Answer | None:
-        """What to tell the person meanwhile, if there is something new."""
+        """What the person should know meanwhile, if there is something new."""
         ...
 
     def answer(self, now: float) -> Answer | None:
-        """The answer, once there is one; `now` is the loop's monotonic clock."""
+        """The answer, once there is one; `now` is the loop's monotonic clock. Raises EdgeFaceError
+        where the request cannot be carried out."""
+        ...
+
+    def accepted(self, answer: Answer) -> list[str]:
+        """The names of the people whom an answer accepts."""
         ...
 
 
@@ -62,18 +74,18 @@ class _Proven:
         self._session = Session(people.likeness) if profile.challenged else None
         self._left = _MOST_OBSERVATIONS
         self._times: dict[int, float] = {}
-        self._told: str | None = None
+        self._last_message: str | None = None
         self._begun: float | None = None
         self._latest: dict[int, LivenessVerdict | None] = {}
 
     @property
     def over(self) -> bool:
-        """Whether no look can count any more."""
+        """Whether no observation can count any more."""
         failed = self._session is not None and self._session.status.state is State.FAILED
         return self._left == 0 or failed
 
     def of(self, result: FrameResult) -> Iterator[tuple[Observation, bool]]:
-        """Looks of this frame that can be compared, and whether each may count."""
+        """Observations of this frame that can be compared, and whether each may count."""
         if self._session is not None:
             self._session.see(result)
         for seen in result.observations:
@@ -91,18 +103,18 @@ class _Proven:
     def account(self, track: int | None) -> Answer:
         """What an answer says about the liveness of a track, by its newest observation."""
         liveness = self._latest.get(track) if track is not None else None
-        told = account(liveness)
+        answer = account(liveness)
         if self._profile.judged and liveness is None:
-            told["liveness"] = Liveness.UNDETERMINED.value
+            answer["liveness"] = Liveness.UNDETERMINED.value
         if self._session is not None:
             status = self._session.status
-            told["challenge"] = {
+            answer["challenge"] = {
                 "state": status.state.value,
                 "prompt": self._session.prompt,
                 "step": status.step,
                 "of": status.of,
             }
-        return told
+        return answer
 
     def progress(self, now: float) -> Answer | None:
         """What the person at the camera should do, if that is new."""
@@ -115,9 +127,9 @@ class _Proven:
             dead = newest is not None and newest.liveness is not Liveness.LIVE
             if newest is not None and dead and now - self._begun >= _HINT_AFTER:
                 message = newest.reason
-        if message is None or message == self._told:
+        if message is None or message == self._last_message:
             return None
-        self._told = message
+        self._last_message = message
         return {"progress": {"message": message}}
 
 
@@ -128,8 +140,8 @@ class LiveVerification:
         self, people: People, rules: RecognitionSettings, profile: Profile, name: str, until: float
     ) -> None:
         people.require(name)
-        self.profile = profile
-        self._people, self._rules, self._name, self._until = people, rules, name, until
+        self.profile, self.claimed = profile, name
+        self._people, self._rules, self._until = people, rules, until
         self._votes: dict[int, deque[tuple[Observation, Decision]]] = defaultdict(
             lambda: deque(maxlen=rules.of)
         )
@@ -138,7 +150,7 @@ class LiveVerification:
 
     def see(self, result: FrameResult, now: float) -> None:
         for seen, counts in self._proven.of(result):
-            decision = self._people.compare(self._name, seen.encoded)
+            decision = self._people.compare(self.claimed, seen.encoded)
             if counts:
                 _add(self._votes[seen.track], (seen, decision))
             if self._best is None or decision.score > self._best[1].score:
@@ -146,8 +158,10 @@ class LiveVerification:
 
     @property
     def seen(self) -> bool:
-        """Whether a face was compared."""
         return self._best is not None
+
+    def accepted(self, answer: Answer) -> list[str]:
+        return [self.claimed] if answer.get("match") else []
 
     def progress(self, now: float) -> Answer | None:
         return self._proven.progress(now)
@@ -164,7 +178,7 @@ class LiveVerification:
         seen, decision = best or (None, None)
         return {
             "match": match,
-            "name": self._name,
+            "name": self.claimed,
             "score": decision.score if decision else None,
             "threshold": decision.threshold if decision else None,
             "seen": self.seen,
@@ -174,6 +188,8 @@ class LiveVerification:
 
 class LiveIdentification:
     """Who is in view?"""
+
+    claimed = None
 
     def __init__(
         self, people: People, rules: RecognitionSettings, profile: Profile, until: float
@@ -201,6 +217,13 @@ class LiveIdentification:
         if over or (faces and all(face["name"] for face in faces)):
             return {"faces": faces}
         return None
+
+    @property
+    def seen(self) -> bool:
+        return bool(self._seen)
+
+    def accepted(self, answer: Answer) -> list[str]:
+        return [face["name"] for face in answer.get("faces", ()) if face["name"] is not None]
 
     def _face(self, track: int) -> Answer:
         seen_here, votes = self._seen[track], self._votes[track]
@@ -235,17 +258,19 @@ class LiveEnrollment:
         "come a little closer",
     )
 
+    claimed = None
+
     def __init__(self, people: People, profile: Profile, name: str, until: float) -> None:
-        self.profile = profile
-        self._people, self._name, self._until = people, name, until
+        self.profile, self.name = profile, name
+        self._people, self._until = people, until
         self._pictures: list[Picture] = []
         self._track: int | None = None
         self._pose = 0
         self._pose_since: float | None = None
-        self._seen = -_AWAY
+        self._seen_at = -_AWAY
         self._taken = -_BETWEEN
         self._hint = "come before the camera"
-        self._told: Answer | None = None
+        self._last_progress: Answer | None = None
 
     def see(self, result: FrameResult, now: float) -> None:
         if result.faces > 1 or len(result.observations) > 1:
@@ -254,21 +279,21 @@ class LiveEnrollment:
         for seen in result.observations:
             self._follow(seen, now)
             if seen.liveness is not None and seen.liveness.liveness is Liveness.SPOOF:
-                self._begin_anew()
+                self._start_again()
                 self._hint = f"only a living person can be enrolled: this {seen.liveness.reason}"
             elif self._pose < len(self.POSES):
                 self._consider(seen, now)
 
     def _follow(self, seen: Observation, now: float) -> None:
-        """All pictures are of one track: another one may be somebody else, who begins anew."""
+        """All pictures are of one track: another one may be somebody else, who starts over."""
         if seen.track != self._track:
             self._track = seen.track
-            self._begin_anew()
-        if now - self._seen >= _AWAY or self._pose_since is None:
+            self._start_again()
+        if now - self._seen_at >= _AWAY or self._pose_since is None:
             self._pose_since = now
-        self._seen = now
+        self._seen_at = now
 
-    def _begin_anew(self) -> None:
+    def _start_again(self) -> None:
         self._pose, self._pose_since, self._taken = 0, None, -_BETWEEN
         self._pictures.clear()
 
@@ -292,22 +317,26 @@ class LiveEnrollment:
         if self._pose < len(self.POSES):
             self._hint = self.POSES[self._pose]
 
+    @property
+    def seen(self) -> bool:
+        return self._track is not None
+
+    def accepted(self, answer: Answer) -> list[str]:
+        return []
+
     def progress(self, now: float) -> Answer | None:
         state = {"message": self._hint, "good": len(self._pictures), "wanted": len(self.POSES)}
-        if state == self._told:
+        if state == self._last_progress:
             return None
-        self._told = state
+        self._last_progress = state
         return {"progress": state}
 
     def answer(self, now: float) -> Answer | None:
         if self._pose < len(self.POSES) and now < self._until:
             return None
         if not self._pictures:
-            return {"error": f"{self._name} was not enrolled, no good picture: {self._hint}"}
-        try:
-            done = self._people.enroll(self._name, self._pictures)
-        except EdgeFaceError as error:
-            return {"error": str(error)}
+            return {"error": f"{self.name} was not enrolled, no good picture: {self._hint}"}
+        done = self._people.enroll(self.name, self._pictures)
         rejected = [{"image": f"live {r.position + 1}", "reason": r.reason} for r in done.rejected]
         return {
             "name": done.name,

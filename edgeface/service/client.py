@@ -23,27 +23,37 @@ class ServiceError(EdgeFaceError):
     """What the service answered when it could not do as asked."""
 
 
-def socket_path() -> Path:
-    """EDGEFACE_SOCKET, else the socket of the system's settings, else the usual place."""
+def _control() -> ControlSettings:
+    """[control] as EDGEFACE_SOCKET says, else as in the system's settings, else as usual."""
     chosen = os.environ.get("EDGEFACE_SOCKET")
     if chosen:
-        return Path(chosen)
-    control = None
-    if os.access(SYSTEM_CONFIG, os.R_OK):
-        control = load_config(SYSTEM_CONFIG).control
-    return Path((control or ControlSettings()).socket)
+        return ControlSettings(socket=chosen)
+    control = load_config(SYSTEM_CONFIG).control if os.access(SYSTEM_CONFIG, os.R_OK) else None
+    return control or ControlSettings()
+
+
+def socket_path(*, administering: bool = False) -> Path:
+    """The socket to ask on: that for administering if it is needed, or may be used anyway, since
+    the answers on it say more."""
+    control = _control()
+    if administering or os.access(control.admin_path, os.W_OK):
+        return control.admin_path
+    return Path(control.socket)
 
 
 def ask(
     request: dict[str, Any],
     within: float = 0.0,
     progress: Callable[[dict[str, Any]], None] | None = None,
+    *,
+    administering: bool = False,
 ) -> dict[str, Any]:
-    """Send a request and wait for its answer, `within` seconds and a bit.
+    """Send a request and wait for its answer, `within` seconds and a bit; `administering` says
+    that it needs the right to.
 
     Raises ConfigError when no service answers, and ServiceError with what it says against it.
     """
-    path = socket_path()
+    path = socket_path(administering=administering)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(within + _MARGIN)
         try:
@@ -59,8 +69,9 @@ def ask(
                     if progress is not None:
                         progress(answer["progress"])
         except PermissionError:
+            group = "edgeface-admin" if administering else "edgeface"
             raise ConfigError(
-                f"you may not use {path}; run: sudo usermod -aG edgeface $USER, then log in again"
+                f"you may not use {path}; run: sudo usermod -aG {group} $USER, then log in again"
             ) from None
         except (OSError, msgspec.DecodeError) as error:
             raise ConfigError(

@@ -8,6 +8,7 @@ one; nothing is guessed, and a file with one wrong key is not half used.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -17,6 +18,7 @@ import msgspec
 
 from edgeface.decide import DEFAULT_FPIR
 from edgeface.errors import ConfigError
+from edgeface.gallery.gallery import default_gallery_path
 from edgeface.liveness import Profile
 from edgeface.sinks.settings import (
     ExecSettings,
@@ -82,23 +84,53 @@ class PowerSettings(SettingsTable, frozen=True, kw_only=True):
 
 
 class LockoutSettings(SettingsTable, frozen=True, kw_only=True):
-    """[lockout]: what happens after too many refused attempts in a row."""
+    """[lockout]: what happens after too many refused attempts."""
 
     attempts: int = 5
+    door_attempts: int = 20
+    window: Seconds = Seconds(300)
     duration: Seconds = Seconds(60)
     count_unknown: bool = False
     count_spoof: bool = True
+    ignore_still: bool = False
 
     def __post_init__(self) -> None:
         between("attempts", self.attempts, 1, 1000)
+        between("door_attempts", self.door_attempts, 1, 1000)
+        lasts("window", self.window, 1, LONGEST)
         lasts("duration", self.duration, 1, LONGEST)
 
 
 class ControlSettings(SettingsTable, frozen=True, kw_only=True):
-    """[control]: the socket through which other programs ask."""
+    """[control]: the sockets through which other programs ask and administer."""
 
     socket: str = "/run/edgeface/control.sock"
     group: str = "edgeface"
+    admin_socket: str | None = None
+    admin_group: str = "edgeface-admin"
+
+    @property
+    def admin_path(self) -> Path:
+        """The socket of who may administer."""
+        return Path(self.admin_socket) if self.admin_socket else admin_socket(Path(self.socket))
+
+
+def admin_socket(socket: Path) -> Path:
+    """Where the socket for administering is, if the settings name none: in a folder of its own,
+    whose group the system has set, or beside a `socket` that is elsewhere than usual."""
+    if socket == Path(ControlSettings().socket):
+        return Path("/run/edgeface-admin/control.sock")
+    return socket.with_name(f"{socket.stem}-admin{socket.suffix}")
+
+
+class AuditSettings(SettingsTable, frozen=True, kw_only=True):
+    """[audit]: the record of who changed what through the service."""
+
+    file: str | None = None
+    age: Seconds = Seconds(365 * 86400)
+
+    def __post_init__(self) -> None:
+        lasts("age", self.age, 86400, 10 * LONGEST)
 
 
 class Config(SettingsTable, frozen=True, kw_only=True):
@@ -110,6 +142,7 @@ class Config(SettingsTable, frozen=True, kw_only=True):
     power: PowerSettings = PowerSettings()
     lockout: LockoutSettings = LockoutSettings()
     control: ControlSettings | None = None
+    audit: AuditSettings = AuditSettings()
     stdout: StdoutSettings | None = StdoutSettings()
     mqtt: MqttSettings | None = None
     webhook: WebhookSettings | None = None
@@ -131,6 +164,25 @@ class Config(SettingsTable, frozen=True, kw_only=True):
         if self.liveness.profile is not None:
             return Profile(self.liveness.profile)
         return Profile.STANDARD if is_live(self.source) else Profile.CONVENIENCE
+
+
+def gallery_path(config: Config) -> Path:
+    """The gallery that these settings name, else the usual one."""
+    chosen = config.recognition.gallery
+    return Path(chosen) if chosen else default_gallery_path()
+
+
+def state_folder(config: Config) -> Path:
+    """Where the service keeps what must survive a restart: systemd's StateDirectory, else beside
+    the gallery."""
+    given = os.environ.get("STATE_DIRECTORY")
+    return Path(given.split(":")[0]) if given else gallery_path(config).parent
+
+
+def audit_path(config: Config) -> Path:
+    """The audit log's file."""
+    chosen = config.audit.file
+    return Path(chosen) if chosen else state_folder(config) / "audit.jsonl"
 
 
 def load_config(path: Path) -> Config:

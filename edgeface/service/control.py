@@ -1,21 +1,18 @@
-"""Control: the Unix socket through which other programs ask the running service.
+"""Control: the Unix sockets through which other programs ask the running service.
 
-Takes in connections that send one JSON object and a line's end, hands requests to the desk, and
-sends its answers back, each as one JSON line. One thread serves all; a client that is slow, sends
-nonsense or too much is told so or dropped, and never keeps the loop waiting.
+Takes in connections that send one JSON object and a line feed, hands requests to the desk, and
+sends its answers back, each as one JSON line. There is one socket for asking and one for
+administering; who may use the second is checked against what the kernel says about the peer. One
+thread serves all clients; a slow one, or one that sends nonsense or too much, gets an error or is
+dropped, and never keeps the service's loop waiting.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import grp
 import logging
-import os
-import select
-import selectors
-import socket
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,17 +20,20 @@ import msgspec
 
 from edgeface.errors import ConfigError
 from edgeface.service.attempts import Answer
+from edgeface.service.config import ControlSettings
 from edgeface.service.desk import Request
+from edgeface.service.gate import introduced
+from edgeface.service.listening import TICK, hung_up, listen
+from edgeface.service.peers import Peer, peer_of
 from edgeface.system.closing import Closing
 from edgeface.system.threads import Worker
 
 _log = logging.getLogger("edgeface.control")
-_MOST_CLIENTS = 16
+_MOST_CLIENTS = 16  # of each socket
 _LONGEST_REQUEST = 4096  # bytes
-_MOST_UNREAD = 65536  # bytes of answers that a client may leave unread
-_TO_ASK = 2.0  # seconds that a client may take to send its request
-_TO_READ = 2.0  # seconds that a client may take to read its last answer
-_TICK = 0.25
+_MOST_UNREAD = 65536  # bytes of progress that a client may leave unread
+_TIME_TO_ASK = 2.0  # seconds that a client may take to send its request
+_TIME_TO_READ = 2.0  # seconds that a client may take to read its last answer
 
 _decoder = msgspec.json.Decoder(Request)
 
@@ -41,210 +41,179 @@ Submit = Callable[[Request, "Client"], None]
 
 
 class Client:
-    """One connection: asks once, is told answers by the loop's thread."""
+    """One connection: sends one request, and gets its answers from the service's loop."""
 
-    def __init__(self, connection: socket.socket, wake: Callable[[], None]) -> None:
-        self.connection = connection
-        self._wake = wake
-        self.asked = b""
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        peer: Peer,
+        administers: bool,
+    ) -> None:
+        self.peer, self.administers = peer, administers
         self.gone = False
-        self.answered = False  # nothing more will be told
-        self.half_closed = False  # asked all it had to ask, and still listens
-        self.deadline: float | None = time.monotonic() + _TO_ASK
-        self._unsent = bytearray()
-        self._lock = threading.Lock()
+        self._reader, self._writer = reader, writer
+        self._loop = asyncio.get_running_loop()
+        self._answered = asyncio.Event()
 
-    def tell(self, answer: Answer, *, last: bool) -> None:
+    def reply(self, answer: Answer, *, last: bool) -> None:
         """Queue an answer; for any thread."""
-        with self._lock:
-            if self.gone:
-                return
-            self._unsent += msgspec.json.encode(answer) + b"\n"
-            if len(self._unsent) > _MOST_UNREAD:
-                self.gone = True
-            if last:
-                self.answered, self.deadline = True, time.monotonic() + _TO_READ
-        self._wake()
+        line = msgspec.json.encode(answer) + b"\n"
+        with contextlib.suppress(RuntimeError):  # the server has been closed
+            self._loop.call_soon_threadsafe(self._write, line, last)
 
-    @property
-    def unsent(self) -> bool:
-        """Whether an answer waits to be sent."""
-        return bool(self._unsent)
+    def _write(self, line: bytes, last: bool) -> None:
+        if self.gone:
+            return
+        self._writer.write(line)
+        if last:
+            self._answered.set()
+        elif self._writer.transport.get_write_buffer_size() > _MOST_UNREAD:
+            self._hang_up()
 
-    def send(self) -> None:
-        """Send what the client takes without waiting; OSError when it has gone."""
-        with self._lock:
-            if self._unsent:
-                del self._unsent[: self.connection.send(self._unsent)]
+    async def serve(self, submit: Submit) -> None:
+        """From the request to the last answer; the connection is closed at the end."""
+        try:
+            if await self._ask(submit):
+                await self._until_answered_or_gone()
+            async with asyncio.timeout(_TIME_TO_READ):
+                if not self.gone:
+                    self._writer.transport.set_write_buffer_limits(high=0)
+                    await self._writer.drain()
+                    self._writer.close()
+                    await self._writer.wait_closed()
+        except (OSError, TimeoutError):
+            pass
+        finally:
+            self._hang_up()
+
+    async def _ask(self, submit: Submit) -> bool:
+        """Read the request and hand it in; whether somebody waits for an answer to it."""
+        try:
+            async with asyncio.timeout(_TIME_TO_ASK):
+                line = await self._reader.readuntil(b"\n")
+        except asyncio.IncompleteReadError as error:
+            line = error.partial  # the end of the input ends the line, too
+            if not line:
+                return False
+        except asyncio.LimitOverrunError:
+            self._write_error(f"a request has at most {_LONGEST_REQUEST} bytes")
+            return False
+        try:
+            request = _decoder.decode(line)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            self._write_error(f"this is no request: {error}")
+            return False
+        submit(request, self)
+        return True
+
+    def _write_error(self, sentence: str) -> None:
+        self._write(msgspec.json.encode({"error": sentence}) + b"\n", last=True)
+
+    async def _until_answered_or_gone(self) -> None:
+        """Wait for the last answer; `gone` is set as soon as nobody waits for it any more, which
+        also ends a live attempt."""
+        answered = asyncio.ensure_future(self._answered.wait())
+        more = asyncio.ensure_future(self._reader.read(1))
+        try:
+            await asyncio.wait({answered, more}, return_when=asyncio.FIRST_COMPLETED)
+            if more.done() and not answered.done() and more.result():
+                self._hang_up()  # one request a connection
+            while not self.gone and not answered.done():
+                if hung_up(self._writer.get_extra_info("socket").fileno()):
+                    self._hang_up()
+                await asyncio.wait({answered}, timeout=TICK)
+        finally:
+            answered.cancel()
+            more.cancel()
+            with contextlib.suppress(asyncio.CancelledError, OSError):
+                await more
+
+    def _hang_up(self) -> None:
+        self.gone = True
+        self._writer.transport.abort()
 
 
 class ControlServer(Closing):
-    """A listening socket and its clients."""
+    """The listening sockets and their clients, served by a thread."""
 
-    def __init__(self, path: Path, group: str, submit: Submit) -> None:
-        self._path, self._submit = path, submit
-        self._listener = _listen(path, group)
-        self._awake, self._waker = socket.socketpair()
-        for end in (self._awake, self._waker):
-            end.setblocking(False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._listener, selectors.EVENT_READ)
-        self._selector.register(self._awake, selectors.EVENT_READ)
-        self._clients: dict[int, Client] = {}
-        self._worker = Worker("control", self._serve)
+    def __init__(self, settings: ControlSettings, submit: Submit, gate: Path | None = None) -> None:
+        """`submit` takes in a request and its client, from the server's thread. Where a gate
+        listens for administrators, `gate` is where it passes them on."""
+        self._settings, self._submit, self._gate = settings, submit, gate
+        self._paths = [Path(settings.socket), gate or settings.admin_path]
+        self._listeners = [listen(self._paths[0], settings.group)]
+        try:
+            self._listeners.append(listen(self._paths[1], None if gate else settings.admin_group))
+        except ConfigError:
+            self._end_listening()
+            raise
+        # By whether they came to the socket for administering: askers cannot crowd it out.
+        self._clients: dict[bool, set[asyncio.Task[None]]] = {False: set(), True: set()}
+        self._worker = Worker("control", lambda stopping: asyncio.run(self._serve(stopping)))
 
     def close(self) -> None:
-        """Send the last answers, then end; the socket's file goes."""
-        self._worker.stopping.set()
-        self._wake()
-        if self._worker.close():
-            for client in list(self._clients.values()):
-                with contextlib.suppress(OSError):
-                    client.send()
-                self._drop(client)
-            self._selector.close()
-            for each in (self._listener, self._awake, self._waker):
-                each.close()
-        self._path.unlink(missing_ok=True)
+        """Send the last answers, then end; the sockets' files are removed."""
+        self._worker.close(_TIME_TO_READ + 1.0)
+        self._end_listening()
 
-    def _wake(self) -> None:
-        with contextlib.suppress(OSError):
-            self._waker.send(b"\0")
+    def _end_listening(self) -> None:
+        for path, listener in zip(self._paths, self._listeners, strict=False):
+            listener.close()
+            path.unlink(missing_ok=True)
 
-    def _serve(self, stopping: threading.Event) -> None:
-        while not stopping.is_set():
-            for key, _ in self._selector.select(_TICK):
-                if key.fileobj is self._listener:
-                    self._accept()
-                elif key.fileobj is self._awake:
-                    with contextlib.suppress(OSError):
-                        self._awake.recv(4096)
-                else:
-                    self._hear(self._clients[key.fd])
-            for client in list(self._clients.values()):
-                self._go_on(client)
-
-    def _accept(self) -> None:
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:
-            return  # it has gone again
-        if len(self._clients) >= _MOST_CLIENTS:
-            connection.close()
-            return
-        connection.setblocking(False)
-        self._clients[connection.fileno()] = Client(connection, self._wake)
-        self._selector.register(connection, selectors.EVENT_READ)
-
-    def _hear(self, client: Client) -> None:
-        try:
-            data = client.connection.recv(_LONGEST_REQUEST + 1)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            client.half_closed = True
-            self._selector.unregister(client.connection)  # its end would be heard for ever
-            if client.deadline is not None and not client.answered:
-                client.asked += b"\n"
-                self._ask(client)
-        elif client.deadline is None or client.answered:
-            client.gone = True  # one question a connection
-        else:
-            client.asked += data
-            self._ask(client)
-
-    def _ask(self, client: Client) -> None:
-        line, end, _ = client.asked.partition(b"\n")
-        if len(line) > _LONGEST_REQUEST:
-            client.tell({"error": f"a request has at most {_LONGEST_REQUEST} bytes"}, last=True)
-        elif end:
-            try:
-                request = _decoder.decode(line)
-            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-                client.tell({"error": f"this is no request: {error}"}, last=True)
-            else:
-                client.deadline = None  # from here on it is the loop's turn
-                self._submit(request, client)
-
-    def _go_on(self, client: Client) -> None:
-        try:
-            client.send()
-        except BlockingIOError:
-            pass  # the next tick tries again
-        except OSError:
-            client.gone = True
-        if client.half_closed and _hung_up(client.connection):
-            client.gone = True  # nobody waits any more, which ends a live attempt, too
-        late = client.deadline is not None and time.monotonic() > client.deadline
-        if client.gone or late or (client.answered and not client.unsent):
-            self._drop(client)
-
-    def _drop(self, client: Client) -> None:
-        client.gone = True
-        self._clients.pop(client.connection.fileno(), None)
-        with contextlib.suppress(KeyError):
-            self._selector.unregister(client.connection)
-        client.connection.close()
-
-
-def _hung_up(connection: socket.socket) -> bool:
-    """Whether the other side has closed entirely, not only finished asking."""
-    poll = select.poll()
-    poll.register(connection, 0)
-    return any(events & select.POLLHUP for _, events in poll.poll(0))
-
-
-def _listen(path: Path, group: str) -> socket.socket:
-    """A socket at `path` for its owner and `group`; one left by a dead service is replaced."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        if path.is_socket() and _answers(path):
-            raise ConfigError(
-                f"another edgeface service listens at {path}; stop it first, or choose another "
-                "[control] socket"
+    async def _serve(self, stopping: threading.Event) -> None:
+        servers = [
+            await asyncio.start_unix_server(accept, sock=listener, limit=_LONGEST_REQUEST)
+            for accept, listener in zip(
+                (self._serve_asker, self._serve_administrator), self._listeners, strict=True
             )
-        # Under another name until it is ready: whoever sees it can use it.
-        fresh = path.with_name(f".{path.name}.new")
-        fresh.unlink(missing_ok=True)
-        before = os.umask(0o177)
+        ]
+        while not stopping.is_set():
+            await asyncio.sleep(TICK)
+        for server in servers:
+            server.close()
+        if clients := self._clients[False] | self._clients[True]:
+            # Each has its last answer already, since the desk is closed first.
+            await asyncio.wait(clients, timeout=_TIME_TO_READ)
+
+    async def _serve_asker(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await self._serve_client(reader, writer, administering=False)
+
+    async def _serve_administrator(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await self._serve_client(reader, writer, administering=True)
+
+    async def _serve_client(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, administering: bool
+    ) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 (a coroutine that runs is a task's)
         try:
-            listener.bind(str(fresh))
+            peer = await self._peer(reader, writer, administering)
+        except (OSError, TimeoutError):
+            peer = None
+        if peer is None:
+            writer.transport.abort()  # it has gone again, or cannot be known
+            return
+        clients = self._clients[administering]
+        if len(clients) >= _MOST_CLIENTS:
+            writer.transport.abort()
+            return
+        allowed = administering and peer.may_administer(self._settings.admin_group)
+        clients.add(task)
+        try:
+            await Client(reader, writer, peer, allowed).serve(self._submit)
         finally:
-            os.umask(before)
-        _give_to(fresh, group)
-        fresh.chmod(0o660)
-        listener.listen(_MOST_CLIENTS)
-        fresh.replace(path)
-    except OSError as error:
-        listener.close()
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(f"cannot listen at {path} ({error.strerror or error})") from None
-    listener.setblocking(False)
-    return listener
+            clients.discard(task)
 
-
-def _give_to(path: Path, group: str) -> None:
-    try:
-        wanted = grp.getgrnam(group).gr_gid
-    except KeyError:
-        _log.warning("there is no group %s: only the service's user can use %s", group, path)
-        return
-    if path.stat().st_gid != wanted:
-        try:
-            os.chown(path, -1, wanted)
-        except PermissionError:
-            _log.warning("cannot give %s to the group %s", path, group)
-
-
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1)
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-        return True
+    async def _peer(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, administering: bool
+    ) -> Peer | None:
+        if administering and self._gate is not None:
+            async with asyncio.timeout(_TIME_TO_ASK):
+                return await introduced(reader, writer)
+        return peer_of(writer.get_extra_info("socket"))

@@ -1,7 +1,8 @@
 """Desk: requests to the running service, answered by the loop between frames.
 
 Takes in `Request`s from any thread, hands their answers to whoever asked. Live attempts see every
-observation that the loop makes; their outcome counts for the lockout. It reads no socket.
+observation that the loop makes; their outcome counts for the lockout. Whoever may only ask gets no
+scores and changes nothing; every administrative request is audited. It reads no socket.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import logging
 import queue
 import time
 from collections.abc import Callable
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
 from edgeface.errors import EdgeFaceError
+from edgeface.events import EventType
 from edgeface.gallery.gallery import clean_name
 from edgeface.liveness import Profile
 from edgeface.service.attempts import (
@@ -24,9 +26,11 @@ from edgeface.service.attempts import (
     LiveIdentification,
     LiveVerification,
 )
+from edgeface.service.audit import AuditLog
 from edgeface.service.config import RecognitionSettings
 from edgeface.service.frame_result import FrameResult
 from edgeface.service.lockout import Lockout
+from edgeface.service.peers import Peer
 from edgeface.service.people import People
 
 _log = logging.getLogger("edgeface.service")
@@ -34,13 +38,16 @@ _MOST_WAITING = 32
 _MOST_ATTEMPTS = 4
 # Seconds for an attempt where nothing else is asked.
 _WITHIN, _WITHIN_CHALLENGED, _WITHIN_ENROLLING = 5.0, 30.0, 60.0
+_ADMINISTRATIVE = frozenset({"reload", "enroll", "remove", "list"})
+_OF_ADMINISTRATORS = frozenset({"score", "threshold"})  # keys that an asker gets as null
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What may be asked; `within` is the limit of a live attempt in seconds, by default 5, 30 where
-    there is a challenge to pass, 60 to enroll; `challenge` asks for one whatever the profile."""
+    there is a challenge to pass, 60 to enroll; `challenge` asks for one whatever the profile.
+    `reload`, `enroll`, `remove` and `list` need the right to administer."""
 
-    command: Literal["status", "reload", "verify", "identify", "enroll"]
+    command: Literal["status", "reload", "verify", "identify", "enroll", "remove", "list"]
     name: str | None = None
     within: Annotated[float, msgspec.Meta(gt=0, le=300)] | None = None
     challenge: bool = False
@@ -49,7 +56,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Asker(Protocol):
     """Whoever waits for an answer."""
 
-    def tell(self, answer: Answer, *, last: bool) -> None:
+    def reply(self, answer: Answer, *, last: bool) -> None:
         """Pass on an answer; after the `last` one nothing follows."""
         ...
 
@@ -57,6 +64,25 @@ class Asker(Protocol):
     def gone(self) -> bool:
         """Whether nobody waits any more."""
         ...
+
+    @property
+    def peer(self) -> Peer:
+        """Who it is."""
+        ...
+
+    @property
+    def administers(self) -> bool:
+        """Whether it may change settings and people, and see scores."""
+        ...
+
+
+class Hooks(NamedTuple):
+    """What the desk has the service's loop do."""
+
+    status: Callable[[], Answer]
+    reload: Callable[[], None]
+    emit: Callable[[EventType, str, str | None], None]
+    """Takes the kind of an incident, its sentence, and the name of the person it is about."""
 
 
 class Desk:
@@ -68,13 +94,13 @@ class Desk:
         lockout: Lockout,
         rules: RecognitionSettings,
         profile: Profile,
-        status: Callable[[], Answer],
-        reload: Callable[[], None],
-        locked_out: Callable[[str], None],
+        hooks: Hooks,
+        audit: AuditLog | None = None,
     ) -> None:
+        """Without an `audit` log every administrative request is refused."""
         self._people, self.lockout = people, lockout
         self.rules, self.profile = rules, profile
-        self._status, self._reload, self._locked_out = status, reload, locked_out
+        self._hooks, self._audit = hooks, audit
         self._waiting: queue.Queue[tuple[Request, Asker]] = queue.Queue(_MOST_WAITING)
         self._attempts: list[tuple[Attempt, Asker]] = []
 
@@ -93,13 +119,20 @@ class Desk:
         try:
             self._waiting.put_nowait((request, asker))
         except queue.Full:
-            asker.tell({"error": "too many requests are waiting; try again later"}, last=True)
+            asker.reply({"error": "too many requests are waiting; try again later"}, last=True)
 
     def see(self, result: FrameResult) -> None:
-        """Show what a frame showed to every attempt."""
+        """Show what a frame showed to every attempt; one that cannot go on is answered why."""
         now = time.monotonic()
-        for attempt, _ in self._attempts:
-            attempt.see(result, now)
+        going_on = []
+        for attempt, asker in self._attempts:
+            try:
+                attempt.see(result, now)
+            except EdgeFaceError as error:  # its person has been removed, for example
+                self._end(attempt, asker, {"error": str(error)})
+            else:
+                going_on.append((attempt, asker))
+        self._attempts = going_on
 
     def work(self) -> None:
         """Begin what was asked and answer what can be answered."""
@@ -111,27 +144,87 @@ class Desk:
             try:
                 self._begin(request, asker)
             except EdgeFaceError as error:
-                asker.tell({"error": str(error)}, last=True)
+                asker.reply({"error": str(error)}, last=True)
         now = time.monotonic()
         self._attempts = [pair for pair in self._attempts if not self._finished(*pair, now)]
 
     def close(self) -> None:
         """Answer everybody that the service ends."""
         self.work()
-        for _, asker in self._attempts:
-            asker.tell({"error": "the service is stopping"}, last=True)
+        stopping = {"error": "the service is stopping"}
+        for attempt, asker in self._attempts:
+            if isinstance(attempt, LiveEnrollment):
+                self._record_enrollment(attempt, asker, stopping)
+            asker.reply(stopping, last=True)  # which is no refusal, and counts for nothing
         self._attempts = []
 
     def _begin(self, request: Request, asker: Asker) -> None:
-        if request.command == "status":
-            asker.tell(self._status(), last=True)
-        elif request.command == "reload":
-            self._reload()
-            asker.tell({"reloaded": True}, last=True)
-        elif len(self._attempts) >= _MOST_ATTEMPTS:
-            asker.tell({"error": "the camera is busy with other attempts; try again"}, last=True)
+        if request.name is not None:  # one form from here on: what is checked is what is stored
+            request = msgspec.structs.replace(request, name=clean_name(request.name))
+        if request.command in _ADMINISTRATIVE:
+            self._administer(request, asker)
+        elif request.command == "status":
+            asker.reply(self._hooks.status(), last=True)
         else:
-            self._attempts.append((self._attempt(request), asker))
+            self._start(self._attempt(request), asker)
+
+    def _start(self, attempt: Attempt, asker: Asker) -> None:
+        if len(self._attempts) >= _MOST_ATTEMPTS:
+            raise EdgeFaceError("the camera is busy with other attempts; try again")
+        self._attempts.append((attempt, asker))
+
+    def _administer(self, request: Request, asker: Asker) -> None:
+        """Reload, enroll, remove or list, for whoever may; the record comes before the answer."""
+        try:
+            self._require_administrator(request, asker)
+            if request.command == "enroll":
+                # It is recorded when it has ended, by `_end`.
+                self._start(self._enrollment(request), asker)
+                return
+            answer = self._do(request)
+        except EdgeFaceError as error:
+            outcome = "failed" if asker.administers else "refused"
+            self._record(asker, request.command, request.name, outcome, str(error))
+            raise
+        self._record(asker, request.command, request.name, "done")
+        asker.reply(answer, last=True)
+
+    def _require_administrator(self, request: Request, asker: Asker) -> None:
+        if not asker.administers:
+            raise EdgeFaceError(
+                f"{request.command} is for administrators: ask on the socket for administering, "
+                "as root or as a member of its group (sudo usermod -aG edgeface-admin $USER, then "
+                "log in again)"
+            )
+        if self._audit is None:
+            raise EdgeFaceError(
+                f"the service keeps no audit log, so {request.command} is refused; restart it with "
+                "[control] in its settings"
+            )
+
+    def _do(self, request: Request) -> Answer:
+        if request.command == "reload":
+            self._hooks.reload()
+            return {"reloaded": True}
+        if request.command == "list":
+            return {"people": self._people.reports()}
+        name = _named(request)
+        templates, left = self._people.remove(name)
+        return {"name": name, "templates": templates, "people": left}
+
+    def _record(
+        self, asker: Asker, command: str, name: str | None, outcome: str, detail: str | None = None
+    ) -> None:
+        """Add to the audit log, and emit the event of what was done."""
+        if self._audit is not None:
+            try:
+                self._audit.add(asker.peer, command, name, outcome, detail)
+            except EdgeFaceError as error:
+                _log.error("%s", error)
+        kind = _EVENTS.get(command)
+        if outcome == "done" and kind is not None:
+            who = asker.peer.user or f"uid {asker.peer.uid}"
+            self._hooks.emit(kind, f"{_DONE[kind]} by {who}", name)
 
     def _attempt(self, request: Request) -> Attempt:
         profile = Profile.HIGH_SECURITY if request.challenge else self.profile
@@ -139,58 +232,106 @@ class Desk:
             return self._enrollment(request)
         usual = _WITHIN_CHALLENGED if profile.challenged else _WITHIN
         until = time.monotonic() + (request.within or usual)
-        if self.lockout.left:
-            raise EdgeFaceError(self._locked())
+        name = _named(request) if request.command == "verify" else None
+        self._require_unlocked(name)
         if profile.challenged and any(a.profile.challenged for a, _ in self._attempts):
             raise EdgeFaceError("somebody else is being challenged; try again in a moment")
-        if request.command == "identify":
+        if name is None:
             return LiveIdentification(self._people, self.rules, profile, until)
-        name = clean_name(request.name or "")
         return LiveVerification(self._people, self.rules, profile, name, until)
 
     def _enrollment(self, request: Request) -> Attempt:
         """Passive cues alone: the poses are no challenge, and pictures held up are refused."""
         if request.challenge:
             raise EdgeFaceError("a challenge is for verify and identify; enroll without it")
+        self._require_unlocked(None)
         profile = Profile.STANDARD if self.profile.judged else self.profile
         until = time.monotonic() + (request.within or _WITHIN_ENROLLING)
-        return LiveEnrollment(self._people, profile, clean_name(request.name or ""), until)
+        return LiveEnrollment(self._people, profile, _named(request), until)
+
+    def _require_unlocked(self, name: str | None) -> None:
+        if left := self.lockout.left(name):
+            raise EdgeFaceError(
+                f"locked for {max(1.0, left):.0f} more seconds after too many refused attempts; "
+                "wait"
+            )
 
     def _finished(self, attempt: Attempt, asker: Asker, now: float) -> bool:
-        """Tell what there is to tell; whether the attempt is over."""
+        """Answer what there is to answer; whether the attempt is over."""
         if asker.gone:
-            # Hanging up before the refusal must not spare anybody the lockout.
-            if isinstance(attempt, LiveVerification):
-                self._refuse(attempt.seen)
+            self._end(attempt, asker, None)
             return True
-        if self.lockout.left and not isinstance(attempt, LiveEnrollment):
-            asker.tell({"error": self._locked()}, last=True)
-            return True
-        progress = attempt.progress(now)
-        if progress is not None:
-            asker.tell(progress, last=False)
-        answer = attempt.answer(now)
+        try:
+            self._require_unlocked(attempt.claimed)
+            progress = attempt.progress(now)
+            if progress is not None:
+                asker.reply(progress, last=False)
+            answer = attempt.answer(now)
+        except EdgeFaceError as error:
+            answer = {"error": str(error)}
         if answer is None:
             return False
-        if isinstance(attempt, LiveVerification):
-            self._count(answer)
-        asker.tell(answer, last=True)
+        self._end(attempt, asker, answer)
         return True
 
-    def _locked(self) -> str:
-        left = self.lockout.left
-        return f"locked for {left:.0f} more seconds after too many refused attempts; wait"
-
-    def _count(self, answer: Answer) -> None:
-        """An attempt with a face in view that was refused counts towards the lockout."""
-        if answer["match"]:
-            self.lockout.accepted()
+    def _end(self, attempt: Attempt, asker: Asker, answer: Answer | None) -> None:
+        """Count and record how an attempt ended, then answer; None where the asker has left."""
+        if isinstance(attempt, LiveEnrollment):
+            self._record_enrollment(attempt, asker, answer)
         else:
-            self._refuse(answer["seen"])
+            self._count(attempt, answer)
+        if answer is not None:
+            asker.reply(answer if asker.administers else _without_scores(answer), last=True)
 
-    def _refuse(self, seen: bool) -> None:
-        if seen and self.lockout.refused():
-            self._locked_out(
-                f"locked for {self.lockout.left:.0f} seconds after "
-                f"{self.lockout.rules.attempts} refused attempts in a row"
-            )
+    def _record_enrollment(
+        self, attempt: LiveEnrollment, asker: Asker, answer: Answer | None
+    ) -> None:
+        if answer is None:
+            outcome, detail = "failed", "the connection was closed"
+        elif "error" in answer:
+            outcome, detail = "failed", answer["error"]
+        else:
+            outcome, detail = "done", f"{answer['added']} templates added"
+        self._record(asker, "enroll", attempt.name, outcome, detail)
+
+    def _count(self, attempt: Attempt, answer: Answer | None) -> None:
+        """An attempt with a face in view that was refused counts towards the lockout.
+
+        Leaving before the refusal must not spare anybody the lockout, nor must an error.
+        """
+        accepted = attempt.accepted(answer) if answer is not None else []
+        for name in accepted:
+            self.lockout.accepted(name)
+        if not accepted and attempt.seen:
+            locked = self.lockout.refused(attempt.claimed)
+            if locked is not None:
+                self._hooks.emit("lockout", locked, None)
+
+
+def _named(request: Request) -> str:
+    """The name in a request that needs one."""
+    if request.name is None:
+        raise EdgeFaceError(f"{request.command} needs a name")
+    return request.name
+
+
+_EVENTS: dict[str, EventType] = {
+    "enroll": "person_enrolled",
+    "remove": "person_removed",
+    "reload": "settings_changed",
+}
+_DONE: dict[EventType, str] = {
+    "person_enrolled": "enrolled",
+    "person_removed": "removed",
+    "settings_changed": "settings brought into force",
+}
+
+
+def _without_scores(answer: Any) -> Any:
+    """An answer for who may only ask: a score would say how near a forgery came."""
+    if isinstance(answer, dict):
+        return {
+            key: None if key in _OF_ADMINISTRATORS else _without_scores(value)
+            for key, value in answer.items()
+        }
+    return [_without_scores(each) for each in answer] if isinstance(answer, list) else answer

@@ -19,9 +19,9 @@ from edgeface.sources import needs_network
 from edgeface.system.storage import write_atomically
 
 UNIT = "edgeface.service"
+_GATE = "edgeface-gate.service"  # which the unit wants and takes along
 PACKAGED = Path("usr/lib/systemd/system") / UNIT
 _UNITS = Path("etc/systemd/system")
-_DROPINS = _UNITS / f"{UNIT}.d"
 _SETTINGS = Path("etc/edgeface/edgeface.toml")
 _CREDENTIALS = Path("etc/edgeface/credentials")
 _SYSUSERS = Path("etc/sysusers.d/edgeface.conf")
@@ -34,7 +34,10 @@ def install(root: Path) -> list[Path]:
     written = []
     if not _packaged(root):
         written += [
-            _put(root / _UNITS / UNIT, _template(UNIT).replace("@EDGEFACE@", _program())),
+            *(
+                _put(root / _UNITS / name, _template(name).replace("@EDGEFACE@", _program()))
+                for name in (UNIT, _GATE)
+            ),
             _put(root / _SYSUSERS, _template("edgeface.sysusers")),
         ]
     if not settings.exists():
@@ -48,19 +51,22 @@ def install(root: Path) -> list[Path]:
     written += _drop_in(root, "key.conf", _template("key.conf"), key)
     homes = _paths_in_homes()
     text = _template("home.conf").replace("@PATHS@", " ".join(map(str, homes)))
-    written += _drop_in(root, "home.conf", text, bool(homes))
+    for name in (UNIT, _GATE):
+        written += _drop_in(root, "home.conf", text, bool(homes), name)
     return written
 
 
 def uninstall(root: Path) -> list[Path]:
     """Remove the unit; settings, credentials and gallery stay. Returns what was removed."""
-    found = [root / _UNITS / UNIT, root / _SYSUSERS]
+    found = [root / _UNITS / UNIT, root / _UNITS / _GATE, root / _SYSUSERS]
     gone = [path for path in found if path.exists()]
     for path in gone:
         path.unlink()
-    if (root / _DROPINS).is_dir():
-        gone.append(root / _DROPINS)
-        shutil.rmtree(root / _DROPINS)
+    for name in (UNIT, _GATE):
+        folder = root / _UNITS / f"{name}.d"
+        if folder.is_dir():
+            gone.append(folder)
+            shutil.rmtree(folder)
     return gone
 
 
@@ -86,8 +92,8 @@ def _wants_network(config: Config) -> bool:
     return sinks or needs_network(config.source.spec)
 
 
-def _drop_in(root: Path, name: str, text: str, wanted: bool) -> list[Path]:
-    path = root / _DROPINS / name
+def _drop_in(root: Path, name: str, text: str, wanted: bool, unit: str = UNIT) -> list[Path]:
+    path = root / _UNITS / f"{unit}.d" / name
     if wanted:
         return [_put(path, text)]
     path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Loop: drives the line, frame after frame, until it is asked to stop.
+"""Loop: drives the pipeline, frame after frame, until it is asked to stop.
 
 Takes in frames from a feed, hands events to the sinks and answers the requests at the desk. It
 alone feeds systemd's watchdog. Its pace follows the scene (idle or not) and the heat of the
@@ -11,14 +11,16 @@ import logging
 import queue
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from edgeface.errors import ConfigError, EdgeFaceError
 from edgeface.events import Event, EventType, incident
 from edgeface.liveness import account
 from edgeface.pipeline.pictures import Picture
-from edgeface.service.config import Config
-from edgeface.service.desk import Desk
+from edgeface.service.audit import AuditLog
+from edgeface.service.config import Config, audit_path, state_folder
+from edgeface.service.desk import Desk, Hooks
 from edgeface.service.frame_result import FrameResult
 from edgeface.service.lockout import Lockout
 from edgeface.service.notify import Notifier
@@ -40,11 +42,12 @@ class Service(Closing):
     def __init__(
         self, config: Config, notifier: Notifier, load: Callable[[], Config] | None = None
     ) -> None:
-        """`load` reads the settings anew for a reload."""
+        """`load` reads the settings again for a reload."""
         self._config, self._notifier, self._load = config, notifier, load
         self._stopping = self._reload_asked = False
         self._struggling: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self.frames = self._events = 0
+        self._frame_error: str | None = None
         self._rate = 0.0
         self._started = time.monotonic()
         self._people = People(config.recognition)
@@ -52,12 +55,11 @@ class Service(Closing):
         self._governor = Governor(config.power.warm, config.power.hot)
         self.desk = Desk(
             self._people,
-            Lockout(config.lockout),
+            Lockout(config.lockout, store=_lockout_store(config)),
             config.recognition,
             config.profile,
-            self.status,
-            self._reload_now,
-            self._locked_out,
+            Hooks(self.status, self._reload_now, self._report),
+            _audit_log(config),
         )
         self._feed = open_feed(config.source)
         self._outlets = build_outlets(config, self._sink_struggles)
@@ -67,7 +69,7 @@ class Service(Closing):
         self._stopping = True
 
     def reload(self) -> None:
-        """Ask the loop to read its settings anew."""
+        """Ask the loop to read its settings again."""
         self._reload_asked = True
 
     def run(self, most_frames: int | None = None) -> None:
@@ -80,7 +82,7 @@ class Service(Closing):
         _log.info("watching %s, %d people enrolled", self._feed.name, len(self._people))
         if self._config.liveness.profile is None and not self._config.profile.judged:
             _log.warning(
-                "a recording is gone through, so nobody is asked for life: for that, choose "
+                "the source is a recording, so liveness is not judged; to judge it, choose "
                 "--profile standard"
             )
         while not self._stopping and (most_frames is None or self.frames < most_frames):
@@ -110,17 +112,25 @@ class Service(Closing):
 
     def _work_on(self, frame: Frame) -> None:
         busy = self.desk.busy
-        challenge = not busy and not self.desk.lockout.left
+        challenge = not busy and not self.desk.lockout.door_left
         asked = Asked(eager=busy, judged=self.desk.judging, challenge=challenge)
-        result = self._watch.step(frame, self._feed.name, asked)
         self.frames += 1
+        try:
+            result = self._watch.step(frame, self._feed.name, asked)
+        except EdgeFaceError as error:
+            # Nobody is recognized in this frame; the next one may be another matter.
+            if str(error) != self._frame_error:
+                self._frame_error = str(error)
+                _log.error("a frame was not judged: %s", error)
+            return
+        self._frame_error = None
         self.desk.see(result)
         self._emit(result)
 
     def _emit(self, result: FrameResult) -> None:
         for event, picture in result.events:
-            if event.name is not None and self.desk.lockout.left:
-                self._watch.untold(event.name)  # told when the door is open again
+            if event.name is not None and self.desk.lockout.left(event.name):
+                self._watch.untold(event.name)  # reported when attempts are taken again
                 continue
             self._put(event, picture)
             self._count(event)
@@ -128,30 +138,32 @@ class Service(Closing):
     def _count(self, event: Event) -> None:
         """Who is refused at the door counts as a refused attempt where the settings say so."""
         rules, lockout = self._config.lockout, self.desk.lockout
+        if event.name is not None:
+            lockout.accepted(event.name)
         failed = event.challenge is not None and event.challenge.state == "failed"
         spoof = event.type == "not_live" and event.liveness == "spoof"
-        if event.name is not None and (rules.count_unknown or rules.count_spoof):
-            lockout.accepted()
-        if event.type == "unknown" and rules.count_unknown and lockout.refused():
-            self._locked_out("locked after too many unknown faces in a row")
-        if (failed or spoof) and rules.count_spoof and lockout.refused():
-            self._locked_out("locked after too many pictures or failed challenges in a row")
+        unknown = event.type == "unknown" and rules.count_unknown
+        if unknown or ((failed or spoof) and rules.count_spoof):
+            locked = lockout.refused(still=event.box)
+            if locked is not None:
+                self._report("lockout", locked)
 
     def _put(self, event: Event, picture: Picture | None = None) -> None:
         self._events += 1
         self._outlets.put(event, picture)
 
-    def _tell(self, kind: EventType, message: str) -> None:
-        self._put(incident(kind, self._feed.name, message))
+    def _report(self, kind: EventType, message: str, name: str | None = None) -> None:
+        """Log and emit an incident; `name` is the person whom it is about, if anyone."""
+        (_log.warning if kind == "lockout" else _log.info)("%s: %s", kind, message)
+        self._put(incident(kind, self._feed.name, message, name))
 
     def _look_after_everything_else(self) -> None:
         """News of the source and the sinks, settings, the gallery, requests."""
         for notice in self._feed.notices():
-            (_log.warning if notice.lost else _log.info)("%s", notice.message)
-            self._tell("source_lost" if notice.lost else "source_back", notice.message)
+            self._report("source_lost" if notice.lost else "source_back", notice.message)
         while not self._struggling.empty():
             name, trouble = self._struggling.get_nowait()
-            self._tell("sink_failed", f"{name}: {trouble}")
+            self._report("sink_failed", f"{name}: {trouble}")
         if self._reload_asked:
             self._reload_asked = False
             try:
@@ -162,7 +174,7 @@ class Service(Closing):
             _log.info("the gallery has changed: %d people", len(self._people))
             self._watch.gallery_changed()
         if restored := self._people.take_restored():
-            self._tell("gallery_restored", restored)
+            self._report("gallery_restored", restored)
         self.desk.work()
         self._notifier.status(self.summary())
 
@@ -188,13 +200,13 @@ class Service(Closing):
             self._use(self._load())
         finally:
             self._notifier.ready()
-        _log.info("the settings have been read anew")
+        _log.info("the settings have been read again")
 
     def _use(self, config: Config) -> None:
         old = self._config
-        if config.control != old.control:
+        if (config.control, config.audit) != (old.control, old.audit):
             raise ConfigError(
-                "a changed [control] needs a restart (sudo systemctl restart edgeface); "
+                "a changed [control] or [audit] needs a restart (sudo systemctl restart edgeface); "
                 "all settings stay as they were"
             )
         feed = None
@@ -216,8 +228,7 @@ class Service(Closing):
             self._feed = feed or open_feed(config.source)
         self._governor = Governor(config.power.warm, config.power.hot)
         self.desk.rules, self.desk.profile = config.recognition, config.profile
-        if config.lockout != old.lockout:
-            self.desk.lockout = Lockout(config.lockout)
+        self.desk.lockout.rules = config.lockout
         self._outlets = build_outlets(config, self._sink_struggles, (old, self._outlets))
         self._config = config
 
@@ -245,7 +256,7 @@ class Service(Closing):
             "events": self._events,
             "uptime_s": round(time.monotonic() - self._started, 1),
             "temperature_c": self._governor.temperature,
-            "locked_s": round(self.desk.lockout.left, 1),
+            "locked_s": round(self.desk.lockout.longest_left, 1),
             "sinks": [
                 {
                     "name": outlet.name,
@@ -258,10 +269,18 @@ class Service(Closing):
             ],
         }
 
-    def _locked_out(self, message: str) -> None:
-        _log.warning("%s", message)
-        self._tell("lockout", message)
-
     def _sink_struggles(self, name: str, trouble: str) -> None:
-        """Called by the sinks' threads; the loop tells of it."""
+        """Called by the sinks' threads; the loop reports it."""
         self._struggling.put((name, trouble))
+
+
+def _lockout_store(config: Config) -> Path | None:
+    """Where the counts are kept; nowhere for a recording that nobody can ask about."""
+    if config.control is None and not is_live(config.source):
+        return None
+    return state_folder(config) / "lockout.json"
+
+
+def _audit_log(config: Config) -> AuditLog | None:
+    """Administering is by the control socket alone, so without one there is nothing to record."""
+    return AuditLog(audit_path(config), config.audit.age) if config.control is not None else None

@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
+from typing import Any
 
 from edgeface.decide import Decision
 from edgeface.enrollment import Enrollment
 from edgeface.errors import EdgeFaceError
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import default_gallery_path
+from edgeface.gallery.report import people_reports
 from edgeface.liveness import Likeness
 from edgeface.pipeline.pictures import Picture
 from edgeface.pipeline.pipeline import EncodedFace, FacePipeline
@@ -32,6 +34,7 @@ class People:
     def __init__(self, settings: RecognitionSettings) -> None:
         self._looked = time.monotonic()
         self._key = find_key()
+        self._changed = False  # by this process, and not yet reported by `refresh`
         self.use(settings)
 
     def use(self, settings: RecognitionSettings) -> None:
@@ -39,6 +42,7 @@ class People:
         path = Path(settings.gallery) if settings.gallery else default_gallery_path()
         recognizer = Recognizer(FacePipeline(settings.model), path, self._key)
         recognizer.read_gallery()
+        recognizer.check_fpir(settings.fpir)
         self.likeness = Likeness.of(recognizer.model)  # what challenges ask for, of this model
         self._fpir, self._recognizer = settings.fpir, recognizer
 
@@ -51,7 +55,10 @@ class People:
         return len(self._recognizer.gallery)
 
     def refresh(self) -> bool:
-        """Now and then, read the gallery anew if its file has changed; whether it was read."""
+        """Now and then, read the gallery again if its file has changed; whether it is another."""
+        if self._changed:
+            self._changed = False
+            return True
         now = time.monotonic()
         if now - self._looked < _PAUSE:
             return False
@@ -83,6 +90,20 @@ class People:
         """Whether an encoded face is this person (1:1)."""
         return self._recognizer.verify(name, face)
 
+    def remove(self, name: str) -> tuple[int, list[dict[str, Any]]]:
+        """Remove a person and save the gallery; how many templates went, and who is left as
+        {name, templates}. Raises UnknownPerson and GalleryError."""
+        templates = self._recognizer.remove(name)
+        self._changed = True
+        left = self._recognizer.gallery.people
+        return templates, [{"name": other, "templates": count} for other, count in left]
+
+    def reports(self) -> list[dict[str, Any]]:
+        """Everybody with what `edgeface list` says about them."""
+        return [vars(report) for report in people_reports(self._recognizer.gallery)]
+
     def enroll(self, name: str, pictures: list[Picture]) -> Enrollment:
         """Add pictures of one person and save the gallery; EdgeFaceError says why not."""
-        return self._recognizer.enroll(name, pictures)
+        done = self._recognizer.enroll(name, pictures)
+        self._changed = True
+        return done

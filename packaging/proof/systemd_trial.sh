@@ -71,6 +71,28 @@ echo "ready: $(show StatusText)"
 sleep 4
 [ "$(show NRestarts)" = 0 ]                  # the loop feeds the watchdog
 "$program" status
+useradd --no-create-home --groups edgeface-admin trialadmin  # whom the gate must name
+useradd --no-create-home --groups edgeface trialasker
+sleep 2
+ask() {
+  "$(dirname "$program")/python" - "$1" "$2" "$3" <<'ASK'
+import os, pwd, socket, sys
+user = pwd.getpwnam(sys.argv[1])
+os.initgroups(user.pw_name, user.pw_gid)
+os.setresgid(*3 * [user.pw_gid])
+os.setresuid(*3 * [user.pw_uid])
+with socket.socket(socket.AF_UNIX) as connection:
+    connection.connect(sys.argv[2])
+    connection.sendall(sys.argv[3].encode() + b"\n")
+    print(connection.makefile().read())
+ASK
+}
+ask trialadmin /run/edgeface-admin/control.sock '{"command": "remove", "name": "joe"}' | grep "joe"
+ask trialasker /run/edgeface/control.sock '{"command": "list"}' | grep "is for administrators"
+! ask trialasker /run/edgeface-admin/control.sock '{"command": "list"}'
+"$program" list --service
+"$program" audit | tee /dev/stderr | grep "trialadmin.*remove joe: failed"
+echo "administered by whom the audit log names"
 first=$(show MainPID)
 mkfifo /var/lib/edgeface/pipe.avi            # opening it waits for ever: a loop that hangs
 chown edgeface /var/lib/edgeface/pipe.avi

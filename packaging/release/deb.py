@@ -30,6 +30,7 @@ PROCESSORS = {"arm64": "aarch64", "amd64": "x86_64"}
 PYTHONS = {"cp311": "3.11", "cp313": "3.13"}
 GLIBC = (17, 24, 26, 27, 28, 31, 34)  # manylinux_2_N wheels that Debian 12's glibc 2.36 can run
 HOME = Path("usr/lib/edgeface")
+UNITS = ("edgeface", "edgeface-gate")
 DEBIAN = source.CHECKOUT / "packaging" / "debian"
 UNUSED = (
     *("bin", "__pycache__", "numpy/**/tests"),
@@ -119,16 +120,17 @@ def _pip(arguments: list[str]) -> None:
     _run([*command, "--disable-pip-version-check", "--no-warn-conflicts", *arguments])
 
 
+def _unit(name: str) -> str:
+    """A unit as the package brings it; its first line says who else may have written it."""
+    unit = (source.CHECKOUT / "packaging" / f"{name}.service").read_text()
+    _, _, rest = unit.replace("@EDGEFACE@", f"/{HOME}/bin/edgeface").partition("\n")
+    return f"# Change it with: systemctl edit {name}\n{rest}"
+
+
 def _system(root: Path) -> None:
     packaging = source.CHECKOUT / "packaging"
-    unit = (
-        (packaging / "edgeface.service").read_text().replace("@EDGEFACE@", f"/{HOME}/bin/edgeface")
-    )
-    _, _, rest = unit.partition("\n")
     put = {
-        "usr/lib/systemd/system/edgeface.service": (
-            f"# Change it with: systemctl edit edgeface\n{rest}"
-        ),
+        **{f"usr/lib/systemd/system/{name}.service": _unit(name) for name in UNITS},
         "usr/lib/sysusers.d/edgeface.conf": (packaging / "edgeface.sysusers").read_text(),
         "usr/lib/udev/rules.d/60-edgeface.rules": (DEBIAN / "60-edgeface.rules").read_text(),
         "usr/share/edgeface/edgeface.toml": (packaging / "edgeface.toml").read_text(),

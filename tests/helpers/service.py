@@ -65,8 +65,12 @@ def shown_video(path: Path, name: str, how: str, seconds: float = 3.0) -> Path:
 class Running:
     """`edgeface run` in a process of its own, with its events as they come."""
 
-    def __init__(self, folder: Path, settings: str, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, settings: str, admin_group: str = "root", **environment: str
+    ) -> None:
+        self._admin_group = admin_group
         self.socket = folder / "control.sock"
+        self.admin_socket = folder / "control-admin.sock"
         self.settings = folder / "edgeface.toml"
         self.gallery = folder / "gallery.safetensors"
         self.write(settings)
@@ -98,6 +102,7 @@ class Running:
             settings += '\n[liveness]\nprofile = "convenience"\n'
         self.settings.write_text(
             f'{settings}\n[control]\nsocket = "{self.socket}"\ngroup = "root"\n'
+            f'admin_group = "{self._admin_group}"\n'
         )
 
     def _read_events(self) -> None:
@@ -120,10 +125,14 @@ class Running:
         )
 
     def ask(self, **request: Any) -> list[dict[str, Any]]:
-        """All lines of the answer to a request on the control socket."""
+        """All lines of the answer to a request of an administrator."""
+        return self.ask_on(self.admin_socket, **request)
+
+    def ask_on(self, path: Path, **request: Any) -> list[dict[str, Any]]:
+        """All lines of the answer to a request on one of the sockets."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(LONG)
-            connection.connect(str(self.socket))
+            connection.connect(str(path))
             connection.sendall(json.dumps(request).encode() + b"\n")
             with connection.makefile("rb") as lines:
                 return [json.loads(line) for line in lines]
@@ -139,7 +148,7 @@ class Running:
         return [event for event in self.events if event["type"] == kind]
 
     def ready(self) -> Self:
-        self.until(self.socket.exists)
+        self.until(self.admin_socket.exists)  # the second of the two
         return self
 
     def stop(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from edgeface.decide import Decision
+from edgeface.errors import UnknownPerson
 from edgeface.liveness import CueScores, Likeness, Liveness, LivenessVerdict, Profile
 from edgeface.pipeline.geometry import Point
 from edgeface.service.attempts import LiveEnrollment, LiveIdentification, LiveVerification
@@ -26,11 +27,21 @@ class People:
         self.match = match
         self.pictures: list[Any] = []
         self.compared = 0
+        self.removed: list[str] = []
+        self.gone: set[str] = set()
 
     def require(self, name: str) -> None:
-        pass
+        if name in self.gone:
+            raise UnknownPerson(name)
+
+    def remove(self, name: str) -> tuple[int, list[Any]]:
+        if name == "nobody":
+            raise UnknownPerson(name)
+        self.removed.append(name)
+        return 1, []
 
     def compare(self, name: str, subject: Any) -> Decision:
+        self.require(name)
         self.compared += 1
         return Decision(name, 0.7, 0.5, self.match)
 

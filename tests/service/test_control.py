@@ -29,10 +29,10 @@ def service(tmp_path: Path) -> Iterator[Running]:
         yield running
 
 
-def connect(service: Running) -> socket.socket:
+def connect(service: Running, path: Path | None = None) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(LONG)
-    connection.connect(str(service.socket))
+    connection.connect(str(path or service.socket))
     return connection
 
 
@@ -116,7 +116,14 @@ def test_slow_clients_are_dropped_and_do_not_lock_others_out(service: Running) -
     for connection in slow:
         assert answer(connection) == b""
         connection.close()
-    assert service.ask(command="status")[0]["frames"] > 0
+    assert service.ask_on(service.socket, command="status")[0]["frames"] > 0
+
+
+def test_askers_cannot_crowd_out_an_administrator(service: Running) -> None:
+    waiting = [connect(service) for _ in range(16)]
+    assert service.ask(command="list") == [{"people": []}]
+    for connection in waiting:
+        connection.close()
 
 
 def test_a_client_that_never_reads_is_dropped(service: Running) -> None:
@@ -135,7 +142,8 @@ def test_one_line_and_the_end_of_input_is_a_request(service: Running) -> None:
 
 
 def test_only_owner_and_group_may_use_it(service: Running) -> None:
-    assert stat.S_IMODE(service.socket.stat().st_mode) == 0o660
+    for path in (service.socket, service.admin_socket):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
 
 
 def test_a_second_service_does_not_take_the_socket_over(service: Running) -> None:
@@ -179,7 +187,7 @@ def test_too_many_refused_attempts_lock_the_door_and_say_so(service: Running) ->
 
 def test_an_attempt_ends_when_its_asker_hangs_up(service: Running) -> None:
     for _ in range(8):  # more than may be open at once
-        with connect(service) as connection:
+        with connect(service, service.admin_socket) as connection:
             connection.sendall(b'{"command": "enroll", "name": "x", "within": 300}\n')
             connection.recv(100)
     service.until(lambda: "faces" in service.ask(command="identify", within=1)[-1])

@@ -1,0 +1,66 @@
+"""`edgeface audit`"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+import msgspec
+
+from edgeface.cli import NO, YES, options, print_json
+from edgeface.service.audit import AuditRecord, read_audit
+from edgeface.service.config import SYSTEM_CONFIG, Config, audit_path, load_config
+
+_STATE = Path("/var/lib/edgeface")  # StateDirectory of the unit
+
+
+@click.command("audit")
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The log; by default that of the system's settings.",
+)
+@options.as_json
+def command(path: Path | None, as_json: bool) -> int:
+    """Show who changed what through the service, and whether the log is whole.
+
+    The service's log can be read by its own user and root. Exit status 1: a record was changed or
+    removed.
+    """
+    path = path or _usual()
+    records, problems = read_audit(path)
+    if as_json:
+        print_json(
+            {
+                "file": str(path),
+                "records": [msgspec.to_builtins(record) for record in records],
+                "problems": problems,
+            }
+        )
+    else:
+        for record in records:
+            click.echo(_line(record))
+        for problem in problems:
+            click.echo(f"{path}: {problem}", err=True)
+        if not records:
+            click.echo(f"nothing is recorded in {path}")
+    return NO if problems else YES
+
+
+def _usual() -> Path:
+    """The log that the system's service keeps, where there is one; else this user's."""
+    config = load_config(SYSTEM_CONFIG) if os.access(SYSTEM_CONFIG, os.R_OK) else Config()
+    systems = config.audit.file is None and "EDGEFACE_GALLERY" not in os.environ
+    if systems and _STATE.is_dir():
+        return _STATE / audit_path(config).name
+    return audit_path(config)
+
+
+def _line(record: AuditRecord) -> str:
+    who = f"{record.user or 'no name'} (uid {record.uid}, pid {record.pid})"
+    what = f"{record.command} {record.name}" if record.name else record.command
+    return f"{record.time} {who}: {what}: {record.outcome}" + (
+        f" ({record.detail})" if record.detail else ""
+    )
