@@ -55,7 +55,7 @@ class EdgeFace:
 
     def once(self, frame: np.ndarray) -> None:
         whole = next(self._levels(frame.shape[1], frame.shape[0], None))
-        face = self._pipeline.look(frame, whole)[0]
+        face = self._pipeline.detect_in(frame, whole)[0]
         subject = self._pipeline.encode(frame, face)
         self._decide(self._gallery.search(subject.embedding, most=2), self._threshold)
 
