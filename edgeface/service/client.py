@@ -39,9 +39,9 @@ def ask(
     within: float = 0.0,
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Send a request and wait for its answer, `within` seconds and a bit.
+    """Send a request and wait for its answer, a little longer than `within` seconds.
 
-    Raises ConfigError when no service answers, and ServiceError with what it says against it.
+    Raises ConfigError when no service answers, and ServiceError with the error that it reports.
     """
     path = socket_path()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -67,4 +67,4 @@ def ask(
                 f"no service answers at {path} ({error}); start it with: sudo systemctl start "
                 "edgeface"
             ) from None
-    raise ConfigError(f"the service at {path} hung up without an answer; look at its journal")
+    raise ConfigError(f"the service at {path} closed without an answer; check its journal")

@@ -17,7 +17,7 @@ def test_convert_model_says_what_to_do(
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err == (
-        "convert-model: something unforeseen went wrong (ZeroDivisionError: by chance); run it "
+        "convert-model: an unexpected error (ZeroDivisionError: by chance); run it "
         "again with convert-model --debug, and report what it prints\n"
     )
 
