@@ -1,4 +1,4 @@
-"""An error that nobody foresaw is one sentence and exit 2; --debug adds the traceback."""
+"""An unexpected error is one sentence and exit 2; --debug adds the traceback."""
 
 from __future__ import annotations
 
