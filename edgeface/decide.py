@@ -121,7 +121,7 @@ def threshold_for_far(model: Model, far: float) -> float:
     """The score that a share `far` of impostor pairs reaches, read from the model's table.
 
     Between the table's points the logarithm of FAR is taken as linear in the score; beyond its
-    ends the line through the last two points goes on. Raises ConfigError for a FAR outside (0, 1)
+    ends the last two points are extrapolated. Raises ConfigError for a FAR outside (0, 1)
     and ModelError when the model has no table.
     """
     table = model.description.scores
