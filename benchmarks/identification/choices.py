@@ -1,8 +1,8 @@
-"""How the policy for identification was chosen: joining templates, and how alike chances are.
+"""How the policy for identification was chosen: combining templates, and dependence of comparisons.
 
-Takes in LFW View 1 (pictures by person and pairsDevTrain.txt, whose people alone are used) and
-prints the two tables of docs/identification.md that the constants in decide.py and the score in
-gallery.py were read off. `make identification LFW=FOLDER` runs it.
+Takes in LFW View 1 (pictures by person and pairsDevTrain.txt, of which only the people are used)
+and prints the two tables of docs/identification.md from which the constants in decide.py and the
+score in gallery.py were chosen. `make identification LFW=FOLDER` runs it.
 """
 
 from __future__ import annotations
