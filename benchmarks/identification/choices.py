@@ -52,7 +52,7 @@ def joins(people: Embeddings, model: Model, seed: int = 0) -> str:
             owners += [owner] * (len(people[name]) - 3)
             probes += list(people[name][3:])
     lines = [
-        "| joined by | FAR over the table's at 1e-2, 1e-3, 1e-4 | FNIR |",
+        "| combined by | FAR over the table's at 1e-2, 1e-3, 1e-4 | FNIR |",
         "| --- | --- | ---: |",
     ]
     for label, join in JOINS.items():
