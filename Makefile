@@ -1,4 +1,4 @@
-# make demo   the runtime in .venv, then faces accepted and refused
+# make demo   the runtime in .venv, then faces accepted and rejected
 # make quick  lint, types and the tests of the parts, in a minute
 # make test   lint, types and all tests, on LiteRT and on tflite-runtime
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -39,7 +39,7 @@ servers: .venv-tools/.ready
 test-litert: .venv-tools/.ready .venv/.ready servers
 	.venv-tools/bin/pytest $(PARALLEL)
 
-# Who imports whom, by folder; fails on a circle or an arrow upwards (docs/architecture.md).
+# What imports what, by folder; fails on a cycle or an arrow upwards (docs/architecture.md).
 import-graph: .venv-tools/.ready
 	.venv-tools/bin/python -m benchmarks.import_graph
 
@@ -58,7 +58,7 @@ identification: .venv-tools/.ready
 	.venv-tools/bin/python benchmarks/identification/experiment.py $(LFW)/images --cache .cache/view1.npz \
 		--plot docs/identification.svg
 
-# docs/benchmarks.md: make benchmark LFW=folder of View 1; benchmark-timing wants an idle machine
+# docs/benchmarks.md: make benchmark LFW=folder of View 1; benchmark-timing needs an idle machine
 benchmark: .venv/.ready .venv-tools/.ready
 	.venv-tools/bin/python benchmarks/run.py $(LFW)
 

@@ -1,1 +1,1 @@
-"""Measurements and proofs that are run by hand: each module's docstring says how."""
+"""Measurements and tests that are run by hand; each module's docstring says how."""

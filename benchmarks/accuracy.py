@@ -1,8 +1,8 @@
 """What was tried for accuracy, before and after: the table of docs/accuracy.md.
 
-Takes in LFW View 1. Variants are compared on pairsDevTrain alone, people by people: centre and
-cohort are learned from two thirds of the people, and TAR is counted over all cross pairs of the
-other third, in turn. pairsDevTest is read for the variants that were ever shipped.
+Takes in LFW View 1. Variants are compared only on pairsDevTrain, cross-validated by person: centre
+and cohort are learned from two thirds of the people, and TAR is counted over all pairs of the other
+third, in turn. pairsDevTest is used only for the variants that were ever shipped.
 
     .venv-tools/bin/python benchmarks/accuracy.py lfw-view1
 """
@@ -55,8 +55,8 @@ def over_folds(rows: np.ndarray, people: np.ndarray, move: Move) -> list[float]:
     return np.mean(found, axis=0).tolist()
 
 
-def looks(view1: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """What the bare network says of each picture of a list: of one look, and of both."""
+def encodings(view1: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The bare network's embeddings of a list's pictures, without and with flip augmentation."""
     pipeline = FacePipeline()
     plainly = without_population(pipeline.model.description)
     encoder = Encoder(type(pipeline.model)(pipeline.model.path, plainly, plainly.identity))
@@ -79,15 +79,16 @@ def main() -> None:
     parser.add_argument("view1", type=Path)
     view1 = parser.parse_args().view1
     train, test = split(view1, TRAIN), split(view1, TEST)
-    on_train, on_test = looks(view1, TRAIN), looks(view1, TEST)
+    on_train, on_test = encodings(view1, TRAIN), encodings(view1, TEST)
     print("pairsDevTrain, people by people | 1e-3 | 1e-4 | 1e-5")
     for label, move in (("cosine", plain), ("centre", centred), ("centre and cohort", normalized)):
-        for number, rows in zip(("one look", "two looks"), on_train, strict=True):
+        for number, rows in zip(("one encoding", "flip augmentation"), on_train, strict=True):
             found = over_folds(rows, train.people, move)
             print(f"{label}, {number} | " + " | ".join(f"{100 * tar:.1f} %" for tar in found))
     cohort = Cohort(load_model().description)
     print("\nshipped | TAR on pairsDevTest 1e-3 | 1e-4 | 1e-5 | threshold | train | test")
-    for number, one, other in zip(("one look", "two looks"), on_train, on_test, strict=True):
+    names = ("one encoding", "flip augmentation")
+    for number, one, other in zip(names, on_train, on_test, strict=True):
         rows = cohort.normalize(one), cohort.normalize(other)
         tars = tar_over_cross_pairs(rows[1], test.people)
         at, right, right_test = accuracy((train, rows[0]), (test, rows[1]))

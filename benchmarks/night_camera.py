@@ -1,14 +1,14 @@
-"""A night camera made of LFW View 1: what fine-tuning gains there, and what it costs by day.
+"""A night camera made from LFW View 1: what fine-tuning gains there, and what it costs by day.
 
     python benchmarks/night_camera.py pictures LFW OUT   # degrade, and lay out the training folder
     python benchmarks/night_camera.py measure LFW OUT MODEL.tflite ...
 
 LFW is a folder with View 1's `images` and pairs. A degraded picture is grey, 40 pixels across the
 face, at gamma 0.5, with noise, in this order, as a small frame of its own: the runtime has to find
-the face in it. Only people of pairsDevTrain with two pictures or more are laid out to learn from.
-A tenth of pairsDevTest's pairs after the other is judged with the threshold that is best for the
-other nine, as LFW's View 2 does: among people that it has learned any network is better than it is,
-and a threshold chosen there too high for others.
+the face in it. Only people of pairsDevTrain with two pictures or more are in the training folder.
+Each tenth of pairsDevTest's pairs is judged at the threshold that is best for the other nine, as in
+LFW's View 2: on the people it was trained on any network looks better than it is, and a threshold
+chosen on them is too high for others.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def count(path: Path) -> dict[str, Line]:
 def _taken_over(path: Path) -> set[int]:
     """Positions of the operators that the interpreter's plan leaves to XNNPACK.
 
-    A delegate's node stands for everything between its inputs and its outputs: what is met on the
+    A delegate's node replaces everything between its inputs and its outputs: what is met on the
     way back from the outputs is in it.
     """
     interpreter = Interpreter(model_path=str(path), num_threads=1)
@@ -123,7 +123,7 @@ def as_markdown(table: dict[str, Line], machine: str) -> str:
     lines = [
         "# What a face costs on a Raspberry Pi",
         "",
-        "Made by `make pi-cost`. `edgeface bench` on your board replaces it by measurements.",
+        "Made by `make pi-cost`. `edgeface bench` on your board replaces it with measurements.",
         "",
         "## Operators of the int8 model",
         "",
@@ -140,8 +140,8 @@ def as_markdown(table: dict[str, Line], machine: str) -> str:
         "",
         "## Estimated time of the encoder",
         "",
-        "**An estimate, not a measurement**: no board was at hand. Multiply-accumulates divided by "
-        "the clock and by what a core can do in a cycle at best, of which "
+        "**An estimate, not a measurement**: no board was available. Multiply-accumulates divided "
+        "by the clock and by the most that a core can do per cycle, of which "
         f"{EFFICIENCY[1]:.0%} (good) to {EFFICIENCY[0]:.0%} (poor) is reached; four cores count "
         f"as {4 * PARALLEL:g}.",
         "",
@@ -161,9 +161,9 @@ def as_markdown(table: dict[str, Line], machine: str) -> str:
     lines += [
         "",
         "The A53 and the A72 multiply eight bits by widening (SMULL, SMLAL; 8 and up to 16 "
-        "products a cycle), the A76 has the dot product (two SDOT a cycle, 16 products each). "
-        "Finding the face (BlazeFace, a few of its squares a frame) comes on top, about a third "
-        "of the encoder on x86. A hot board is slower by what it throttles.",
+        "products per cycle), the A76 has the dot product (two SDOT per cycle, 16 products each). "
+        "Detection (BlazeFace, on a few squares per frame) comes on top, about a third of the "
+        "encoder on x86. A hot board is slower, since it is throttled.",
     ]
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""Which choices of quantization win: the table in docs/convert-model.md.
+"""Compares choices of quantization: the table in docs/convert-model.md.
 
     python benchmarks/quantization_choices.py LFW_VIEW1_FOLDER
 

@@ -1,4 +1,4 @@
-"""LFW View 1 for the measurements: its pictures, and figures over all cross pairs.
+"""LFW View 1 for the measurements: its pictures, and figures over all pairs.
 
 Takes in the folder of View 1, hands on the pictures of a list, embeddings by the real pipeline, and
 TAR at given FARs over every pair of two of them. It chooses nothing.

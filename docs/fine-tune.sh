@@ -1,11 +1,11 @@
 #!/bin/sh
-# From labelled pictures to a gallery of them, by a network that has learned their camera:
-# fine-tune, convert, enroll, verify. What it does is told in docs/fine-tuning.md.
+# From labelled pictures to a gallery of them, with a network that is fine-tuned for their camera:
+# fine-tune, convert, enroll, verify. docs/fine-tuning.md explains it.
 #
 #     docs/fine-tune.sh PEOPLE PROBES WORK [OPTION OF train-triplet]...
 #
 # PEOPLE holds NAME/*.jpg to learn from and to enroll, PROBES holds NAME/*.jpg to verify, WORK gets
-# all that is made. BASE is the network to begin with; facenet is the pinned one.
+# all output. BASE is the network to start from; facenet is the pinned one.
 set -eu
 people=$1 probes=$2 work=$3
 shift 3

@@ -8,7 +8,7 @@
     verifier.compare("ada1.jpg", "door.jpg")   # one person? needs no gallery
     verifier.faces("door.jpg")                 # every face: box, landmarks, quality, embedding
 
-help(edgeface.FaceVerifier) has every call, dir(edgeface) every name, docs/python.md all of it.
+help(edgeface.FaceVerifier) lists every call, dir(edgeface) every name, docs/python.md all of it.
 Every error is an EdgeFaceError, whose text is one sentence for a person.
 """
 
@@ -119,8 +119,8 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """Every public name, but none for `help(edgeface)`: it would print each class in full, some
-    700 lines, where the text above is what a reader wants first."""
+    """Every public name, but none for `help(edgeface)`, which would print each class in full, some
+    700 lines, after the text above."""
     return [] if _asked_by_help() else sorted({*globals(), *__all__})
 
 

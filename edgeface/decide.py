@@ -1,11 +1,11 @@
-"""Decide: turns a score into yes or no at an operating point that means something.
+"""Decide: turns a score into yes or no at a chosen error rate.
 
 Takes in a score, the model's score-to-FAR table and the wanted error rate, hands on a `Decision`.
-It compares nothing itself and knows no pictures.
+It compares nothing itself and handles no pictures.
 
-Verification (1:1) is set by FAR, the share of impostor attempts that pass. Recognition (1:K) is set
-by FPIR, the share of strangers taken for anyone; K people are about K chances to be wrong, so the
-threshold rises with K (docs/identification.md has the measurements).
+Verification (1:1) is set by FAR, the share of impostor attempts that pass. Identification (1:K) is
+set by FPIR, the share of strangers taken for anyone; K people are about K chances to be wrong, so
+the threshold rises with K (docs/identification.md has the measurements).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from edgeface.pipeline.model_file import Model, ScoreTable
 
 DEFAULT_FAR = 1e-3
 DEFAULT_FPIR = 1e-2
-AMBIGUOUS = 0.05  # less between the best two is noise, two deviations (docs/identification.md)
-DOUBT = 0.05  # this near to the threshold a second look may change the answer (docs/accuracy.md)
+AMBIGUOUS = 0.05  # a smaller lead over the second is noise, two deviations (docs/identification.md)
+DOUBT = 0.05  # this near the threshold, flip augmentation may change it (docs/accuracy.md)
 
-# Measured on View 1 train: one and more templates, 1 to 1,000 people (docs/identification.md).
+# Measured on View 1 train with one and more templates, 1 to 1,000 people (docs/identification.md).
 _TEMPLATES_ALIKE = 0.4  # n templates of a person are n**0.4 chances
 _PEOPLE_ALIKE = 0.95  # and those of all people together are (their sum)**0.95
 
@@ -36,9 +36,9 @@ _PEOPLE_ALIKE = 0.95  # and those of all people together are (their sum)**0.95
 class Decision:
     """The answer for one face.
 
-    `name` is the person it was compared with (1:1) or recognized as (1:K); None when nobody was
-    recognized. `score` is a cosine, -1 to 1; `match` is score >= threshold, and in recognition also
-    that no other person is as near; where one is, `note` says so.
+    `name` is the person it was compared with (1:1) or identified as (1:K); None when nobody was
+    identified. `score` is a cosine, -1 to 1; `match` means score >= threshold, and in
+    identification also that no other person is as near; where one is, `note` says so.
     """
 
     name: str | None
@@ -49,15 +49,15 @@ class Decision:
 
 
 def decide(name: str | None, score: float, threshold: float) -> Decision:
-    """Yes if and only if the score reaches the threshold; a score that is no number is a no."""
+    """Yes if and only if the score reaches the threshold; NaN is a no."""
     return Decision(name, score, threshold, score >= threshold)
 
 
 def decide_among(best: Sequence[Match], threshold: float) -> Decision:
-    """Who it is, of the best two people found (the best first), or nobody.
+    """Which of the best two people found (the best first) it is, or nobody.
 
     Nobody if the score does not reach the threshold, and nobody if the second is as near as the
-    first within the noise between two pictures of a moment: better no name than the wrong one.
+    first, within the noise between two pictures taken together: better no name than the wrong one.
     """
     if not best:
         return Decision(None, -1.0, threshold, False)
@@ -71,19 +71,20 @@ def decide_among(best: Sequence[Match], threshold: float) -> Decision:
 
 
 def in_doubt(decision: Decision) -> bool:
-    """Whether the score is so near to the threshold that a careful look is worth its time."""
+    """Whether the score is so near the threshold that flip augmentation is worth its time."""
     return abs(decision.score - decision.threshold) < DOUBT
 
 
 def verification_threshold(model: Model, far: float, templates: int) -> float:
-    """The score that a share `far` of impostors reaches with one person of so many templates."""
+    """The score that a share `far` of impostors reaches with a person who has `templates`
+    templates."""
     wanted = far_per_comparison(far, chances([templates]), "--far")
     return _reachable(threshold_for_far(model, wanted), "--far")
 
 
 def identification_threshold(model: Model, fpir: float, template_counts: ArrayLike) -> float:
-    """The score that a share `fpir` of strangers reaches with anyone of a gallery, whose people
-    have so many templates each (shape (people,))."""
+    """The score that a share `fpir` of strangers reaches with anyone in a gallery;
+    `template_counts` is how many templates each person has (shape (people,))."""
     wanted = far_per_comparison(fpir, chances(template_counts))
     return _reachable(threshold_for_far(model, wanted), "--fpir")
 
@@ -98,10 +99,10 @@ def _reachable(threshold: float, option: str) -> float:
 
 
 def chances(template_counts: ArrayLike) -> float:
-    """How many independent comparisons with one template are as likely to let a stranger pass.
+    """How many independent comparisons with one template would be as likely to let a stranger pass.
 
-    More templates of a person are more chances, though not as many, since they resemble each
-    other; so do people. At least 1, for a gallery of nobody too.
+    Each template is one more chance, but not a full one, since templates of a person resemble each
+    other; so do people. At least 1, even for an empty gallery.
     """
     each = np.asarray(template_counts, np.float64) ** _TEMPLATES_ALIKE
     together: float = float(each.sum()) ** _PEOPLE_ALIKE
@@ -109,7 +110,7 @@ def chances(template_counts: ArrayLike) -> float:
 
 
 def far_per_comparison(fpir: float, comparisons: float, option: str = "--fpir") -> float:
-    """The FAR that each of so many comparisons may have for a stranger to pass with `fpir`.
+    """The FAR at which a stranger passes one of `comparisons` comparisons at a rate of `fpir`.
 
     Independent comparisons: 1 - (1 - FAR)^K = FPIR (ISO/IEC 19795-1, identification by 1:1).
     """
@@ -117,11 +118,11 @@ def far_per_comparison(fpir: float, comparisons: float, option: str = "--fpir") 
 
 
 def threshold_for_far(model: Model, far: float) -> float:
-    """The score that a share `far` of impostor pairs reaches, read off the model's table.
+    """The score that a share `far` of impostor pairs reaches, read from the model's table.
 
     Between the table's points the logarithm of FAR is taken as linear in the score; beyond its
-    ends the last two points are prolonged. Raises ConfigError for a FAR outside (0, 1) and
-    ModelError when the model carries no table.
+    ends the last two points are extrapolated. Raises ConfigError for a FAR outside (0, 1)
+    and ModelError when the model has no table.
     """
     table = model.description.scores
     if table is None or len(table.points) < 2:

@@ -1,4 +1,4 @@
-"""Enrollment: which pictures of a person are worth keeping, and whether somebody is them already.
+"""Enrollment: which pictures of a person to keep, and whether the person is enrolled already.
 
 Takes in the embeddings of the pictures and a change of the gallery, hands on an `Enrollment`.
 It reads no pictures and writes no file.
@@ -19,9 +19,10 @@ from edgeface.gallery.gallery import Gallery, Match
 from edgeface.pipeline.encode import Embedding
 from edgeface.pipeline.model_file import Model
 
-_SAME_PERSON_FAR = 1e-2  # pictures of a person below this are of somebody else: 0.1 % are not
-_DUPLICATE_FAR = 1e-4  # two names above this are one person, unless somebody says otherwise
-_LOOKALIKE = 10  # times as many impostors as reach the duplicates' score: worth a warning
+# Score limits, as the share of impostor pairs that reach them.
+_SAME_PERSON_FAR = 1e-2  # a picture below it is of somebody else (wrong for 0.1 % of pictures)
+_DUPLICATE_FAR = 1e-4  # two names above it are one person, unless `force` says otherwise
+_LOOKALIKE = 10  # times the duplicates' share: from that score on there is a warning
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Enrollment:
-    """What `enroll` did: how many templates the person has now and how many are new, what was
-    refused, and what somebody should look at."""
+    """What `enroll` did: how many templates the person has now, how many of them are new, which
+    pictures were rejected, and what to check."""
 
     name: str
     templates: int
@@ -61,7 +62,7 @@ def enroll_candidates(
     *,
     force: bool,
 ) -> Enrollment:
-    """Add the candidates that are one person to `name`; the caller ends the change.
+    """Add the candidates that show one person to `name`; the caller commits the change.
 
     Raises FaceError, with the gallery unchanged, when nothing is left to add, when the pictures
     are of different people, and when the person is enrolled under another name. `force` skips
@@ -87,7 +88,7 @@ def _without_outliers(
 ) -> tuple[list[Candidate], list[Rejection]]:
     """The candidates that look like one person, and the others with the reason.
 
-    Who that is: whoever is enrolled under the name; else whom most pictures show.
+    That person is the one enrolled under the name; for a new name, the one in most pictures.
     """
     new = np.stack([candidate.embedding for candidate in candidates])
     least = threshold_for_far(model, _SAME_PERSON_FAR)
@@ -129,11 +130,11 @@ def _resemblances(
         raise FaceError(
             f"{name} was not enrolled: {looks}; if they are two people, repeat it with --force"
         )
-    return (f"{looks}: try both at the place of use",)
+    return (f"{looks}: test both of them in front of the camera",)
 
 
 def _resemblance_threshold(gallery: Gallery, model: Model, times: int) -> float:
-    """The score that so many times the duplicates' share of impostors reaches."""
+    """The score that `times` times the duplicates' share of impostors reaches."""
     return max(
         threshold_for_far(model, times * _DUPLICATE_FAR),
         identification_threshold(model, times * DEFAULT_FPIR, gallery.template_counts),

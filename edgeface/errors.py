@@ -1,8 +1,7 @@
 """Every error that EdgeFace raises on purpose: one small tree, each with one sentence for a person.
 
-Each class also inherits the built-in kind, so `except ValueError` keeps working for callers who
-do not know us. The message says what is wrong and what to do next; the command line prints it as
-it is and exits with 2.
+Each class also inherits a built-in exception, so `except ValueError` works too. The message says
+what is wrong and what to do next; the command line prints it as it is and exits with 2.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ class PictureError(EdgeFaceError, ValueError):
 
 
 class FaceError(EdgeFaceError, ValueError):
-    """A picture that does not hold the face it should: none, several, or one unfit to judge."""
+    """A picture without the face it should show: no face, several, or an unfit one."""
 
 
 class ModelError(EdgeFaceError, ValueError):
-    """A model file that is missing, damaged, undescribed or not for this job."""
+    """A model file that is missing, damaged, without a description or of the wrong kind."""
 
 
 class RuntimeMissing(EdgeFaceError, ImportError):

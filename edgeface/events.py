@@ -1,4 +1,4 @@
-"""Events: what the service tells the world, in one documented form.
+"""Events: what the service reports, in one documented form.
 
 Takes in verdicts and incidents, hands on `Event`s, which are JSON objects on the way out. An event
 never holds a picture or an embedding. `events.schema.json` beside this module is its JSON Schema.
@@ -35,17 +35,15 @@ EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """How a challenge stands."""
+    """The state of a challenge."""
 
-    state: Annotated[
-        Literal["running", "passed", "failed"], msgspec.Meta(description="How it stands.")
-    ]
+    state: Annotated[Literal["running", "passed", "failed"], msgspec.Meta(description="Its state.")]
     step: Annotated[int, msgspec.Meta(description="Gestures that were answered.")]
-    of: Annotated[int, msgspec.Meta(description="Gestures that are asked in all.")]
+    of: Annotated[int, msgspec.Meta(description="Gestures that are asked for in all.")]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened; the first six keys are there in every event."""
+    """One thing that happened; the first eight keys are in every event."""
 
     type: Annotated[EventType, msgspec.Meta(description="What happened.")]
     time: Annotated[
@@ -53,14 +51,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     ]
     track: Annotated[
         int | None,
-        msgspec.Meta(description="Number of the face's track; null for what is about no face."),
+        msgspec.Meta(description="Number of the face's track; null where no face is concerned."),
     ]
     name: Annotated[
         str | None, msgspec.Meta(description="The person; null when unknown or about no face.")
     ]
     score: Annotated[
         float | None,
-        msgspec.Meta(description="Best score of the agreeing looks: a cosine, -1 to 1."),
+        msgspec.Meta(description="Best score of the agreeing observations: a cosine, -1 to 1."),
     ]
     threshold: Annotated[
         float | None, msgspec.Meta(description="The score that was needed at that time.")
@@ -80,17 +78,17 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     liveness: Annotated[
         Literal["live", "spoof", "undetermined", "not judged"] | None,
-        msgspec.Meta(description="What the face was found to be; null for what is about no face."),
+        msgspec.Meta(description="What the face was found to be; null where none is concerned."),
     ] = None
     reason: Annotated[
         str | None, msgspec.Meta(description="Why, a sentence; null where it was not judged.")
     ] = None
     cues: Annotated[
         dict[str, float] | None,
-        msgspec.Meta(description="What the cues of liveness said; null where it was not judged."),
+        msgspec.Meta(description="Scores of the liveness cues; null where it was not judged."),
     ] = None
     challenge: Annotated[
-        Prompt | None, msgspec.Meta(description="How the challenge stands that is prompted for.")
+        Prompt | None, msgspec.Meta(description="The state of the challenge that is prompted for.")
     ] = None
 
 
@@ -127,7 +125,7 @@ def face_event(
 def challenge_event(
     source: str, track: int, status: Status, liveness: LivenessVerdict | None
 ) -> Event:
-    """What to show to the person who is challenged. It names nobody: nobody is proven yet."""
+    """What to show to the person who is challenged. It names nobody: nobody is verified yet."""
     return Event(
         type="challenge",
         time=_now(),
@@ -159,7 +157,7 @@ def incident(kind: EventType, source: str, message: str, name: str | None = None
 
 
 def to_json(event: Event) -> bytes:
-    """The event as one line of JSON, without the line's end."""
+    """The event as one line of JSON, without the newline."""
     return msgspec.json.encode(event)
 
 
@@ -167,7 +165,7 @@ def schema() -> dict[str, Any]:
     """The JSON Schema of an event, as shipped in `events.schema.json`."""
     definitions = msgspec.json.schema(Event)["$defs"]
     inner: dict[str, Any] = definitions.pop("Event")
-    inner["description"] = "An event of `edgeface run`: one JSON object a line."
+    inner["description"] = "An event of `edgeface run`: one JSON object per line."
     inner["$defs"] = definitions
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **inner}
 

@@ -59,12 +59,13 @@ class FaceVerifier(Closing):
 
     An image is a path, the bytes of a picture file, such a file open for reading in binary mode, or
     an array (uint8, shape (height, width, 3)). Arrays are BGR, as OpenCV gives them; with
-    `rgb=True` they are RGB, as Pillow and face_recognition give them. Files need no such word.
+    `rgb=True` they are RGB, as Pillow and face_recognition give them. For files `rgb` has no
+    effect.
 
-    All methods raise an EdgeFaceError with one sentence for a person: PictureError for what is no
-    picture, FaceError for a picture without the face it needs, UnknownPerson, GalleryError,
-    ModelError, ConfigError for a rate that cannot be. One thread at a time; `close` it, or use it
-    in a `with` block, to give its memory back early.
+    All methods raise an EdgeFaceError with one sentence for a person: PictureError for input that
+    is not a picture, FaceError for a picture without the face it needs, UnknownPerson,
+    GalleryError, ModelError, ConfigError for an impossible rate. One thread at a time; `close` it,
+    or use it in a `with` block, to free its memory early.
     """
 
     def __init__(
@@ -84,12 +85,12 @@ class FaceVerifier(Closing):
         self._closed = False
 
     def close(self) -> None:
-        """Let go of the networks and the gallery. Any call after it raises ConfigError."""
+        """Release the networks and the gallery. Any later call raises ConfigError."""
         self._closed, self._pipeline, self._opened = True, None, None
 
     @property
     def _recognizer(self) -> Recognizer:
-        """Pipeline and gallery; its key is looked for when the gallery is first needed."""
+        """Pipeline and gallery; its key is read when the gallery is first needed."""
         if self._opened is None:
             pipeline = self.pipeline
             self._opened = Recognizer(pipeline, self._gallery_path, find_key(self._key_file))
@@ -97,7 +98,7 @@ class FaceVerifier(Closing):
 
     @property
     def pipeline(self) -> FacePipeline:
-        """The stations (detect, align, encode) and the model, opened when first asked for."""
+        """The stations (detect, align, encode) and the model, opened when first needed."""
         if self._closed:
             raise ConfigError("this FaceVerifier is closed; make another one")
         if self._pipeline is None:
@@ -109,13 +110,13 @@ class FaceVerifier(Closing):
         """The gallery to read, up to date with its file; `enroll` and `remove` change it.
 
         Raises GalleryError once when it was damaged and an earlier generation took its place: no
-        decision is made on people that nobody has looked at.
+        decision is made until somebody has seen who is enrolled now.
         """
         return self._recognizer.current_gallery()
 
     @property
     def people(self) -> dict[str, int]:
-        """The enrolled people: each name with how many templates they have, in the names' order."""
+        """The enrolled people: each name with its number of templates, in alphabetical order."""
         return dict(self.gallery.people)
 
     def detect(self, image: ImageInput) -> list[Face]:
@@ -145,18 +146,18 @@ class FaceVerifier(Closing):
         return self._main_face(self._frame(image))
 
     def encode(self, image: ImageInput) -> Embedding:
-        """The embedding of the main face, as `enroll` keeps it: float32, shape (n,), unit length.
+        """The embedding of the main face, as `enroll` stores it: float32, shape (n,), unit length.
 
         Raises FaceError when there is no face.
         """
         return self.face(image).embedding
 
     def encode_many(self, images: Iterable[ImageInput]) -> NDArray[np.float32]:
-        """The embedding of the main face of each image, one a row: float32, shape (images, n).
+        """The embedding of the main face of each image, one per row: float32, shape (images, n).
 
         `one @ other.T` has the cosines of all pairs of two such batches. Images are read one after
         the other, so `images` may be a generator. Raises PictureError or FaceError, which name the
-        position of the image (from 1), and then gives no embeddings.
+        position of the image (from 1); there are no embeddings then.
         """
         rows = []
         for position, image in enumerate(_each(images, "encode_many"), 1):
@@ -168,10 +169,10 @@ class FaceVerifier(Closing):
         return np.stack(rows) if rows else np.empty((0, numbers), np.float32)
 
     def threshold(self, *, far: float = DEFAULT_FAR) -> float:
-        """The cosine of two embeddings from which on they count as one person's.
+        """The cosine from which two embeddings count as one person's.
 
         A share `far` of pairs of different people reaches it, 0 < far < 1. Raises ConfigError for
-        a rate that cannot be.
+        any other rate.
         """
         return verification_threshold(self.pipeline.model, far, templates=1)
 
@@ -189,17 +190,17 @@ class FaceVerifier(Closing):
 
         Each image must hold exactly one face. One that is unfit, or does not look like the others,
         is left out and reported, unless `force`. Raises FaceError when no image is left or when
-        the person is enrolled under another name, with the gallery unchanged; a file that is no
+        the person is enrolled under another name, with the gallery unchanged; a file that is not a
         picture raises PictureError before anything is enrolled.
         """
         images = _each(images, "enroll")
         return self._recognizer.enroll(name, map(self._frame, images), force=force)
 
     def remove(self, name: str) -> int:
-        """Remove a person and all their templates; returns how many templates went.
+        """Remove a person and all their templates; returns how many templates were removed.
 
-        When this returns the gallery's file, and the earlier generation kept beside it, no longer
-        have them, so that no other process accepts them. Raises UnknownPerson.
+        When this returns, neither the gallery's file nor the earlier generation kept beside it has
+        them, so no other process accepts the person. Raises UnknownPerson.
         """
         return self._recognizer.remove(name)
 
@@ -211,10 +212,11 @@ class FaceVerifier(Closing):
         far: float = DEFAULT_FAR,
         timings: Timings | None = None,
     ) -> Decision:
-        """Is the main face of `image` the enrolled `name`? At a FAR of `far` for an impostor.
+        """Is the main face of `image` the enrolled `name`? An impostor passes at a rate of `far`.
 
-        A score near the threshold is decided by a second, slower encoding. `timings`, where given,
-        gets the milliseconds of each station. Raises UnknownPerson, PictureError or FaceError.
+        A score near the threshold is decided by a second encoding with flip augmentation.
+        `timings`, where given, receives the milliseconds of each station. Raises UnknownPerson,
+        PictureError or FaceError.
         """
         name = clean_name(name)
         self.gallery.require(name)
@@ -239,13 +241,13 @@ class FaceVerifier(Closing):
         for face in self.pipeline.detect(frame):
             decision = self.recognize(self.pipeline.encode(frame, face), fpir=fpir)
             if in_doubt(decision):
-                careful = self.pipeline.encode(frame, face, flip_augmented=True)
-                decision = self.recognize(careful, fpir=fpir)
+                augmented = self.pipeline.encode(frame, face, flip_augmented=True)
+                decision = self.recognize(augmented, fpir=fpir)
             found.append(Identification(face, decision))
         return found
 
     def recognize(self, face: EncodedFace, *, fpir: float = DEFAULT_FPIR) -> Decision:
-        """Who an encoded face is, if anyone; for faces from `faces`."""
+        """Who an encoded face is, if anyone; takes what `faces` returns."""
         _ = self.gallery  # read again if another process has changed it
         return self._recognizer.identify(face, fpir=fpir)
 

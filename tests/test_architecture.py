@@ -1,6 +1,6 @@
-"""Architecture: who may import whom, as pyproject.toml declares and docs/architecture.md shows.
+"""Architecture: what may import what, as pyproject.toml declares and docs/architecture.md shows.
 
-The rules are import-linter's contracts. That they bite is tried on a copy of the tree.
+The rules are import-linter's contracts. Violations are tried on a copy of the tree.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def import_graph(root: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The tree's Python, to be spoiled."""
+    """A copy of the tree's Python files, to be changed."""
     for folder in ("edgeface", "tools", "benchmarks"):
         shutil.copytree(
             CHECKOUT / folder,
@@ -68,16 +68,16 @@ def add(path: Path, line: str) -> None:
     path.write_text(f"{path.read_text()}\n{line}\n")
 
 
-def test_nobody_imports_upwards_or_in_a_circle() -> None:
+def test_nobody_imports_upwards_or_in_a_cycle() -> None:
     linted = lint(CHECKOUT)
     assert linted.returncode == 0, linted.stdout
     shown = import_graph(CHECKOUT)
     assert shown.returncode == 0, shown.stdout + shown.stderr
-    assert shown.stdout.count("circles: 0, arrows upwards: 0") == 2
+    assert shown.stdout.count("cycles: 0, arrows upwards: 0") == 2
 
 
-def test_each_top_level_has_at_most_twenty_rooms() -> None:
-    counts = re.findall(r"(\d+) rooms", import_graph(CHECKOUT).stdout)
+def test_each_top_level_has_at_most_twenty_units() -> None:
+    counts = re.findall(r"(\d+) units", import_graph(CHECKOUT).stdout)
     assert len(counts) == 2
     assert all(int(count) <= 20 for count in counts)
 
@@ -90,7 +90,7 @@ def test_a_source_that_imports_the_service_is_noticed(copy: Path) -> None:
     shown = import_graph(copy)
     assert shown.returncode == 1, shown.stderr
     assert "UPWARDS edgeface.sources.feed -> edgeface.service.loop" in shown.stdout
-    assert "CIRCLE" in shown.stdout
+    assert "CYCLE" in shown.stdout
 
 
 def test_an_upward_import_inside_a_function_is_noticed(copy: Path) -> None:
@@ -101,8 +101,8 @@ def test_an_upward_import_inside_a_function_is_noticed(copy: Path) -> None:
     assert "UPWARDS edgeface.pipeline.align -> edgeface.gallery.file" in shown.stdout
 
 
-def test_a_room_that_nobody_declared_is_noticed(copy: Path) -> None:
-    (copy / "edgeface/attic.py").write_text('"""A room of its own."""\n')
+def test_an_undeclared_unit_is_noticed(copy: Path) -> None:
+    (copy / "edgeface/attic.py").write_text('"""A new unit."""\n')
     assert lint(copy).returncode == 1
 
 
@@ -112,11 +112,11 @@ def test_the_runtime_may_not_import_the_workstations_tools(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("package", ["edgeface", "edgeface_tools"])
-def test_the_page_shows_the_floors_as_they_are_declared(package: str) -> None:
+def test_the_page_shows_the_declared_layers(package: str) -> None:
     contracts = PROJECT["tool"]["importlinter"]["contracts"]
     declared = next(c["layers"] for c in contracts if c.get("containers") == [package])
-    marked = re.search(rf"<!-- floors {package} -->(.*?)<!-- /floors -->", PAGE.read_text(), re.S)
-    assert marked is not None, f"{PAGE.name} does not show the floors of {package}"
+    marked = re.search(rf"<!-- layers {package} -->(.*?)<!-- /layers -->", PAGE.read_text(), re.S)
+    assert marked is not None, f"{PAGE.name} does not show the layers of {package}"
     rows = re.findall(r"^\| (.+?) \|", marked[1], re.M)[1:]  # without the head
     shown = [" | ".join(re.findall(r"`(\w+)`", row)) for row in rows if "`" in row]
     assert shown == declared

@@ -1,4 +1,4 @@
-"""Contracts: docs/contracts.md and the code say the same, both ways.
+"""Contracts: docs/contracts.md and the code agree, both ways.
 
 Runs the real commands in this process and compares the keys of their JSON, their exit statuses,
 the settings, the events, the model's description and the environment variables with the page.
@@ -111,13 +111,13 @@ def test_the_commands_with_json_are_those_that_the_page_gives_keys_for() -> None
 def test_the_keys_of_every_answer_are_those_of_the_page(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = table("commands")
+    listed = table("commands")
     for name, (expected, line) in RUN.items():
         capsys.readouterr()
         ended = status(f"{line} --json")
         assert ended == expected or expected is None, name
         answer = json.loads(capsys.readouterr().out)
-        assert set(keys(answer)) == set(told[name]), name
+        assert set(keys(answer)) == set(listed[name]), name
 
 
 def test_exit_statuses_are_those_of_the_page(
@@ -147,10 +147,10 @@ def test_settings_are_those_of_the_page() -> None:
 
 def test_events_have_the_keys_of_the_page() -> None:
     schema = json.loads((CHECKOUT / "edgeface" / "events.schema.json").read_text())
-    told = table("events")
-    assert set(told["keys"]) == set(schema["properties"])
-    assert set(told["types"]) == set(schema["properties"]["type"]["enum"])
-    assert set(told["always"]) == set(schema["required"])
+    listed = table("events")
+    assert set(listed["keys"]) == set(schema["properties"])
+    assert set(listed["types"]) == set(schema["properties"]["type"]["enum"])
+    assert set(listed["always"]) == set(schema["required"])
 
 
 def test_a_models_description_has_the_keys_of_the_page() -> None:
@@ -158,10 +158,10 @@ def test_a_models_description_has_the_keys_of_the_page() -> None:
 
 
 def test_the_socket_takes_the_requests_of_the_page() -> None:
-    told = table("socket")
-    assert set(told["request"]) == set(Request.__struct_fields__)
+    listed = table("socket")
+    assert set(listed["request"]) == set(Request.__struct_fields__)
     command = next(f for f in msgspec.structs.fields(Request) if f.name == "command")
-    assert set(told["commands"]) == set(get_args(command.type))
+    assert set(listed["commands"]) == set(get_args(command.type))
 
 
 def test_the_environment_variables_are_those_of_the_page() -> None:

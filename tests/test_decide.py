@@ -1,4 +1,4 @@
-"""The threshold means what was asked for: an error rate, whatever the gallery's size."""
+"""The threshold gives the wanted error rate, whatever the gallery's size."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_stranger_is_refused_by_every_gallery_size(
 
 
 @given(st.floats(1e-6, 0.5), st.integers(1, 10_000), st.integers(1, 8))
-def test_a_larger_crowd_never_lowers_the_threshold(
+def test_a_larger_gallery_never_lowers_the_threshold(
     fpir: float, people: int, templates: int
 ) -> None:
     counts = np.full(people, templates)
@@ -91,7 +91,7 @@ def test_a_stricter_rate_gives_a_higher_threshold(model: Any) -> None:
 
 
 @pytest.mark.parametrize("rate", [0, 1, -0.1, 2, float("nan")])
-def test_what_is_no_rate_is_refused(rate: float, model: Any) -> None:
+def test_an_impossible_rate_is_refused(rate: float, model: Any) -> None:
     with pytest.raises(ConfigError, match="--far must lie between 0 and 1"):
         verification_threshold(model, rate, 1)
     with pytest.raises(ConfigError, match="--fpir must lie between 0 and 1"):

@@ -1,4 +1,4 @@
-"""Documents: what README and docs tell their readers to type works.
+"""Documents: the commands in README and docs work.
 
 Commands that this machine can run are run, one document after the other, on portraits named as the
 documents name their pictures; paths of the service lead into a temporary folder. Those that need a
@@ -22,7 +22,16 @@ from edgeface.cli import cli, main
 from edgeface.service.config import load_config
 from edgeface.verifier import FaceVerifier
 from tests.conftest import CHECKOUT, PORTRAITS
-from tests.helpers.documents import OURS, PROGRAMS, SYSTEM, Block, Told, blocks, documents, inline
+from tests.helpers.documents import (
+    OURS,
+    PROGRAMS,
+    SYSTEM,
+    Block,
+    Example,
+    blocks,
+    documents,
+    inline,
+)
 
 PICTURES = {"ada1.jpg": "obama.jpg", "ada2.jpg": "obama3.jpg", "door.jpg": "obama2.jpg"}
 ELSEWHERE = {
@@ -39,14 +48,14 @@ MAKEFILE = (CHECKOUT / "Makefile").read_text()
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
 DOCUMENTS = documents()
 BLOCKS = {path.name: blocks(path) for path in DOCUMENTS}
-COMMANDS = [told for found in BLOCKS.values() for block in found for told in block.commands()]
-INLINE = [told for path in DOCUMENTS for told in inline(path)]
+COMMANDS = [example for found in BLOCKS.values() for block in found for example in block.commands()]
+INLINE = [example for path in DOCUMENTS for example in inline(path)]
 
 
-def runs_here(told: Told) -> bool:
+def runs_here(example: Example) -> bool:
     """Whether this machine can run it: ours, on pictures, with neither camera nor service, and the
     shipped model."""
-    words = told.words
+    words = example.words
     if words[0] != "edgeface" or len(words) < 2:
         return False
     return words[1] not in ELSEWHERE and not {"--live", "--camera", "--model", "--service"} & set(
@@ -54,8 +63,8 @@ def runs_here(told: Told) -> bool:
     )
 
 
-RUN_HERE = list(dict.fromkeys(told.document for told in COMMANDS if runs_here(told)))
-"""The documents that tell of something that this machine can run."""
+RUN_HERE = list(dict.fromkeys(example.document for example in COMMANDS if runs_here(example)))
+"""The documents with a command that this machine can run."""
 
 
 def with_blocks(language: str) -> list[Block]:
@@ -90,9 +99,9 @@ def parse(words: list[str]) -> None:
     command.make_context(words[0], rest, parent=context)
 
 
-@pytest.mark.parametrize("told", COMMANDS, ids=str)
-def test_a_command_in_a_block_is_one_that_exists(told: Told) -> None:
-    words = told.words
+@pytest.mark.parametrize("example", COMMANDS, ids=str)
+def test_a_command_in_a_block_is_one_that_exists(example: Example) -> None:
+    words = example.words
     assert words[0] in PROGRAMS, f"{words[0]} is not a program that the guides may name"
     check_words(words)
     if words[0] == "edgeface" or (words[0] in OURS and find_spec("h5py")):
@@ -103,9 +112,9 @@ def test_a_command_in_a_block_is_one_that_exists(told: Told) -> None:
             assert "does not exist" in error.format_message(), error.format_message()
 
 
-@pytest.mark.parametrize("told", INLINE, ids=str)
-def test_a_command_in_the_text_has_these_subcommands_and_options(told: Told) -> None:
-    words = [word.rstrip(".,;:") for word in told.words]
+@pytest.mark.parametrize("example", INLINE, ids=str)
+def test_a_command_in_the_text_has_these_subcommands_and_options(example: Example) -> None:
+    words = [word.rstrip(".,;:") for word in example.words]
     check_words(words)
     if words[0] != "edgeface":
         return
@@ -141,7 +150,7 @@ def test_the_commands_of_a_document_work_in_their_order(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    told = [told for told in COMMANDS if told.document == document and runs_here(told)]
+    examples = [one for one in COMMANDS if one.document == document and runs_here(one)]
     for name in ("EDGEFACE_GALLERY", "EDGEFACE_GALLERY_KEY", "EDGEFACE_GALLERY_KEY_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -154,12 +163,14 @@ def test_the_commands_of_a_document_work_in_their_order(
         (tmp_path / "gallery-key").chmod(0o600)
         assert status("edgeface", "enroll", "ada", "ada1.jpg") == 0
     if document == "raspberry-pi.md":
-        begin = [one.text for one in told].index(
+        begin = [one.text for one in examples].index(
             "sudo edgeface enroll ada ada1.jpg ada2.jpg "
             "--gallery /var/lib/edgeface/gallery.safetensors"
         )
-        told = told[begin:] + told[:begin]  # before it the people come through the camera
-    for one in told:
+        examples = (
+            examples[begin:] + examples[:begin]
+        )  # before it the people come through the camera
+    for one in examples:
         if one.words[1] == "import":  # on the new card there is nobody yet
             shutil.rmtree(tmp_path / "service")
         words = [word.replace("/var/lib/edgeface/", f"{tmp_path}/service/") for word in one.words]
@@ -217,8 +228,8 @@ def test_a_wrong_command_would_be_noticed() -> None:
 
 
 def test_nearly_every_system_program_is_in_use() -> None:
-    """The list of known words is no place to hide a slip in."""
-    used = {told.words[0] for told in COMMANDS}
+    """The list of known programs must not grow to hide a slip."""
+    used = {example.words[0] for example in COMMANDS}
     texts = "\n".join(path.read_text() for path in DOCUMENTS)
     assert [name for name in SYSTEM if name not in used and name not in texts] == []
 

@@ -65,7 +65,9 @@ def test_pictures_of_different_people_are_refused(change: GalleryChange, model: 
     assert len(change.gallery) == 0
 
 
-def test_a_new_picture_must_look_like_who_is_enrolled(change: GalleryChange, model: Any) -> None:
+def test_a_new_picture_must_look_like_the_enrolled_person(
+    change: GalleryChange, model: Any
+) -> None:
     change.add("ada", [at(1, 0, 1)])
     with pytest.raises(FaceError, match="picture 1 does not look like ada, who is enrolled"):
         enroll_candidates(change, model, "ada", candidates(at(0.2, 0, 5)), [], force=False)
@@ -99,7 +101,7 @@ def test_force_takes_all_pictures(change: GalleryChange, model: Any) -> None:
     assert enroll_candidates(change, model, "ada", given, [], force=True).added == 2
 
 
-def test_with_no_picture_left_the_reasons_are_told_once(change: GalleryChange, model: Any) -> None:
+def test_with_no_picture_left_each_reason_is_given_once(change: GalleryChange, model: Any) -> None:
     refused = [Rejection(0, "too dark: add light"), Rejection(1, "too dark: add light")]
     with pytest.raises(FaceError, match=r"^ada was not enrolled: too dark: add light$"):
         enroll_candidates(change, model, "ada", [], refused, force=False)

@@ -232,7 +232,7 @@ def test_a_closed_verifier_says_so(tmp_path: Path) -> None:
     for call in (lambda: verifier.detect(GREY), lambda: verifier.people, verifier.threshold):
         with pytest.raises(ConfigError, match="closed"):
             call()
-    verifier.close()  # twice is once
+    verifier.close()  # a second time does nothing
 
 
 def test_what_needs_no_gallery_needs_no_key(

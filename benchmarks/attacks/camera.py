@@ -44,7 +44,7 @@ def draw_faults(random: np.random.Generator) -> Faults:
 
 
 class Camera:
-    """A camera with its faults; `take` is called once a frame."""
+    """A camera with its faults; `take` is called once per frame."""
 
     def __init__(self, faults: Faults, random: np.random.Generator) -> None:
         self.faults, self._random = faults, random

@@ -1,8 +1,8 @@
 """Challenges: attempts at the active challenge that must fail, and some that must pass.
 
-Takes in View 1 and the live clips, prints how many attempts of each kind passed: clips replayed
-that were not made for the challenge (as perfect a replay as there can be: the clip itself), faces
-swapped in the middle, a helper beside a photo, and honest answers.
+Takes in View 1 and the live clips, prints how many attempts of each kind passed: replays of clips
+that were not made for the challenge (the clip itself, the best possible replay), faces swapped in
+the middle, a helper beside a photo, and correct answers.
 
     python benchmarks/attacks/challenges.py --images LFW/images --clips live
 """
@@ -27,7 +27,7 @@ from edgeface.liveness.sample import Sample, Sampler
 from edgeface.pipeline.model_file import load_model
 from edgeface.pipeline.pipeline import FacePipeline
 
-_EMBED_EVERY = 5  # looks
+_EMBED_EVERY = 5  # samples
 _LONGEST = 45.0  # seconds
 
 

@@ -1,7 +1,7 @@
-"""Cost: what liveness takes of one core at every look, and of memory in the service.
+"""Cost: the processor time of liveness per sample, and its memory in the service.
 
-Takes in a video of a face, hands on processor time on stdout, which other load hardly changes: of
-the whole look and of its parts, and the peak memory of `edgeface run` with and without it.
+Takes in a video of a face, prints processor time, which other load hardly changes, of a whole
+sample and of its parts, and the peak memory of `edgeface run` with and without liveness.
 
     python benchmarks/attacks/cost.py VIDEO
 """
@@ -65,7 +65,7 @@ def _time(video: Path) -> None:
     parts = 1e3 * np.array(looks[5:])
     whole = parts[:, 1] + parts[:, 2]
     print(
-        f"{len(whole)} looks: {np.median(whole):.2f} ms each in the median, "
+        f"{len(whole)} samples: {np.median(whole):.2f} ms each in the median, "
         f"{np.mean(whole):.2f} in the mean, {np.percentile(whole, 95):.2f} at the 95th percentile; "
         f"mesh {np.median(parts[:, 0]):.2f}, sample {np.median(parts[:, 1] - parts[:, 0]):.2f}, "
         f"judge {np.median(parts[:, 2]):.2f}"

@@ -2,7 +2,7 @@
 
 Takes in a random generator, hands on a `Script` for one attack: what surface shows the picture and
 where it is at every instant. Kinds for tuning and kinds for the report are disjoint: thresholds
-were never chosen by looking at the latter.
+were never chosen on the latter.
 """
 
 from __future__ import annotations

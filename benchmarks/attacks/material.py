@@ -1,7 +1,7 @@
-"""Material: what attacks are made from and what live people look like.
+"""Material: pictures for the attacks, and clips of living people.
 
 Takes in the folders of LFW's View 1 and of the live clips, hands on stills of distinct people,
-clips framed as a print would be, and the eyes that look through holes. Nothing here is shipped.
+clips framed as a print would be, and the eyes behind the holes of a print. Nothing here is shipped.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ class Footage:
             self.steady.append(_framed(picture, similarity(eyes, target), side))
 
     def cut_here(self) -> None:
-        """Nobody in view: the clip goes on with the next frame that shows a face."""
+        """Nobody in view: the clip continues with the next frame that shows a face."""
 
     def from_(self, start: int, *, steady: bool = False) -> Callable[[float], Picture]:
-        """The picture at a time, from a frame on, to and fro; `steady` keeps the eyes in place."""
+        """The picture at a time, from a frame on, back and forth; `steady` fixes the eyes."""
         pictures = self.steady if steady else self.pictures
         last = len(pictures) - 1
 
@@ -99,6 +99,6 @@ def eye_holes(still: Picture, face: Face, mesh: FaceMesh) -> NDArray[np.uint8]:
     for eye in (_RIGHT_EYE, _LEFT_EYE):
         hull = cv2.convexHull(points[list(eye)].astype(np.float32)).reshape(-1, 2)
         centre = hull.mean(axis=0)
-        wide = (hull - centre) * (1.25, 1.9) + centre  # scissors leave the lids to whoever looks
+        wide = (hull - centre) * (1.25, 1.9) + centre  # the holes show the wearer's lids too
         cv2.fillPoly(holes, [np.round(wide).astype(np.int32)], 255)
     return np.asarray(cv2.GaussianBlur(holes, (0, 0), 0.8), np.uint8)

@@ -1,8 +1,8 @@
 """Measure: APCER per attack kind and BPCER per clip, by ISO/IEC 30107-3.
 
-Takes in the cache that record.py made, hands on a table on stdout. An attack counts as passed when
-`live` was said at any time of its three seconds; a window of a clip counts as rejected when `live`
-was not said within it, judged afresh from its first frame.
+Takes in the cache that record.py made, prints a table. An attack counts as passed when the verdict
+was `live` at any time in its three seconds; a window of a clip counts as rejected when it was not
+`live` at any time in it, judged from its first frame.
 
     python benchmarks/attacks/measure.py CACHE [--json FILE]
 """

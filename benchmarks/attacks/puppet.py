@@ -1,9 +1,9 @@
-"""Puppet: a face from a picture that answers challenges as it is told to.
+"""Puppet: a face from a picture that answers challenges as prompted.
 
 Takes in one `Sample` of a picture, hands on samples of the same face turned, raised, its mouth open
-or its eyes shut, by moving the mesh in space and painting the eyes' lids. No camera could film it;
-it stands for a person whose answers are perfect, so that what must fail for another reason, a swap
-of the face above all, can be tried hundreds of times.
+or its eyes shut, by moving the mesh in space and painting the eyelids. No camera could film it; it
+represents a person whose answers are perfect, so that attempts which must fail for another reason,
+above all a swap of the face, can be tried hundreds of times.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Puppet:
         )
 
     def answer(self, time: float, gesture: Gesture | None, since: float) -> Sample:
-        """The face `since` seconds after a prompt for `gesture` (None: asked to rest)."""
+        """The face `since` seconds after a prompt for `gesture` (None: for rest)."""
         amount = float(np.clip((since - 0.5) / 0.5, 0, 1)) if gesture else 0.0
         blinking = gesture is Gesture.BLINK and since > 0.5 and int((since - 0.5) / 0.2) % 2 == 0
         return self.pose(
@@ -72,6 +72,6 @@ def _lids(sample: Sample) -> np.ndarray:
 
 
 def instants(seconds: float, start: float = 0.0) -> Iterator[float]:
-    """Times of looks."""
+    """Times of the samples."""
     for number in range(round(seconds * RATE)):
         yield start + number / RATE

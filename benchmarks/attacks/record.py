@@ -1,8 +1,8 @@
-"""Record: plays every attack and every live clip once and keeps what the judge would see.
+"""Record: plays every attack and every live clip once and keeps the samples for the judge.
 
-Takes in View 1 and the live clips, hands on one .npz of samples a sequence, so that thresholds can
-be tuned and reported without running a network again. The pipeline from camera to sample is the
-product's own: its detector, its mesh, its sampler.
+Takes in View 1 and the live clips, hands on one .npz of samples per sequence, so that thresholds
+can be tuned and reported without running a network again. From camera to sample it uses the
+product's own detector, mesh and sampler.
 
     python benchmarks/attacks/record.py --images LFW/images --clips live --out CACHE KIND...
 """
@@ -72,7 +72,7 @@ class Witness:
 
 
 def main() -> None:
-    """Record what is asked for; what is in the cache already stays."""
+    """Record the given kinds; sequences that are already in the cache stay."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, required=True, help="lfw-view1/images")
     parser.add_argument("--clips", type=Path, required=True, help="folder of live clips")

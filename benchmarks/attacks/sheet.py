@@ -1,9 +1,9 @@
 """Sheet: renders a flat or bent surface that shows a picture, as a pinhole camera sees it.
 
-Takes in a texture and the sheet's pose at one instant, hands on where in the texture each pixel of
-the frame looks. Pixels are traced to the surface z = bend / 2 * x'^2 in the sheet's own axes, x'
-across the bend, so that a bend is exact for every pose; lengths along it are arc lengths (paper
-does not stretch). Distances are in sheet half-widths.
+Takes in a texture and the sheet's pose at one instant, hands on which point of the texture each
+pixel of the frame shows. Pixels are traced to the surface z = bend / 2 * x'^2 in the sheet's own
+axes, x' across the bend, so that a bend is exact for every pose; lengths along it are arc lengths
+(paper does not stretch). Distances are in sheet half-widths.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def play(
     rate: float = 10.0,
     eyes: tuple[EyesBehind, NDArray[np.uint8]] | None = None,
 ) -> Iterator[Shot]:
-    """Play an attack. `show(t)` is what the surface shows; `eyes` is who looks through the holes
+    """Play an attack. `show(t)` is what the surface shows; `eyes` is who is behind the holes
     and the holes' mask (uint8, shape of the texture), for scripts with eye holes."""
     size = SIZES[int(random.integers(len(SIZES)))]
     focal = size[0] * random.uniform(0.85, 1.3)

@@ -1,8 +1,8 @@
-"""How the policy for identification was chosen: joining templates, and how alike chances are.
+"""How the policy for identification was chosen: combining templates, and dependence of comparisons.
 
-Takes in LFW View 1 (pictures by person and pairsDevTrain.txt, whose people alone are used) and
-prints the two tables of docs/identification.md that the constants in decide.py and the score in
-gallery.py were read off. `make identification LFW=FOLDER` runs it.
+Takes in LFW View 1 (pictures by person and pairsDevTrain.txt, of which only the people are used)
+and prints the two tables of docs/identification.md from which the constants in decide.py and the
+score in gallery.py were chosen. `make identification LFW=FOLDER` runs it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def joins(people: Embeddings, model: Model, seed: int = 0) -> str:
             owners += [owner] * (len(people[name]) - 3)
             probes += list(people[name][3:])
     lines = [
-        "| joined by | FAR over the table's at 1e-2, 1e-3, 1e-4 | FNIR |",
+        "| combined by | FAR over the table's at 1e-2, 1e-3, 1e-4 | FNIR |",
         "| --- | --- | ---: |",
     ]
     for label, join in JOINS.items():

@@ -6,7 +6,7 @@ LFW=FOLDER` does both.
 
 K people are enrolled: first those with four or more pictures (three templates each), then others
 with one template. 2,000 people who are not enrolled are the strangers, with one picture each; the
-further pictures of the people with three templates are the genuine probes.
+remaining pictures of the people with three templates are the genuine probes.
 """
 
 from __future__ import annotations

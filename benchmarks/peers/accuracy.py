@@ -1,6 +1,6 @@
-"""Side by side in accuracy on LFW View 1, every contestant on the same files, cut by its own means.
+"""Compares accuracy on LFW View 1: every contestant on the same files, with its own cropping.
 
-Hands on Markdown. Thresholds are chosen on pairsDevTrain and read on pairsDevTest; a picture in
+Hands on Markdown. Thresholds are chosen on pairsDevTrain and applied to pairsDevTest; a picture in
 which a contestant finds no face counts against it.
 """
 

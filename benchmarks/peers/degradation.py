@@ -1,9 +1,9 @@
-"""What each degradation costs: the shipped int8 model beside the float32 Keras network.
+"""What each degradation costs the shipped int8 model and the float32 Keras network.
 
-Hands on Markdown. Every picture of View 1 test is spoiled before detection; both networks see the
-same spoiled pictures through EdgeFace's detector and alignment and are normalized by the same
-cohort, so the difference is quantization's alone. The threshold of each is that of unspoiled
-pairsDevTrain. A picture that no face is found in, or that the quality gates refuse, is told apart.
+Hands on Markdown. Every picture of View 1 test is degraded before detection; both networks get the
+same degraded pictures through EdgeFace's detector and alignment and are normalized by the same
+cohort, so only quantization differs. Each has its threshold from the original pairsDevTrain.
+Pictures in which no face is found, or that the quality gates reject, are listed separately.
 """
 
 from __future__ import annotations
@@ -90,9 +90,9 @@ class _Networks:
         self._cohort = Cohort(self._pipeline.model.description)
 
     def embed(
-        self, wanted: Split, spoil: Callable[[Picture], Picture]
+        self, wanted: Split, degrade: Callable[[Picture], Picture]
     ) -> tuple[list[np.ndarray], np.ndarray]:
-        """int8 and float32 embeddings of one look at each picture, rows of NaN where there is no
+        """int8 and float32 embeddings of each picture, encoded once, rows of NaN where there is no
         face, and whether the gates let it pass."""
         print(f"{len(wanted.pictures)} pictures", file=sys.stderr)
         rows = [np.full((len(wanted.pictures), 128), np.nan, np.float32) for _ in range(2)]
@@ -100,7 +100,7 @@ class _Networks:
         waiting: dict[int, np.ndarray] = {}
         spec = self._pipeline.model.description.input
         for number, path in enumerate(wanted.pictures):
-            picture = spoil(read_picture(wanted.folder / path))
+            picture = degrade(read_picture(wanted.folder / path))
             try:
                 face = self._pipeline.main_face(picture)
             except FaceError:
@@ -133,8 +133,8 @@ def report(view1: Path, pairs: int | None = None) -> str:
         "int8, pairs that pass the gates |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for kind, spoil in KINDS.items():
-        rows, passed = networks.embed(test, spoil)
+    for kind, degrade in KINDS.items():
+        rows, passed = networks.embed(test, degrade)
         right = []
         for one, threshold in zip(rows, thresholds, strict=True):
             scores, same = pair_scores(test, one)

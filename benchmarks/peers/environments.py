@@ -1,6 +1,6 @@
 """The contestants' environments under .cache/peers, made once, and workers running in them.
 
-Takes in a contestant's name, hands on a `Worker`. Nothing is installed outside of .cache.
+Takes in a contestant's name, hands on a `Worker`. Nothing is installed outside .cache.
 """
 
 from __future__ import annotations

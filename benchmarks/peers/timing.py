@@ -1,7 +1,7 @@
-"""Side by side in time: every contestant in turn, again and again, on the same frames.
+"""Compares speed: every contestant in turn, round after round, on the same frames.
 
-Hands on Markdown. A ratio is taken within each round, so that what the machine does besides weighs
-on all alike; told are the median of the ratios and their quartiles. Wants an idle machine.
+Hands on Markdown. A ratio is taken within each round, so that other load on the machine affects all
+alike; the median of the ratios and their quartiles are reported. Needs an idle machine.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ def report(rounds: int = ROUNDS, starts: int = STARTS) -> str:
 
 
 def _latency(folder: Path, rounds: int) -> str:
-    # A face under a quarter of the frame's width is looked at again from nearby before it is cut
-    # out: one more run of the detector, which the bare networks are not charged. Nor are they the
-    # mesh, which confirms a face that the detector is unsure of (three of the five at 240 pixels).
+    # A face under a quarter of the frame's width is detected again in a closer square: one more run
+    # of the detector, which is not counted for the bare networks. Neither is the mesh, which
+    # confirms a face that the detector is unsure of (three of the five at 240 pixels).
     parts = []
     with ExitStack() as stack:
         workers = [stack.enter_context(Worker(name)) for name in CONTESTANTS]

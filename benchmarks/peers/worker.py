@@ -1,4 +1,4 @@
-"""One contestant, in an environment of its own: embeds and times what it is told on stdin.
+"""One contestant, in its own environment: embeds and times the pictures named on stdin.
 
 Takes in a name on the command line and JSON lines on stdin, hands on a JSON line for each:
 `{"embed": PATH}` gives `{"embedding": [...] or null}`, `{"time": PATH}` gives `{"ms": ...}`
@@ -22,7 +22,7 @@ PEOPLE = 1000
 
 
 class EdgeFace:
-    """Embeds with care, as enrolled; times as the service works: one look, one encoding, a search
+    """Embeds as for enrollment; times as in the service: one detection, one encoding, a search
     of 1,000 people and the decision."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class EdgeFace:
 
     def once(self, frame: np.ndarray) -> None:
         whole = next(self._levels(frame.shape[1], frame.shape[0], None))
-        face = self._pipeline.look(frame, whole)[0]
+        face = self._pipeline.detect_in(frame, whole)[0]
         subject = self._pipeline.encode(frame, face)
         self._decide(self._gallery.search(subject.embedding, most=2), self._threshold)
 

@@ -1,6 +1,6 @@
-"""Proofs that a gallery survives: kills, failing disks, power cuts, flipped bits, rivals, noise.
+"""Proofs that a gallery survives kills, failing disks, power cuts, flipped bits, rivals and noise.
 
-Each function does one experiment `count` times and returns what it saw; it raises AssertionError
+Each function does one experiment `count` times and returns its result; it raises AssertionError
 when something acknowledged is lost. The tests run them small; `make prove-gallery` runs them at
 full size and prints the figures that docs/gallery-format.md quotes.
 """
@@ -57,7 +57,7 @@ def enroll(path: Path, name: str) -> None:
 
 
 def held(path: Path) -> set[str]:
-    """The people of a gallery, each of whom must be whole and be found as nobody else."""
+    """The people of a gallery, each of whom must be complete and be found under their own name."""
     gallery = Gallery.open(path, MODEL)
     for name, templates in gallery.people:
         assert templates == TEMPLATES, f"{name} has {templates} templates"

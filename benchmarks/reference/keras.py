@@ -1,7 +1,7 @@
 """FaceNet as Keras computes it: the recorded layers by Keras's own classes, weights as stored.
 
-An independent second opinion on the rebuilt network: nothing is folded, and each Lambda is written
-out as the sum that its argument says.
+An independent check of the rebuilt network: nothing is folded, and each Lambda is written out as
+the sum with its recorded argument.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """NN4-small2 in plain NumPy, channels first, straight from OpenFace's CSV files.
 
-An independent second opinion on the converted network: it shares no code with the tool, keeps the
-original layout (channels, height, width) and computes one inception block after the other.
+An independent check of the converted network: it shares no code with the tool, keeps the original
+layout (channels, height, width) and computes one inception block after the other.
 """
 
 from __future__ import annotations

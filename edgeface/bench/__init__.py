@@ -1,1 +1,1 @@
-"""What this machine and this model can do: latency, memory, start-up, accuracy on pairs."""
+"""Measures this machine and a model: latency, memory, start-up time, accuracy on pairs."""

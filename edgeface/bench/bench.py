@@ -1,4 +1,4 @@
-"""Bench: what the pipeline costs on this machine, in figures that a reader can repeat.
+"""Bench: what the pipeline costs on this machine, in reproducible figures.
 
 Takes in a model, hands on plain numbers: latency by station, throughput, cold start, memory and
 gallery search. It drives the real pipeline on frames made from the shipped portraits and changes
@@ -41,7 +41,7 @@ _STATIONS = ("detect", "align", "encode", "match", "total")
 
 @dataclass(frozen=True)
 class GalleryCost:
-    """A gallery's size, the time to open it until the first answer, and the time of a search."""
+    """A gallery's size, the time from opening it to the first answer, and the time of a search."""
 
     people: int
     templates: int
@@ -51,8 +51,8 @@ class GalleryCost:
 
 
 def make_frame(size: tuple[int, int], faces: int) -> Picture:
-    """A frame of `size` (width, height) with `faces` people side by side, faces a fifth as wide as
-    the frame is high."""
+    """A frame of `size` (width, height) with `faces` people side by side, each face a fifth as wide
+    as the frame is high."""
     width, height = size
     frame = np.full((height, width, 3), (120, 130, 125), np.uint8)
     for number in range(faces):
@@ -87,7 +87,8 @@ def write_gallery(path: Path, model: Model, people: int, templates: int) -> None
 def measure_pipeline(
     model: Model, threads: int, runs: int, progress: Callable[[], None]
 ) -> dict[str, dict[str, Latency]]:
-    """Latency of each station by frame, as the service works: one look, every face decided."""
+    """Latency of each station by frame, as in the service: one search of the whole frame, and a
+    decision for every face."""
     pipeline = FacePipeline(model, threads)
     detector = Detector(threads)
     with tempfile.TemporaryDirectory() as folder:
@@ -124,7 +125,7 @@ def measure_pipeline(
 
 
 def measure_gallery(model: Model, people: int, templates: int, runs: int) -> GalleryCost:
-    """The cost of a gallery file with so many people and templates each."""
+    """The cost of a gallery file with `people` people, `templates` templates each."""
     (probe,) = random_embeddings(model, 1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gallery.safetensors"
@@ -145,8 +146,8 @@ def measure_gallery(model: Model, people: int, templates: int, runs: int) -> Gal
 
 
 def measure_sustained(model: Model, threads: int, seconds: float) -> float:
-    """Frames a second over so many seconds without a pause: one face at 640x480, encoded and
-    searched for in every frame."""
+    """Frames per second over `seconds` without a pause: one face at 640x480, detected and encoded
+    in every frame."""
     pipeline, detector = FacePipeline(model, threads), Detector(threads)
     frame = make_frame(FRAMES["640x480"], 1)
     with tempfile.TemporaryDirectory() as folder:
@@ -162,19 +163,19 @@ def measure_sustained(model: Model, threads: int, seconds: float) -> float:
 
 
 def peak_memory_mb() -> float:
-    """The most memory this process has held at once, in megabytes."""
+    """This process's peak memory, in megabytes."""
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
 def resident_memory_mb() -> float:
-    """The memory this process holds now, in megabytes."""
+    """This process's memory now, in megabytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return round(pages * resource.getpagesize() / 2**20, 1)
 
 
 def throttled() -> int | None:
     """A Raspberry Pi's firmware flags: 1 under-voltage, 2 frequency capped, 4 throttled, 8 soft
-    temperature limit, each now, and times 65,536 since the start; None on other machines."""
+    temperature limit; the same times 65,536 for "since boot". None on other machines."""
     try:
         return int(_FIRMWARE.read_text(), 16)
     except (OSError, ValueError):
@@ -195,7 +196,8 @@ def bench(
     progress: Callable[[], None] = lambda: None,
     seconds: float = 10.0,
 ) -> dict[str, object]:
-    """Everything `edgeface bench` measures, by key (docs/bench.md); `seconds` without a pause."""
+    """Everything `edgeface bench` measures, by key (docs/bench.md); the sustained run lasts
+    `seconds`."""
     model = load_model(model_path)
     threads = default_threads()
     resident = measure_memory(model)  # first, before anything else takes memory

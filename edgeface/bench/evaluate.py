@@ -1,7 +1,7 @@
 """Evaluate: accuracy on a list of pairs in the format of Labeled Faces in the Wild.
 
 Takes in a pairs file, a folder of pictures and the pipeline, hands on an `Evaluation`. Every pair
-counts: a picture in which no face is found is a failure, and its pairs are "not the same". It
+counts: a picture in which no face is found is a failure to acquire, and its pairs are rejected. It
 drives the real pipeline and changes nothing.
 
 Format and protocol: Huang et al. 2007, "Labeled Faces in the Wild", section 4.
@@ -42,7 +42,7 @@ class Evaluation:
     accuracy, accuracy_std: mean and standard deviation over ten folds, each judged at the given
     threshold or, without one, at the best threshold of the other nine. eer: where FAR equals FRR.
     tar: share of genuine pairs accepted at each FAR. auc: area under the ROC curve. threshold: the
-    given one, else the mean of the ten. failures: pictures in which no face was found.
+    given one, else the mean over the folds. failures: pictures in which no face was found.
     """
 
     pairs: int
@@ -58,7 +58,7 @@ class Evaluation:
 def read_pairs(path: Path) -> list[Pair]:
     """Read `NAME i j` (same person) and `NAME1 i NAME2 j` lines, separated by tabs.
 
-    A first line that holds only numbers is a header. Raises ConfigError naming a wrong line.
+    A first line of only numbers is a header. Raises ConfigError that names the wrong line.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -96,12 +96,12 @@ def _picture(name: str, number: str) -> Path:
 def encode_all(
     pipeline: FacePipeline, folder: Path, pictures: Iterable[Path], progress: Callable[[], None]
 ) -> dict[Path, Embedding | None]:
-    """The main face of each picture, encoded with care; None where no face was found.
+    """The main face of each picture, encoded with flip augmentation; None where none was found.
 
-    Care is what templates get, and a probe whose first score leaves doubt: at any threshold the
-    answers are those of `verify`.
+    Templates are encoded that way, and so is a probe whose first score is near the threshold, so at
+    any threshold the answers are those of `verify`.
 
-    Raises PictureError for a file that is missing or no picture.
+    Raises PictureError for a file that is missing or not a picture.
     """
     embeddings: dict[Path, Embedding | None] = {}
     for picture in pictures:
@@ -118,7 +118,7 @@ def encode_all(
 def evaluate(
     pairs: list[Pair], embeddings: dict[Path, Embedding | None], threshold: float | None = None
 ) -> Evaluation:
-    """Score every pair and sum up; `threshold` fixes the operating point (chosen elsewhere).
+    """Score every pair and summarize; `threshold`, if given, is used instead of choosing one.
 
     Raises ConfigError when there are too few pairs to choose one.
     """
@@ -126,7 +126,7 @@ def evaluate(
     same = np.array([p.same for p in pairs])
     if threshold is None and min(same.sum(), (~same).sum()) < 2:
         raise ConfigError(
-            "to choose a threshold takes two pairs of each kind at least; give --threshold"
+            "choosing a threshold takes at least two pairs of each kind; give --threshold"
         )
     right, accuracies, thresholds = _over_folds(scores, same, threshold)
     genuine, impostor = np.sort(scores[same]), np.sort(scores[~same])
@@ -149,10 +149,10 @@ def _score(first: Embedding | None, second: Embedding | None) -> float:
 def _over_folds(
     scores: NDArray[np.float64], same: NDArray[np.bool_], threshold: float | None
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64], list[float]]:
-    """Which pairs are judged rightly, and each fold's accuracy and threshold.
+    """Which pairs are judged correctly, and each fold's accuracy and threshold.
 
-    Folds take equal shares of both kinds in file order.
-    For LFW's View 2 (ten blocks of 300 same and 300 different) these are its own folds.
+    Each fold has an equal share of both kinds, in file order. For LFW's View 2 (ten blocks of 300
+    same and 300 different) these are its own folds.
     """
     fold = np.empty(len(scores), np.int64)
     for kind in (True, False):
@@ -174,11 +174,11 @@ def _over_folds(
 def best_threshold(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> float:
     """The threshold with the fewest errors: midway between two neighbouring scores.
 
-    Of several equally good ones the middle one, since it has the most room on both sides.
+    Of several equally good ones the middle one, with the most margin on both sides.
     """
     order = np.argsort(scores, kind="stable")
     ordered, kinds = scores[order], same[order]
-    # errors[i]: everything before i is refused, everything from i on accepted
+    # errors[i]: everything before i is rejected, everything from i on accepted
     refused_genuine = np.concatenate(([0], np.cumsum(kinds)))
     accepted_impostor = np.concatenate((np.cumsum(~kinds[::-1])[::-1], [0]))
     errors = refused_genuine + accepted_impostor
@@ -198,7 +198,7 @@ def _tar_at_far(genuine: NDArray[np.float64], impostor: NDArray[np.float64], far
 
 
 def _equal_error_rate(genuine: NDArray[np.float64], impostor: NDArray[np.float64]) -> float:
-    """Where the share of refused genuine and of accepted impostor pairs meet."""
+    """The rate at which rejected genuine and accepted impostor pairs are equally frequent."""
     thresholds = np.unique(np.concatenate((genuine, impostor)))
     frr = np.searchsorted(genuine, thresholds) / len(genuine)
     far = 1 - np.searchsorted(impostor, thresholds) / len(impostor)

@@ -1,4 +1,4 @@
-"""Figures of the bench: many runs summed up.
+"""Figures of the bench: percentiles over many runs.
 
 Takes in milliseconds, hands on percentiles. It measures nothing.
 """

@@ -1,6 +1,6 @@
-"""The plot of `edgeface bench`: where the milliseconds go, frame by frame, as SVG.
+"""The plot of `edgeface bench`: the time of each station by kind of frame, as SVG.
 
-Takes in the results as `--json` prints them, hands on the text of a picture. It measures nothing.
+Takes in the results as `--json` prints them, hands on the SVG's text. It measures nothing.
 """
 
 from __future__ import annotations

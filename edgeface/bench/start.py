@@ -1,4 +1,4 @@
-"""Bench of the start: whole processes, and the network opened in two ways.
+"""Bench of the start: a whole process, and opening the network in two ways.
 
 Takes in a model, hands on percentiles of milliseconds, each run in a new process. It keeps nothing.
 """
@@ -77,9 +77,9 @@ print(1e3 * (imported - started), 1e3 * (time.perf_counter() - imported))
 
 
 def measure_load(model: Model, runs: int) -> dict[str, dict[str, Latency]] | None:
-    """Opening the network in a new process, as the runtime does and with XNNPACK's weight cache.
+    """Time to open the network in a new process, as we do and with XNNPACK's weight cache.
 
-    The cache is a feature of LiteRT's other interface alone; None where that is not installed.
+    Only LiteRT's CompiledModel interface has the cache; None where that is not installed.
     """
     samples: dict[str, list[list[float]]] = {"interpreter": [], "weight_cache": []}
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
 """The command line: one driver of the pipeline. Exit 0 yes or success, 1 no match, 2 error.
 
 Each command is a module that is imported only when it is called, so that `edgeface verify` does not
-pay for what `edgeface eval` needs. This module knows the names of the commands; it holds no face
+load what `edgeface eval` needs. This module knows the names of the commands; it holds no face
 logic.
 """
 
@@ -18,10 +18,10 @@ __all__ = ["ERROR", "NO", "YES", "cli", "main", "print_json"]
 
 _COMMANDS = {
     "audit": "Show who changed what through the service.",
-    "bench": "Measure latency, memory, start-up and gallery search here.",
+    "bench": "Measure latency, memory, start-up and gallery search on this machine.",
     "config": "Check the settings of the service.",
-    "demo": "Show verification and recognition on pictures that ship with the package.",
-    "doctor": "Look at everything the service needs, and say what to do.",
+    "demo": "Show the whole pipeline on pictures that ship with the package.",
+    "doctor": "Check everything the service needs, and say what to do.",
     "encode": "Print the embeddings of the main faces of pictures.",
     "enroll": "Add a person, or more pictures of one, to the gallery.",
     "eval": "Measure accuracy on a list of pairs in LFW's format.",
@@ -32,9 +32,9 @@ _COMMANDS = {
     "list": "Show who is enrolled.",
     "reload": "Have the running service read its settings again.",
     "remove": "Remove a person from the gallery.",
-    "run": "Watch a camera and report who is seen (the service).",
-    "service": "Install, remove or look at the systemd service.",
-    "status": "Show what the running service does.",
+    "run": "Watch a camera and report who is in view (the service).",
+    "service": "Install, remove or show the systemd service.",
+    "status": "Show what the running service is doing.",
     "verify": "Is this the person? (1:1)",
 }
 _MODULES = {"import": "import_"}  # where a command's name cannot be a module's

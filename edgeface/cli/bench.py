@@ -26,20 +26,25 @@ from edgeface.system.storage import write_atomically
 
 @click.command("bench")
 @click.option(
-    "--runs", type=click.IntRange(10), default=100, show_default=True, help="Runs of each figure."
+    "--runs", type=click.IntRange(10), default=100, show_default=True, help="Runs per figure."
 )
 @click.option(
-    "--gallery", "gallery_only", is_flag=True, help="Only galleries, up to 1,000,000 templates."
+    "--gallery",
+    "gallery_only",
+    is_flag=True,
+    help="Measure only galleries, up to 1,000,000 templates.",
 )
 @click.option(
     "--seconds",
     type=click.FloatRange(0.1),
     default=10.0,
     show_default=True,
-    help="How long to run without a pause.",
+    help="Length of the sustained run.",
 )
 @click.option(
-    "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the latencies (SVG)."
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw the latencies to this file (SVG).",
 )
 @options.model
 @options.as_json
@@ -86,21 +91,21 @@ def _print_table(results: dict[str, Any]) -> None:
             click.echo(f"{frame:20}{row}{figures['total']['p95']:9.2f}")
     if "cold_start_ms" in results:
         cold = ", ".join(f"{k} {v['p50']:.0f}" for k, v in results["cold_start_ms"].items())
-        click.echo(f"\none face at 640x480: {results['frames_per_second']} frames a second")
+        click.echo(f"\none face at 640x480: {results['frames_per_second']} frames per second")
         click.echo(f"cold start, milliseconds: {cold}")
         fps = ", ".join(f"{n} threads {fps}" for n, fps in results["sustained_fps"].items())
-        click.echo(f"without a pause, frames a second: {fps}")
+        click.echo(f"without a pause, frames per second: {fps}")
         for way, parts in (results["model_load_ms"] or {}).items():
             load = ", ".join(f"{part} {figure['p50']:.0f}" for part, figure in parts.items())
             click.echo(f"the network by {way.replace('_', ' ')}, milliseconds: {load}")
         click.echo(
-            f"memory: {results['resident_memory_mb']} MB with the line open, "
-            f"{results['peak_memory_mb']} MB at most"
+            f"memory: {results['resident_memory_mb']} MB with the pipeline open, "
+            f"{results['peak_memory_mb']} MB at peak"
         )
         if results["temperature_c"] is not None:
             click.echo(f"temperature: {results['temperature_c']:.0f} degrees Celsius")
         if results["throttled"]:
-            click.echo(f"the firmware slows this machine down: flags {results['throttled']:#x}")
+            click.echo(f"the firmware throttles this machine: flags {results['throttled']:#x}")
     click.echo("\ngallery   people   templates      MB   open ms   search ms (p50)")
     for cost in results["gallery"]:
         click.echo(

@@ -12,7 +12,7 @@ from edgeface.service.config import SYSTEM_CONFIG, load_config
 
 @click.group("config")
 def command() -> None:
-    """Look after the service's settings."""
+    """Check the service's settings."""
 
 
 @command.command("check")
@@ -29,4 +29,4 @@ def check(file: Path, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(file), "source": config.source.spec, "sinks": sinks})
         return
-    click.echo(f"{file} is fine: watches {config.source.spec}, tells {', '.join(sinks)}")
+    click.echo(f"{file} is fine: watches {config.source.spec}, reports to {', '.join(sinks)}")

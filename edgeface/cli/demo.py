@@ -16,7 +16,7 @@ from edgeface.demo.liveness import Tried, run_attempts
 @options.model
 @options.as_json
 def command(model: Path | None, as_json: bool) -> int:
-    """Show the whole line on pictures that ship with the package."""
+    """Show the whole pipeline on pictures that ship with the package."""
     started = time.perf_counter()
     if not as_json:
         for name, files in ENROLLED.items():

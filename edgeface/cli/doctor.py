@@ -22,17 +22,17 @@ _STATE = Path("/var/lib/edgeface")
     type=click.Path(path_type=Path, dir_okay=False),
     help="Settings file (default: the service's, if there is one).",
 )
-@click.option("--source", help="Look at this source instead of the settings'.")
+@click.option("--source", help="Check this source instead of the one in the settings.")
 @options.gallery
 @options.model
 @options.as_json
 def command(
     path: Path | None, source: str | None, gallery: Path | None, model: Path | None, as_json: bool
 ) -> int:
-    """Look at camera, runtime, model, gallery, service and heat. Exit 0 if all is well."""
+    """Check camera, runtime, model, gallery, service and heat. Exit 0 if all is well."""
     if path is None and os.access(SYSTEM_CONFIG, os.R_OK):
         path = SYSTEM_CONFIG
-        # The service's settings, hence its gallery, for whoever may look into its folder.
+        # The service's settings, and so its gallery, for users who may read its folder.
         if not gallery and "EDGEFACE_GALLERY" not in os.environ and os.access(_STATE, os.X_OK):
             gallery = _STATE / "gallery.safetensors"
     config = load_config(path) if path else Config()

@@ -16,7 +16,7 @@ from edgeface.verifier import FaceVerifier
 @options.model
 @options.as_json
 def command(images: tuple[Path, ...], model: Path | None, as_json: bool) -> None:
-    """Print the embedding of the main face of each IMAGE, as enroll keeps it."""
+    """Print the embedding of the main face of each IMAGE, as enroll stores it."""
     verifier = FaceVerifier(model=model)
     subjects = [(image, verifier.face(image)) for image in images]
     if as_json:

@@ -18,13 +18,13 @@ from edgeface.pipeline.pipeline import FacePipeline
     "--images",
     required=True,
     type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Folder of pictures, NAME/NAME_0001.jpg.",
+    help="Folder of pictures: NAME/NAME_0001.jpg and so on.",
 )
 @click.option("--pairs", required=True, type=options.IMAGE, help="LFW pairs file.")
 @click.option(
     "--threshold",
     type=click.FloatRange(-1, 1),
-    help="Score from which a pair is the same person (default: chosen on the other folds).",
+    help="Score from which a pair is one person (default: chosen on the other folds).",
 )
 @options.model
 @options.as_json

@@ -28,7 +28,7 @@ def command(
 ) -> int:
     """Who is in IMAGE, face by face? Exit 0 if anyone was recognized, 1 if nobody.
 
-    With --live, and no IMAGE, the running service looks through its camera.
+    With --live, and no IMAGE, the running service identifies the people at its camera.
     """
     live.check(at_camera, image, "IMAGE")
     if image is None:

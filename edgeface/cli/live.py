@@ -1,7 +1,7 @@
 """What commands do with --live or --service: they ask the running service.
 
-Takes in what the command line says, prints the answer in the command's own form, and returns the
-exit status. The camera stays the service's.
+Takes in the command line's arguments, prints the answer in the command's own form, and returns the
+exit status. It never opens the camera, which the service holds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from edgeface.cli import NO, YES, print_json
 
 at_camera = click.option(
-    "--live", "--camera", "at_camera", is_flag=True, help="Ask the running service's camera."
+    "--live", "--camera", "at_camera", is_flag=True, help="Use the running service's camera."
 )
 within = click.option(
     "--within",
@@ -24,7 +24,7 @@ within = click.option(
 )
 
 challenge = click.option(
-    "--challenge", is_flag=True, help="With --live: ask for gestures that no recording can know."
+    "--challenge", is_flag=True, help="With --live: ask for gestures in an unpredictable order."
 )
 
 through_service = click.option(
@@ -32,12 +32,12 @@ through_service = click.option(
 )
 
 _PATIENCE = 30.0  # seconds to wait for an answer where the service knows its own limit
-_THE_SERVICES = {"far", "fpir", "force", "gallery", "key_file", "model"}
+_SET_BY_SERVICE = {"far", "fpir", "force", "gallery", "key_file", "model"}
 
 
 def check(at_camera: bool, pictures: object, argument: str) -> None:
-    """A usage error unless there is either a picture or --live, and what the service decides by
-    its own settings is left to it."""
+    """A usage error unless there is either a picture or --live, and with --live none of the options
+    for which the service has its own settings."""
     if at_camera == bool(pictures):
         raise click.UsageError(f"give either {argument} or --live")
     if at_camera:
@@ -48,7 +48,7 @@ def refuse_gallery_options(reason: str) -> None:
     """A usage error where an option was given that the service has settings of its own for."""
     context = click.get_current_context()
     for option in context.command.params:
-        if option.name not in _THE_SERVICES:
+        if option.name not in _SET_BY_SERVICE:
             continue
         if context.get_parameter_source(option.name) is not ParameterSource.DEFAULT:
             raise click.UsageError(
@@ -63,12 +63,12 @@ def administer(command: str, **more: Any) -> dict[str, Any]:
 
 
 def verify(name: str, seconds: float | None, challenge: bool, as_json: bool) -> int:
-    """Is the person before the camera NAME? YES or NO."""
+    """Is the person at the camera NAME? YES or NO."""
     answer = _ask("verify", seconds, name=name, challenge=challenge)
     if as_json:
         print_json(answer)
     elif not answer["seen"]:
-        click.echo("no: nobody came before the camera in time")
+        click.echo("no: nobody came to the camera in time")
     else:
         word = "yes" if answer["match"] else "no"
         click.echo(
@@ -78,7 +78,7 @@ def verify(name: str, seconds: float | None, challenge: bool, as_json: bool) -> 
 
 
 def identify(seconds: float | None, as_json: bool) -> int:
-    """Who is before the camera? YES if anyone was recognized."""
+    """Who is at the camera? YES if anyone was recognized."""
     answer = _ask("identify", seconds)
     if as_json:
         print_json(answer)
@@ -115,7 +115,7 @@ def _alive(answer: dict[str, Any]) -> str:
 
 
 def enroll(name: str, seconds: float | None, as_json: bool) -> int:
-    """Take pictures of NAME at the camera, guiding them, and enroll them."""
+    """Take pictures of NAME at the camera, with directions, and enroll them."""
     answer = _ask("enroll", seconds or 60.0, administering=True, name=name)
     if as_json:
         print_json(answer)
@@ -130,9 +130,9 @@ def enroll(name: str, seconds: float | None, as_json: bool) -> int:
 def _ask(
     command: str, seconds: float | None, *, administering: bool = False, **more: Any
 ) -> dict[str, Any]:
-    """Ask the service, and show on stderr what it says meanwhile.
+    """Ask the service, and show its progress on stderr.
 
-    Imported here, since a command on a picture should not pay for the service's settings.
+    Imported here, so that commands on pictures do not load the service's settings.
     """
     from edgeface.service.client import ask
 
@@ -143,6 +143,6 @@ def _ask(
 
 
 def _guide(state: dict[str, Any]) -> None:
-    """Show what the person at the camera should do, and how many pictures are there already."""
+    """Show what the person at the camera should do, and how many pictures have been taken."""
     count = f"[{state['good']} of {state['wanted']}] " if "good" in state else ""
     click.echo(f"{count}{state['message']}", err=True)

@@ -34,7 +34,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def on_gallery(command: _Command) -> _Command:
-    """The options of every command that compares with a gallery, and --json."""
+    """The options that every command on a gallery has: its file, key and model, and --json."""
     return gallery(key_file(model(as_json(command))))
 
 

@@ -11,9 +11,9 @@ from edgeface.service.client import ask
 @click.command("reload")
 @options.as_json
 def command(as_json: bool) -> None:
-    """Have the running service read its settings again; wrong ones change nothing."""
+    """Have the running service read its settings again; invalid ones change nothing."""
     answer = ask({"command": "reload"}, administering=True)
     if as_json:
         print_json(answer)
     else:
-        click.echo("the settings are in force")
+        click.echo("the settings are in effect")

@@ -34,8 +34,8 @@ from edgeface.service.notify import Notifier
 @click.option(
     "--profile",
     type=click.Choice([profile.value for profile in Profile]),
-    help="What a face must show to be recognized: no life, passive cues (the default but for "
-    "recordings), or a challenge besides.",
+    help="Proof of life needed to be recognized: none, passive cues (the default, except for "
+    "recordings), or passive cues and a challenge.",
 )
 @options.gallery
 @options.model
@@ -49,7 +49,7 @@ def command(
     model: Path | None,
     _json: bool,
 ) -> None:
-    """Watch a camera and print one event a line: who was recognized, who is unknown."""
+    """Watch a camera and print one event per line: who was recognized, who is unknown."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
 
     def load() -> Config:
@@ -76,7 +76,7 @@ def with_options(
     model: Path | None,
     profile: str | None = None,
 ) -> Config:
-    """The settings with what the command line says instead."""
+    """The settings, overridden by the command line's options."""
     replaced = msgspec.structs.replace
     if source is not None:
         config = replaced(config, source=replaced(config.source, spec=source))

@@ -16,7 +16,7 @@ _root = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("/"),
     show_default=True,
-    help="Write below this folder and leave systemd alone, for packaging.",
+    help="Write below this folder and do not call systemd (for packaging).",
 )
 
 
@@ -39,7 +39,7 @@ def install(root: Path, no_start: bool) -> None:
     if not no_start:
         unit.systemctl("enable", unit.UNIT)
         unit.systemctl("restart", unit.UNIT)
-        click.echo("started; look at it with: edgeface service status")
+        click.echo("started; check it with: edgeface service status")
 
 
 @command.command("uninstall")
@@ -60,7 +60,7 @@ def uninstall(root: Path) -> None:
 @command.command("status")
 @options.as_json
 def status(as_json: bool) -> int:
-    """What systemd says of the service. Exit 0 if it runs, 1 if not."""
+    """Show what systemd reports about the service. Exit 0 if it runs, 1 if not."""
     shown = unit.systemctl(
         "show", unit.UNIT, "--property=LoadState,ActiveState,SubState,StatusText,NRestarts,MainPID"
     )

@@ -11,7 +11,7 @@ from edgeface.service.client import ask
 @click.command("status")
 @options.as_json
 def command(as_json: bool) -> None:
-    """What the running service does."""
+    """Show what the running service is doing."""
     answer = ask({"command": "status"})
     if as_json:
         print_json(answer)

@@ -33,14 +33,14 @@ def command(
 ) -> int:
     """Is the main face of IMAGE the enrolled person NAME? Exit 0 if so, 1 if not.
 
-    With --live, and no IMAGE, the running service looks through its camera. A picture cannot show
-    whether a person is alive; the service judges that.
+    With --live, and no IMAGE, the running service answers for the person at its camera. A picture
+    cannot show whether a person is alive; the service judges that.
     """
     live.check(at_camera, image, "IMAGE")
     if image is None:
         return live.verify(name, within, challenge, as_json)
     if challenge:
-        raise click.UsageError("--challenge needs --live: a picture answers no challenge")
+        raise click.UsageError("--challenge needs --live: a picture cannot answer a challenge")
     timings = Timings()
     decision = FaceVerifier(gallery, model, key_file=key_file).verify(
         name, image, far=far, timings=timings
@@ -52,7 +52,7 @@ def command(
                 "score": decision.score,
                 "threshold": decision.threshold,
                 "name": decision.name,
-                "liveness": "not judged",  # one picture cannot tell a person from a photo
+                "liveness": "not judged",  # one picture cannot distinguish a person from a photo
                 "latency_ms": timings.as_dict(),
             }
         )

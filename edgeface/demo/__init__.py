@@ -1,1 +1,1 @@
-"""What `edgeface demo` shows: faces accepted and refused, and a picture told from a person."""
+"""`edgeface demo`: people accepted and rejected, and a living face distinguished from a photo."""

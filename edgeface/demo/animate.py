@@ -1,9 +1,9 @@
-"""Animate: lets a portrait speak and sway, or holds it before the camera as a print.
+"""Animate: makes a portrait speak, or moves it like a print held to the camera.
 
-Takes in a picture of a face, hands on frames at a time: `speaking` opens the mouth as a living
-face does, `held` swings the picture as a hand does. For the demo and the tests, since no film of a
-living person ships with the package. It stands in for one: whoever shows such an animation on a
-screen is a video replay, which the challenge is there to stop.
+Takes in a picture of a face, hands on the frame at a given time: `speaking` opens the mouth as a
+living face does, `held` moves the picture as a hand does. The demo and the tests use it, since no
+film of a living person ships with the package. Shown on a screen, such an animation would be a
+video replay, which the challenge is there to stop.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WORD = 0.8  # seconds from one opening of the mouth to the next
 
 
 class Animated:
-    """One portrait that can be moved."""
+    """A portrait that can be animated."""
 
     def __init__(self, frame: Picture, face: Face, mesh: FaceMesh | None = None) -> None:
         self._frame = frame
@@ -37,7 +37,7 @@ class Animated:
         )
 
     def speaking(self, time: float) -> Picture:
-        """The face as it says something, `time` in seconds."""
+        """The frame of the speaking face at `time` (seconds)."""
         opening = 0.75 * self._jaw * max(0.0, math.sin(2 * math.pi * time / _WORD)) ** 2
         across = (self._x - np.float32(self._mouth[0])) / np.float32(self._half)
         below = self._y - np.float32(self._mouth[1])
@@ -50,11 +50,11 @@ class Animated:
         return self._moved(np.asarray(spoken, np.uint8), 3 * math.sin(2 * time), 0.0)
 
     def held(self, time: float) -> Picture:
-        """The portrait as a print in an unsteady hand, `time` in seconds."""
+        """The frame of the portrait as a print in an unsteady hand at `time` (seconds)."""
         return self._moved(self._frame, 8 * math.sin(3 * time), 0.18 * math.sin(2.2 * time))
 
     def _moved(self, picture: Picture, shift: float, tilt: float) -> Picture:
-        """The whole picture shifted by pixels and tilted about its upright axis, in radians."""
+        """The whole picture shifted by pixels and turned about its vertical axis, in radians."""
         height, width = picture.shape[:2]
         middle = np.array([[1, 0, -width / 2], [0, 1, -height / 2], [0, 0, 1]])
         far = 2.5 * width

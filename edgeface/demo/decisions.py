@@ -1,8 +1,8 @@
-"""Demo: the whole line on the portraits that ship with the package.
+"""Demo: the whole pipeline on the portraits that ship with the package.
 
-Takes in nothing, hands on a list of `Shown` decisions in a temporary gallery: a person is enrolled,
-verified, claimed by somebody else, recognized, and followed through a short sequence of frames. It
-touches no camera and not the user's gallery.
+Takes in nothing, hands on `Shown` decisions from a temporary gallery: a person is enrolled and
+verified, an impostor claims to be that person, and faces are identified in a picture and in a short
+sequence of frames. It uses neither the camera nor the user's gallery.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FRAME = (640, 480)
 
 @dataclass(frozen=True)
 class Shown:
-    """One decision of the demo; `claimed` is None for recognition, `expected` the true name."""
+    """One decision of the demo; `claimed` is None for identification, `expected` the true name."""
 
     image: str
     claimed: str | None
@@ -35,7 +35,7 @@ class Shown:
 
     @property
     def right(self) -> bool:
-        """Whether the decision is the one a person would make."""
+        """Whether the decision is correct."""
         if self.claimed is not None:
             return self.decision.match == (self.claimed == self.expected)
         return self.decision.name == self.expected
@@ -64,7 +64,7 @@ def run_demo(model: Path | None = None) -> Iterator[Shown]:
 
 
 def _walk_by(portrait: Picture, frames: int = 4) -> Iterator[Picture]:
-    """640x480 frames of somebody who comes closer, seen from a little to the side."""
+    """640x480 frames of somebody who comes closer, a little off the middle."""
     height, width = portrait.shape[:2]
     for number in range(frames):
         scale = (0.7 + 0.15 * number) * _FRAME[0] / width

@@ -1,7 +1,7 @@
 """Demo of liveness: one attempt by a face that moves and one by its photo, three seconds each.
 
 Takes in the shipped portraits, hands on each attempt's verdict. No film of a living person ships
-with the package: a portrait whose mouth is animated stands in for one, and the demo says so.
+with the package, so a portrait with an animated mouth stands in for one, and the demo says so.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Tried:
 
     @property
     def right(self) -> bool:
-        """Whether the living got in or the photo stayed out; a photo need not be recognized."""
+        """Whether the living face was found live, or the photo was not; it need not be `spoof`."""
         return (self.verdict.liveness is Liveness.LIVE) == self.expected_live
 
 
@@ -47,7 +47,7 @@ def run_attempts(portrait: Path) -> Iterator[Tried]:
 
 
 def _judge(detector: Detector, at: Callable[[float], Picture]) -> LivenessVerdict:
-    """The verdict at the end; `live` if it was said at any time."""
+    """The verdict at the end, or `live` if it was the verdict at any time."""
     judge = LivenessJudge()
     last: LivenessVerdict | None = None
     for number in range(_SECONDS * _RATE):
@@ -61,7 +61,7 @@ def _judge(detector: Detector, at: Callable[[float], Picture]) -> LivenessVerdic
 
 
 def framed(portrait: Picture, detector: Detector) -> tuple[Picture, Face]:
-    """The portrait as a camera at a door frames it, and where the face is in that."""
+    """The portrait as a camera at a door frames it, and its face in that frame."""
     face = detector.detect(portrait, 60, first_found=True)[0]
     scale, centre = _FACE / face.box.width, face.box.centre
     matrix = np.array(

@@ -1,7 +1,7 @@
 """Liveness: whether a face before the camera is a living person's (presentation attack detection).
 
 Takes in tracked faces, hands on verdicts; a match opens a door only where `may_pass` says so.
-See docs/liveness.md for what gets in all the same.
+docs/liveness.md lists the attacks that still get through.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
 def may_pass(
     profile: Profile, verdict: LivenessVerdict | None, challenge: Status | None = None
 ) -> bool:
-    """Whether a match may count as far as liveness goes; what is missing counts against it."""
+    """Whether liveness lets a match count; a missing verdict or challenge does not."""
     if not profile.judged:
         return True
     if verdict is None or verdict.liveness is not Liveness.LIVE:

@@ -1,9 +1,9 @@
-"""Anchors: the earlier looks that a new one is laid over.
+"""Anchors: the earlier samples of a face that a new one is registered with.
 
 Takes in `Sample`s of one face, hands on `Comparison`s. Every anchor has an error of its own, which
-all comparisons with it share, so they must not rest on one anchor: a new one is kept every moment,
-and those from which the head has turned far enough take turns. With one anchor for 1.2 seconds the
-depth of 200 stills reached 6.5 deviations, with this it reached 3.6.
+all comparisons with it share, so they must not rest on one anchor: a new one is kept every 0.19
+seconds, and those from which the head has turned far enough are used in rotation. With one anchor
+for 1.2 seconds the depth of 200 stills reached 6.5 deviations, with this it reached 3.6.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edgeface.liveness.sample import Sample
 
 _EVERY = 0.19  # seconds between anchors
 _AGE = 1.2  # seconds that one is kept; older ones fit less well
-_SHARE = 0.5  # of the farthest turn: anchors with less tell less
+_SHARE = 0.5  # of the largest turn: anchors with a smaller one show less parallax
 
 
 class Anchors:
@@ -28,9 +28,9 @@ class Anchors:
         self._turn = 0
 
     def compare(self, sample: Sample) -> Comparison | None:
-        """Lay a look over one of the anchors; None where it is the first or does not fit, in which
-        case it becomes the only anchor."""
-        comparison = self._lay_over(sample) if self._kept else None
+        """Register a sample with one of the anchors; None where it is the first or does not fit, in
+        which case it becomes the only anchor."""
+        comparison = self._register(sample) if self._kept else None
         if comparison is None:
             self._kept.clear()
         if not self._kept or sample.time - self._kept[-1].sample.time >= _EVERY:
@@ -44,12 +44,12 @@ class Anchors:
         """Whether there is an anchor."""
         return bool(self._kept)
 
-    def _lay_over(self, sample: Sample) -> Comparison | None:
-        """Over the next of the anchors from which the head has turned at least half as far as from
+    def _register(self, sample: Sample) -> Comparison | None:
+        """With the next of the anchors from which the head has turned at least half as far as from
         the one that is farthest."""
         rotations = turns([anchor.solid for anchor in self._kept], solid_of(sample))
         # 3 - trace = 2 (1 - cos), which grows with the square of the angle. For a head that did not
-        # turn it can come out a rounding below 0, on some processors only.
+        # turn, rounding makes it slightly negative on some processors.
         squares = np.maximum(3 - rotations.trace(axis1=1, axis2=2), 0)
         good = np.flatnonzero(squares >= _SHARE**2 * squares.max())
         self._turn += 1

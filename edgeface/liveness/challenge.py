@@ -1,13 +1,13 @@
-"""Challenge: asks for gestures in an order nobody can know, and watches that it is answered.
+"""Challenge: asks for gestures in an unpredictable order and checks the answers.
 
-Takes in looks at one tracked face with its embeddings, hands on a `Status`: what to do now, and in
-the end passed or failed. The caller shows the prompts; names and doors are not its matter.
+Takes in samples of one tracked face with its embeddings, hands on a `Status`: what to do now, and
+in the end passed or failed. The caller shows the prompts; this module knows no names and no doors.
 
-It is answered by one and the same person or not at all: the face may not leave, jump or change, an
-embedding must be shown every second and stay near the first one, before, during and after every
-gesture, and nobody else may be in view. A gesture counts only from rest, not sooner than a person
-can react, and a different gesture before it ends the attempt, so that a recording made for another
-order fails.
+One and the same person must give every answer: the face may not leave, jump or change, an embedding
+must arrive every second and stay near the first one, before, during and after every gesture, and
+nobody else may be in view. A gesture counts only when it starts from rest and no sooner than a
+person can react; a different gesture ends the attempt, so that a recording made for another order
+fails.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from edgeface.pipeline.model_file import Model
 
 STEPS = 3
 _BEGIN, _STEP, _REST = 6.0, 4.0, 3.0  # seconds to begin, for a gesture, to come to rest again
-_REACTION = 0.2  # seconds before which nobody answers a prompt
-_STILL = 3  # looks at rest in a row before a prompt is given
-_HELD = 2  # looks in a row that must show a gesture (a blink needs one)
+_REACTION = 0.2  # seconds: nobody answers a prompt sooner
+_STILL = 3  # samples at rest in a row before a prompt is given
+_HELD = 2  # samples in a row that must show a gesture (a blink needs one)
 _GAP = 0.5  # seconds without the face that end an attempt
-_JUMP = 0.45  # of a face's width between two looks, beyond which it is another face
+_JUMP = 0.45  # of a face's width between two samples: further, and it is another face
 _PROOF_EVERY = 1.0  # seconds between embeddings at most
-# Shares of impostor pairs that reach the cosine asked of every embedding to the first (17 in 1,000,
-# the shipped model's 0.30), and that asked of their mean (36 in 100,000, its 0.50).
+# Shares of impostor pairs that reach the cosine required of every embedding with the first (17 in
+# 1,000, the shipped model's 0.30), and the one required of their mean (36 in 100,000, its 0.50).
 _LEAST_FAR, _MEAN_FAR = 1.66e-2, 3.64e-4
 _TURNS = (Gesture.LEFT, Gesture.RIGHT, Gesture.UP)
 
 
 class State(enum.StrEnum):
-    """How an attempt stands."""
+    """The state of an attempt."""
 
     RUNNING = "running"
     PASSED = "passed"
@@ -51,8 +51,8 @@ class State(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Status:
-    """prompt: a sentence for a person; step: gestures done; of: gestures asked; since: seconds,
-    when the attempt began (looks at an identity count only from then on)."""
+    """prompt: a sentence for a person; step: gestures done; of: gestures asked for; since: seconds,
+    when the attempt began (observations of an identity count only from then on)."""
 
     state: State
     prompt: str
@@ -62,7 +62,7 @@ class Status:
 
 
 def draw(random: Random | None = None, steps: int = STEPS) -> tuple[Gesture, ...]:
-    """Gestures, each once, at least one of them a turn of the head."""
+    """Different gestures in a random order, at least one of them a turn of the head."""
     random = random or secrets.SystemRandom()
     while True:
         drawn = tuple(random.sample(list(Gesture), steps))
@@ -71,20 +71,20 @@ def draw(random: Random | None = None, steps: int = STEPS) -> tuple[Gesture, ...
 
 
 class Likeness(NamedTuple):
-    """Cosines to the first embedding: `least` is asked of every one, `mean` of their mean."""
+    """Cosines with the first embedding: every one must reach `least`, their mean `mean`."""
 
     least: float
     mean: float
 
     @classmethod
     def of(cls, model: Model) -> Self:
-        """Read off a model's score table. Raises ModelError where it has none."""
+        """Read from a model's score table. Raises ModelError where it has none."""
         return cls(threshold_for_far(model, _LEAST_FAR), threshold_for_far(model, _MEAN_FAR))
 
 
 class Challenge:
-    """One attempt. `observe` at most ten times a second, with the newest embedding if there is a
-    new one; after PASSED or FAILED nothing changes any more."""
+    """One attempt. Call `observe` at most ten times a second, with the embedding if there is a new
+    one; after PASSED or FAILED nothing changes."""
 
     def __init__(self, likeness: Likeness, gestures: Sequence[Gesture] | None = None) -> None:
         self._likeness = likeness
@@ -111,7 +111,7 @@ class Challenge:
         *,
         alone: bool = True,
     ) -> Status:
-        """Take in a look: `sample` of the tracked face (None where it was not to be seen), its
+        """Take in one frame: the `sample` of the tracked face (None where it was not visible), its
         embedding (float32, shape (128,), unit length) if there is a new one, and whether no other
         face is in view."""
         if self._state is not State.RUNNING:
@@ -124,15 +124,15 @@ class Challenge:
             if self._last is not None and time - self._last > _GAP:
                 self._fail("the face left the picture")
         else:
-            self._look(time, sample, embedding)
+            self._take(time, sample, embedding)
         return self.status
 
     @property
     def status(self) -> Status:
-        """How the attempt stands."""
+        """The state of the attempt and what to show."""
         return Status(self._state, self._prompt(), self._step, len(self.gestures), self._begun)
 
-    def _look(self, time: float, sample: Sample, embedding: NDArray[np.float32] | None) -> None:
+    def _take(self, time: float, sample: Sample, embedding: NDArray[np.float32] | None) -> None:
         if not self._same_place(time, sample) or not self._same_person(time, embedding):
             return
         if self._rest is None:
@@ -145,7 +145,7 @@ class Challenge:
             self._answer(time, motion)
 
     def _same_place(self, time: float, sample: Sample) -> bool:
-        """Whether this can be the face of the look before."""
+        """Whether this can be the face of the sample before."""
         if self._last is not None and time - self._last > _GAP:
             self._fail("the face left the picture")
             return False
@@ -170,15 +170,15 @@ class Challenge:
         if self._first is None:
             self._first = embedding
             return True
-        cosine, asked = float(self._first @ embedding), self._likeness
+        cosine, needed = float(self._first @ embedding), self._likeness
         self._proofs.append(cosine)
-        if cosine < asked.least or float(np.mean(self._proofs[-4:])) < asked.mean:
+        if cosine < needed.least or float(np.mean(self._proofs[-4:])) < needed.mean:
             self._fail("the face changed")
             return False
         return True
 
     def _settle(self, time: float, sample: Sample) -> None:
-        """Wait for a frontal, closed-mouthed look to measure the rest against."""
+        """Wait for a frontal face with its mouth closed, which is then the head at rest."""
         if self._first is not None and _frontal(sample):
             self._count += 1
             if self._count >= _STILL:
@@ -191,7 +191,7 @@ class Challenge:
 
     def _wait(self, time: float, motion: Motion) -> None:
         self._count = self._count + 1 if motion.at_rest else 0
-        # Who rests must have been proven since the last answer: a swap must not slip through.
+        # The face at rest must have been compared since the last answer: nobody may swap places.
         if self._count >= _STILL and self._proof_at >= self._since:
             if self._step == len(self.gestures):
                 self._finish()
@@ -205,20 +205,20 @@ class Challenge:
         asked, passed = self.gestures[self._step], time - self._since
         others = [g for g in Gesture if g not in {asked, Gesture.BLINK} and motion.shows(g)]
         if others and not motion.shows(asked):
-            self._fail("that was another gesture")
+            self._fail("that was a different gesture")
             return
         if asked is Gesture.BLINK:
             if motion.shut and not self._was_shut:
                 self._count += 1
                 if passed < _REACTION:
-                    self._fail("the answer came before the question")
+                    self._fail("the answer came before the prompt")
                     return
             self._was_shut = bool(motion.shut)
             done = self._count >= 2 and not self._was_shut
         else:
             self._count = self._count + 1 if motion.shows(asked) else 0
             if self._count and passed < _REACTION:
-                self._fail("the answer came before the question")
+                self._fail("the answer came before the prompt")
                 return
             done = self._count >= _HELD
         if done:
@@ -247,7 +247,7 @@ class Challenge:
 
 
 def _frontal(sample: Sample) -> bool:
-    """Whether a head faces the camera with its mouth closed, by the mesh alone."""
+    """Whether, by the mesh alone, a head faces the camera with its mouth closed."""
     points, depth = sample.points, sample.depth
     cheeks = float(depth[234] - depth[454]) / UNIT
     gap = float(np.linalg.norm(points[13] - points[14])) / UNIT

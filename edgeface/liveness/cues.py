@@ -1,10 +1,10 @@
-"""Cues: what several comparisons of one face say together.
+"""Cues: what several comparisons of one face show together.
 
 Takes in `Comparison`s, hands on `CueScores`: depth, eyes, mouth and lips in units of what is
-needed, and how flat what was seen is. It keeps only the last seconds and no picture.
+needed, and how flat the object in view is. It keeps only the last few seconds and no picture.
 
-Every score rests on the second largest of its kind or on a sum, so no single frame decides. All
-thresholds were set on the tuning kinds of the attack bench and the live clips (docs/liveness.md).
+Every score is the second largest of its kind or a sum, so no single frame decides. All thresholds
+were set on the tuning attacks of the attack bench and on the live clips (docs/liveness.md).
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from edgeface.liveness.register import Comparison
 
 WINDOW = 4.0  # seconds that count
 
-_LEAST_FOLLOWED = 0.7  # share of points found again below which a comparison tells nothing
+_LEAST_FOLLOWED = 0.7  # share of points found again below which a comparison shows nothing
 _STEADY = 0.85  # the same for eyes and mouth, which a lost registration would mimic
-_CALM = 0.02  # most change of nose and cheeks in a registration that can be trusted
+_CALM = 0.02  # largest change of nose and cheeks in a registration that can be trusted
 _BROW_SHARE = 0.3  # of the eyes' change: more of it at the brow is a shadow or a lost registration
 _EYES, _MOUTH, _LIPS = 0.08, 0.02, 0.02  # least change of each
 _OPENING = 0.05  # least change of the gap between the lips, in eyes' distances
 DEPTH_NEEDED = 4.6  # deviations of the parallax from none
-DEPTH_BY_EYES = 3.2  # the same beside eyes that move
+DEPTH_BY_EYES = 3.2  # the same where the eyes move as well
 APART_BY_EYES = 3.0  # the same, without the points near the eyes
-_GRIDDED = 25.0  # regularity of the surface from which parallax may be moire
-_FEWEST, _FEWEST_ALONE = 5, 15  # comparisons on which depth may rest, beside eyes and alone
+_GRIDDED = 25.0  # regularity of the surface from which apparent parallax may be moire
+_FEWEST, _FEWEST_ALONE = 5, 15  # comparisons that depth needs, with moving eyes and alone
 _SOLID_SHARE = 0.3  # of the expected parallax: a head shows more
 _FLAT_NEEDED = 2.5  # deviations below that share
 
 
 @dataclass(frozen=True)
 class CueScores:
-    """What the cues say, each on a scale of its own.
+    """What the cues show, each on a scale of its own.
 
     depth: deviations of the measured parallax from a sheet's (0 is flat); apart: the same without
     the points near the eyes; flat: deviations by which it falls short of a head's; eyes, mouth,
@@ -61,13 +61,13 @@ class Evidence:
         self._kept: deque[Comparison] = deque()
 
     def add(self, comparison: Comparison) -> None:
-        """Take in a comparison; those older than the window are let go."""
+        """Take in a comparison; those older than the window are dropped."""
         self._kept.append(comparison)
         while self._kept[0].time < comparison.time - self._window:
             self._kept.popleft()
 
     def scores(self) -> CueScores:
-        """What the kept comparisons say."""
+        """What the kept comparisons show."""
         usable = [c for c in self._kept if c.followed > _LEAST_FOLLOWED]
         if not usable:
             return CueScores()
@@ -98,7 +98,7 @@ def _eyes_only(comparison: Comparison) -> bool:
 
 
 def _beyond(comparison: Comparison, change: float) -> float:
-    """A change less what the still parts of the face show."""
+    """A change, minus what the still parts of the face show."""
     return change - 2 * comparison.nose - comparison.cheeks / 2
 
 
@@ -107,7 +107,7 @@ def _second(values: list[float]) -> float:
 
 
 def alive(scores: CueScores) -> bool:
-    """Whether no sheet could have caused these scores.
+    """Whether no flat or bent sheet could have caused these scores.
 
     Eyes alone are not enough: somebody may look through the holes of a print.
     """

@@ -1,7 +1,7 @@
 """Gestures: what a head does, measured against the same head at rest.
 
 Takes in `Sample`s, hands on `Motion`s: how far the head is turned and raised, how far the mouth is
-open and whether the eyes are shut, all relative to a look at rest. It asks for nothing.
+open and whether the eyes are shut, all relative to a sample at rest. It prompts for nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Gesture(enum.StrEnum):
 @dataclass(frozen=True)
 class Motion:
     """left: degrees towards the person's own left; up: degrees; open: of the mouth, in distances
-    between the eyes' outer corners; shut: whether the eyes are, None where that cannot be told."""
+    between the eyes' outer corners; shut: whether the eyes are shut, None where that is unknown."""
 
     left: float
     up: float
@@ -43,7 +43,7 @@ class Motion:
 
     @property
     def at_rest(self) -> bool:
-        """Whether the head is back where it began."""
+        """Whether the head is back at rest."""
         return (
             abs(self.left) < _REST_TURN
             and abs(self.up) < _REST_TURN
@@ -63,7 +63,7 @@ class Motion:
 
 
 class Rest:
-    """A head at rest, to measure later looks against."""
+    """A head at rest, to measure later samples against."""
 
     def __init__(self, sample: Sample) -> None:
         self._sample, self._anchor = sample, Anchor(sample)
@@ -72,7 +72,7 @@ class Rest:
     def motion(self, later: Sample) -> Motion:
         """How `later` differs from the head at rest."""
         rotation = turn_between(self._sample, later)
-        # A point before the head's middle (depth < 0) goes where the head turns.
+        # A point in front of the head's middle (depth < 0) moves the way the head turns.
         left = -np.degrees(np.arcsin(np.clip(rotation[0, 2], -1, 1)))
         up = np.degrees(np.arcsin(np.clip(rotation[1, 2], -1, 1)))
         comparison = self._anchor.compare(later, rotation)

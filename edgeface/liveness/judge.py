@@ -1,11 +1,11 @@
 """Judge: whether a tracked face is a living one.
 
 Takes in the frames of one track, at most ten a second, hands on a `LivenessVerdict`: live, spoof or
-undetermined, with the cues' scores. It knows nothing of names, and fails closed: what was not shown
-to be alive is undetermined, and undetermined opens no door.
+undetermined, with the cues' scores. It knows nothing of names, and fails closed: a face that has
+not been shown to be alive is undetermined, and undetermined opens no door.
 
 Terms and measures follow ISO/IEC 30107-3: a presentation attack that is taken for live counts
-towards APCER, a living person who is not counts towards BPCER.
+towards APCER, a living person who is not found live counts towards BPCER.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from edgeface.pipeline.detect import Face
 from edgeface.pipeline.geometry import overlap
 from edgeface.pipeline.pictures import Picture
 
-STEP = 0.09  # seconds: looks closer together tell little more
-_GAP = 0.5  # seconds unseen after which it may be somebody else
-_LOST = 3  # looks in a row that cannot be laid over the anchor: something else is there
-_HOLD = 5.0  # seconds that `live` stands after the last proof
+STEP = 0.09  # seconds: samples closer together add little
+_GAP = 0.5  # seconds without the face, after which it may be somebody else's
+_LOST = 3  # samples in a row that cannot be registered: something else is in view
+_HOLD = 5.0  # seconds that `live` lasts after the last proof
 
 
 class Liveness(enum.StrEnum):
@@ -37,7 +37,7 @@ class Liveness(enum.StrEnum):
 
 
 class Profile(enum.StrEnum):
-    """How much is asked of a face before a match counts."""
+    """How much proof of life is needed before a match counts."""
 
     CONVENIENCE = "convenience"
     STANDARD = "standard"
@@ -50,14 +50,15 @@ class Profile(enum.StrEnum):
 
     @property
     def challenged(self) -> bool:
-        """Whether a challenge must be passed besides."""
+        """Whether a challenge must be passed as well."""
         return self is Profile.HIGH_SECURITY
 
 
 @dataclass(frozen=True)
 class LivenessVerdict:
-    """time: of the newest look, seconds; since: from when on it is surely the same thing before
-    the camera (looks at an identity from before must not count); reason: for a person to read."""
+    """time: of the newest sample, seconds; since: when the object in view began to be followed
+    without a gap (observations of an identity from before must not count); reason: for a person to
+    read."""
 
     liveness: Liveness
     time: float
@@ -67,8 +68,8 @@ class LivenessVerdict:
 
 
 def account(verdict: LivenessVerdict | None) -> dict[str, Any]:
-    """A verdict as JSON has it: `liveness`, `reason` and the `cues`' scores; None is one that was
-    not asked for."""
+    """A verdict's keys in JSON: `liveness`, `reason` and the `cues`' scores; None where liveness is
+    not judged."""
     if verdict is None:
         return {"liveness": "not judged", "reason": None, "cues": None}
     cues = {name: round(float(score), 2) for name, score in vars(verdict.scores).items()}
@@ -86,7 +87,7 @@ class LivenessJudge:
         self._last = -1e9
 
     def observe(self, time: float, frame: Picture, face: Face) -> LivenessVerdict | None:
-        """Look at the track's face in a frame (uint8 BGR); None where it is too soon to look."""
+        """Sample the track's face in a frame (uint8 BGR); None where it is too soon for another."""
         if 0 <= time - self._last < STEP:
             return None
         if self._sampler is None:
@@ -94,14 +95,14 @@ class LivenessJudge:
         return self.take(time, self._sampler.sample(time, frame, face), face)
 
     def take(self, time: float, sample: Sample | None, face: Face | None = None) -> LivenessVerdict:
-        """Judge with one more look; None for a look at which no face was to be made out."""
+        """Judge with one more sample; `sample` is None where the mesh found no face."""
         if time - self._last > _GAP or time < self._last or self._jumped(face):
             self._begin(time)
         self._last, self._face = time, face
         if sample is None:
             self._lost += 1
         else:
-            self._lay_over(sample)
+            self._compare(sample)
         if self._lost >= _LOST:
             self._begin(time)
         return self._verdict(time)
@@ -117,7 +118,7 @@ class LivenessJudge:
             face is not None and self._face is not None and overlap(face.box, self._face.box) < 0.05
         )
 
-    def _lay_over(self, sample: Sample) -> None:
+    def _compare(self, sample: Sample) -> None:
         self._surface.add(sample)
         first = not self._anchors.any
         comparison = self._anchors.compare(sample)
@@ -125,7 +126,7 @@ class LivenessJudge:
             self._lost = 0
             self._evidence.add(comparison)
         elif not first:
-            # A turned head loses its anchors; a head that is not there loses the next one too.
+            # A head that turned far loses its anchors once; where there is no head, every time.
             self._lost += 1
 
     def _verdict(self, time: float) -> LivenessVerdict:
@@ -141,5 +142,5 @@ class LivenessJudge:
         if flat(scores):
             reason = "moves like a flat or bent picture"
             return LivenessVerdict(Liveness.SPOOF, time, self._since, reason, scores)
-        reason = "nothing seen yet that a picture could not show: move your head a little"
+        reason = "so far a picture could have shown the same: move your head a little"
         return LivenessVerdict(Liveness.UNDETERMINED, time, self._since, reason, scores)

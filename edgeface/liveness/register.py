@@ -1,12 +1,12 @@
-"""Register: lays one look at a face over an earlier one, as far as a sheet could follow it.
+"""Register: aligns one sample of a face with an earlier one as a sheet of paper would move.
 
-Takes in two `Sample`s, hands on a `Comparison`: what is left between them after any smooth sheet -
-flat or bent, tilted, moved - has been allowed for. Of a picture nothing is left but noise; of a
-head its depth is left, and of a living one its eyes and mouth. It does not judge.
+Takes in two `Sample`s, hands on a `Comparison`: the difference that remains after the motion of the
+best-fitting smooth sheet - flat or bent, tilted, moved - has been removed. For a picture only noise
+remains; for a head its depth, and for a living one its eyes and mouth. It does not judge.
 
 Points are followed by Lucas and Kanade's method (1981; pyramidal, Bouguet 2001) twice: first to
-learn the sheet's motion, then, in the picture undone of it, to measure what the motion leaves. A
-sheet is a polynomial of third degree over the face: the flow of a plane seen in perspective is
+estimate the sheet's motion, then, in the picture with that motion removed, to measure what remains.
+A sheet is a polynomial of third degree over the face: the flow of a plane seen in perspective is
 quadratic to first order (Longuet-Higgins and Prazdny 1980), and a bend adds smooth terms.
 """
 
@@ -45,22 +45,22 @@ _S, _N = len(_SOLID), len(_RIGID)
 _GRID = 8  # pixels between the places where the sheet's motion is worked out
 _FIRST = {"winSize": (15, 15), "maxLevel": 1, "criteria": (3, 10, 0.03), "minEigThreshold": 1e-4}
 _SECOND = {"winSize": (11, 11), "maxLevel": 1, "criteria": (3, 8, 0.01), "minEigThreshold": 1e-4}
-_FARTHEST = 8.0  # pixels: what moved more in the second look was lost
+_FARTHEST = 8.0  # pixels: a point that moved more in the second pass was lost
 _FEWEST = 40  # rigid points that must have been followed
 _SLACK = np.ones((5, 5), np.uint8)  # a change must exceed what two pixels of shift explain
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a sheet cannot explain between two looks.
+    """What a sheet cannot explain between two samples.
 
-    time: of the later look; lag: seconds between them; followed: share of rigid points found
+    time: of the later sample; lag: seconds between them; followed: share of rigid points found
     again, 0 to 1; noise: pixels of the crop, deviation of rigid points from the sheet; agreement
-    and expected: sums of (expected x seen) and expected squared parallax, square pixels, where
+    and expected: sums of (expected x measured) and expected squared parallax, square pixels, where
     expected is what the mesh's turn would cause in a solid head; apart_...: the same without the
-    points near the eyes; mouth, eyes, nose, brow, cheeks:
-    mean change of normalized grey beyond two pixels of shift; opening: change of the gap between
-    the lips in units of the eyes' distance; turn: degrees of the head by the mesh.
+    points near the eyes; mouth, eyes, nose, brow, cheeks: mean change of normalized grey beyond
+    two pixels of shift; opening: change of the gap between the lips in units of the eyes' distance;
+    turn: degrees that the head turned, by the mesh.
     """
 
     time: float
@@ -81,7 +81,7 @@ class Comparison:
 
 
 class Anchor:
-    """An earlier look, prepared so that many later ones can be laid over it."""
+    """An earlier sample, prepared so that many later ones can be registered with it."""
 
     def __init__(self, sample: Sample) -> None:
         self.sample, self.solid = sample, solid_of(sample)
@@ -109,8 +109,8 @@ class Anchor:
         }
 
     def compare(self, later: Sample, rotation: NDArray[np.float64]) -> Comparison | None:
-        """What is left of `later`; None where too few points were found again. `rotation` is the
-        turn of the head from the anchor to it."""
+        """What a sheet does not explain in `later`; None where too few points were found again.
+        `rotation` is the turn of the head from the anchor to it."""
         start = later.points[_FOLLOWED].reshape(-1, 1, 2)
         places, basis = self._places, self._basis
         found, status, _ = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]
@@ -165,15 +165,16 @@ class Anchor:
         rotation: NDArray[np.float64],
         count: int,
     ) -> tuple[float, float]:
-        """Sums, sheet removed, over the first `count` points: expected x seen, expected squared."""
+        """Sums over the first `count` points, sheet removed: expected x measured, and expected
+        squared."""
         solid = self.solid[:count]
         weights = weights[:count, None]
         expected = (solid @ rotation.T - solid)[:, :2] * weights
-        seen = left[:count] * weights
+        measured = left[:count] * weights
         sheets, _ = np.linalg.qr(self._basis[:count] * weights)
         expected = expected - sheets @ (sheets.T @ expected)
-        seen = seen - sheets @ (sheets.T @ seen)
-        return float((expected * seen).sum()), float((expected**2).sum())
+        measured = measured - sheets @ (sheets.T @ measured)
+        return float((expected * measured).sum()), float((expected**2).sum())
 
     def _change(self, undone: NDArray[np.uint8]) -> dict[str, float]:
         level = _normalized(cv2.GaussianBlur(undone, (5, 5), 0.9))
@@ -229,10 +230,10 @@ _ENLARGE = np.array([[_GRID, 0, 0], [0, _GRID, 0]], np.float64)
 
 
 def _undo(crop: NDArray[np.uint8], sheet: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """The later crop with the sheet's motion undone."""
+    """The later crop with the sheet's motion removed."""
     flow = _GRID_BASIS @ sheet
-    look = np.stack((_ACROSS.ravel() + flow[:, 0], _DOWN.ravel() + flow[:, 1]), axis=1)
-    coarse = look.reshape(*_ACROSS.shape, 2).astype(np.float32)
+    places = np.stack((_ACROSS.ravel() + flow[:, 0], _DOWN.ravel() + flow[:, 1]), axis=1)
+    coarse = places.reshape(*_ACROSS.shape, 2).astype(np.float32)
     fine = cv2.warpAffine(coarse, _ENLARGE, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
     border = cv2.BORDER_REPLICATE
     undone = cv2.remap(crop, fine, None, cv2.INTER_LINEAR, borderMode=border)  # type: ignore[call-overload]
@@ -248,19 +249,19 @@ def _normalized(crop: cv2.typing.MatLike) -> NDArray[np.float32]:
 
 
 def solid_of(sample: Sample) -> NDArray[np.float64]:
-    """The rigid points of a face in space about their mean, shape (79, 3)."""
+    """The rigid points of a face in space, relative to their mean, shape (79, 3)."""
     points = np.empty((_N, 3))
     points[:, :2], points[:, 2] = sample.points[_RIGID], sample.depth[_RIGID]
     return np.asarray(points - points.sum(axis=0) / _N)
 
 
 def turns(solids: Sequence[NDArray[np.float64]], solid: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The turns from each of some heads to one, shape (n, 3, 3) (Kabsch 1976)."""
+    """The rotation from each of several heads to one, shape (n, 3, 3) (Kabsch 1976)."""
     u, _, v = np.linalg.svd(np.stack(solids).transpose(0, 2, 1) @ solid)
     u[:, :, 2] *= np.sign(np.linalg.det(u @ v))[:, None]
     return np.asarray((u @ v).transpose(0, 2, 1))
 
 
 def turn_between(one: Sample, other: Sample) -> NDArray[np.float64]:
-    """The turn of the head between two looks by their meshes, shape (3, 3)."""
+    """The rotation of the head between two samples, by their meshes, shape (3, 3)."""
     return np.asarray(turns([solid_of(one)], solid_of(other))[0])

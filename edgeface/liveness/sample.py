@@ -1,7 +1,7 @@
-"""Sample: what one frame tells about a face that may be alive.
+"""Sample: what liveness needs of a face from one frame.
 
-Takes in a frame and a detected face, hands on a `Sample`: the mesh, the face brought to one size
-and place in grey, and its surroundings. It judges nothing and keeps no colour picture.
+Takes in a frame and a detected face, hands on a `Sample`: the mesh, the face in grey at a fixed
+size and place, and its surroundings. It judges nothing and keeps no colour picture.
 """
 
 from __future__ import annotations
@@ -40,20 +40,19 @@ _PLACES = np.array(
 )
 
 
-_PRESENT = 0.5  # presence below which the mesh has nothing to hold on to
-_OUTSIDE = 0.02  # of the face's height: a face reaching further over the frame's edge is cut off
+_PRESENT = 0.5  # presence below which the mesh cannot be trusted
+_OUTSIDE = 0.02  # of the face's height: a face that reaches further over the edge is cut off
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One look at a face.
+    """A face in one frame.
 
     time: seconds; points: float32, shape (468, 2), in pixels of `crop`; depth: float32, shape
     (468,), same unit, smaller is nearer; presence: 0 to 1; crop: uint8, shape (144, 128), the face
-    in grey, its eyes at fixed places; scale: crop pixels per frame pixel; place: the
-    face's middle in frame pixels; surround: uint8, shape
-    (96, 96), grey, 2.4 face widths of the frame around it; grain: uint8, shape (96, 96), the middle
-    of the face in the frame's own pixels.
+    in grey, its eyes at fixed places; scale: crop pixels per frame pixel; place: the face's middle
+    in frame pixels; surround: uint8, shape (96, 96), grey, 2.4 face widths of the frame around it;
+    grain: uint8, shape (96, 96), the middle of the face in the frame's own pixels.
     """
 
     time: float
@@ -74,7 +73,7 @@ class Sampler:
         self._mesh = mesh or FaceMesh(1)
 
     def sample(self, time: float, frame: Picture, face: Face) -> Sample | None:
-        """Look at `face` in `frame` (uint8 BGR); None where the mesh sees no face."""
+        """Sample `face` in `frame` (uint8 BGR); None where the mesh finds no face."""
         mesh = self._mesh.fit(frame, face.box, face.right_eye, face.left_eye)
         if mesh.presence < _PRESENT or _cut_off(mesh.points, frame):
             return None

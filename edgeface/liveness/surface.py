@@ -1,8 +1,8 @@
 """Surface: whether a face is seen through a screen's pixel grid.
 
-Takes in `Sample`s, hands on how strong the strongest regular pattern in the skin is. A grid, and
+Takes in `Sample`s, hands on the strength of the strongest regular pattern in the skin. A grid, and
 its moire with the camera's own, puts narrow peaks into the spectrum, which skin, paper and noise do
-not. It can only speak against a face: a fine screen, or one out of focus, shows no grid.
+not. It can only count against a face: a fine screen, or one out of focus, shows no grid.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edgeface.liveness.sample import Sample
 GRID_NEEDED = (
     40.0  # times the mean power at its frequency; over 18 clips of living people at most 37
 )
-_EVERY, _LOOKS, _FEWEST = 3, 7, 3  # one look in three; the median of seven, of three at least
+_EVERY, _KEPT, _FEWEST = 3, 7, 3  # one sample in three; the median of seven, of three at least
 
 _SIDE = 96
 _WINDOW = np.outer(np.hanning(_SIDE), np.hanning(_SIDE)).astype(np.float32)
@@ -31,7 +31,7 @@ _RING = (_RADIUS * _SIDE / 2).astype(int)
 
 
 def _near_eighths(frequency: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
-    """Multiples of 1/8 a pixel, where JPEG's blocks put peaks of their own."""
+    """Multiples of 1/8 per pixel, where JPEG's blocks cause peaks of their own."""
     return np.asarray(np.abs((np.abs(frequency) * 8 + 0.5) % 1 - 0.5) < 0.15)
 
 
@@ -50,19 +50,19 @@ def regularity(grain: NDArray[np.uint8]) -> float:
 
 
 class Surface:
-    """The regularity of the last looks."""
+    """The regularity of the last samples."""
 
     def __init__(self) -> None:
-        self._looks: deque[float] = deque(maxlen=_LOOKS)
+        self._kept: deque[float] = deque(maxlen=_KEPT)
         self._count = 0
 
     def add(self, sample: Sample) -> None:
-        """Take in a look; only one in three is worked on."""
+        """Take in a sample; only one in three is measured."""
         if self._count % _EVERY == 0:
-            self._looks.append(regularity(sample.grain))
+            self._kept.append(regularity(sample.grain))
         self._count += 1
 
     @property
     def grid(self) -> float:
-        """The median regularity; 0 while there are too few looks."""
-        return float(np.median(self._looks)) if len(self._looks) >= _FEWEST else 0.0
+        """The median regularity; 0 while there are too few samples."""
+        return float(np.median(self._kept)) if len(self._kept) >= _FEWEST else 0.0

@@ -1,11 +1,11 @@
 """Cohort: moves an embedding away from the faces that resemble it.
 
 Takes in unit embeddings as the network gives them, hands on unit embeddings whose dot product is
-the score. First the mean of a population is taken away, then, since strangers are not alike
-everywhere, some of where the population lies around this face. It is what score normalization by a
-cohort does (Auckenthaler, Carey and Lloyd-Thomas 2000, "Score Normalization for Text-Independent
-Speaker Verification Systems"), brought to the embedding itself: scores stay cosines, and templates
-and searches need to know nothing of it. It opens no network.
+the score. First the mean of a population is subtracted, then, since some faces have more lookalikes
+than others, a share of the mean of the cohort around this face. Score normalization by a cohort
+does this to scores (Auckenthaler, Carey and Lloyd-Thomas 2000, "Score Normalization for
+Text-Independent Speaker Verification Systems"); done to the embedding, scores stay cosines, and
+templates and searches need not know of it. It opens no network.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Rows = NDArray[np.float32]
 
 
 class Cohort:
-    """A model's population, ready for use; without one it changes nothing."""
+    """A model's mean and cohort, ready for use; without them it changes nothing."""
 
     def __init__(self, description: Description) -> None:
         size = description.embedding.size
@@ -34,7 +34,7 @@ class Cohort:
     def normalize(self, embeddings: Rows) -> Rows:
         """The embeddings (shape (m, n)) as they are compared; new rows of unit length.
 
-        Raises FaceError where nothing of a direction is left.
+        Raises FaceError where a row is left without a direction.
         """
         if self._centre is not None:
             embeddings = unit(embeddings - self._centre)

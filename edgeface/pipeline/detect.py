@@ -6,9 +6,9 @@ largest first. It judges neither who a face is nor whether it is good enough.
 Network: BlazeFace short range (Bazarevsky et al. 2019, "BlazeFace: Sub-millisecond Neural Face
 Detection on Mobile GPUs"): 128 x 128 RGB in [-1, 1]; 896 anchors, each with a score and 16 numbers
 relative to the anchor's centre in units of the input: box centre, box size and six landmarks. It
-sees faces from about an eighth of its input upwards, so a large frame is looked at first as a
-whole and then in ever smaller overlapping squares. What it is unsure of is shown to the face mesh
-network, which tells a face from a folded sleeve.
+finds faces from about an eighth of its input upwards, so a large frame is searched first as a whole
+and then in ever smaller overlapping squares. Uncertain detections are checked by the face mesh
+network, which distinguishes a face from a folded sleeve.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ NETWORK_FILE = "blazeface-short-range.tflite"
 NETWORK_SHA256 = "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633"
 
 _INPUT = 128
-_LAYERS = ((16, 2), (8, 6))  # cells a side, anchors a cell
-_POSSIBLE, _SURE = 0.5, 0.8  # scores: below the first nothing, from the second on surely a face
-_CONFIRMED = 0.1  # presence by the mesh that turns a possible face into one; sleeves give 0.04
+_LAYERS = ((16, 2), (8, 6))  # cells per side, anchors per cell
+_POSSIBLE, _SURE = 0.5, 0.8  # scores: below the first no face, from the second on certainly one
+_CONFIRMED = 0.1  # presence by the mesh that confirms a possible face; sleeves give 0.04
 _SAME_FACE = 0.3  # overlap above which two candidates are one face (MediaPipe's value)
-_ROUGH = 0.25  # of a square's side: landmarks of smaller faces are rough, so look again closer
-_CLOSER = 2.2  # side of the closer look over the width of the face (which fills 0.45 of it)
+_ROUGH = 0.25  # of a square's side: smaller faces have rough landmarks and are detected again
+_CLOSER = 2.2  # side of the square for that over the width of the face (which fills 0.45 of it)
 _SMALLEST_SHARE = 1 / 8  # of a square's side: the smallest face the network finds in it
 _TILE_OVERLAP = 1 / 3  # neighbouring squares share this, so that no findable face is cut by both
 
@@ -75,7 +75,7 @@ class Face:
 
 @dataclass(frozen=True)
 class Square:
-    """A square of the frame to look at; it may reach beyond the frame (seen as black)."""
+    """A square of the frame to search; what lies outside the frame is black."""
 
     x: int
     y: int
@@ -91,13 +91,13 @@ class Detector:
         shapes = [output.shape[-1] for output in self._network.outputs]
         self._boxes_at, self._scores_at = shapes.index(16), shapes.index(1)
         self._anchors = _anchor_centres()
-        self._look: Picture = np.empty((_INPUT, _INPUT, 3), np.uint8)
+        self._shrunk: Picture = np.empty((_INPUT, _INPUT, 3), np.uint8)
         self._least_logit = float(np.log(_POSSIBLE / (1 - _POSSIBLE)))
 
     @cached_property
     def mesh(self) -> FaceMesh:
-        """The mesh network that confirms faces, opened when first needed; others may use it, too,
-        from the same thread."""
+        """The mesh network that confirms faces, opened when first needed; others may use it from
+        the same thread."""
         return FaceMesh(self._threads)
 
     def detect(
@@ -105,9 +105,9 @@ class Detector:
     ) -> list[Face]:
         """Faces in `frame` (uint8 BGR, shape (H, W, 3)), the largest first.
 
-        `smallest` is the width in pixels down to which small faces are searched for; the default
-        is to look at the whole frame once, which finds faces from an eighth of its longer side.
-        With `first_found` the search ends as soon as a size of square has shown a face.
+        `smallest` is the width in pixels down to which faces are searched for; by default the whole
+        frame is searched once, which finds faces from an eighth of its longer side. With
+        `first_found` the search ends at the first size of square that shows a face.
         """
         kept: list[Face] = []
         for squares in levels(frame.shape[1], frame.shape[0], smallest):
@@ -116,18 +116,18 @@ class Detector:
                 break
         return sorted(kept, key=lambda face: face.box.width, reverse=True)
 
-    def look(self, frame: Picture, squares: Iterable[Square]) -> list[Face]:
+    def detect_in(self, frame: Picture, squares: Iterable[Square]) -> list[Face]:
         """Faces in these squares of `frame` alone, the largest first; see `around`, `levels`.
 
-        For video: a known face is found again with one look around its box, and the search for
-        small ones can be spread over frames. A face overlapping its box by 0.3 is told once.
+        For video: a known face is found again in the one square around its box, and the search for
+        small ones can be spread over frames. Of faces that overlap by 0.3 one is returned.
         """
         kept: list[Face] = []
         self._add(frame, squares, kept)
         return sorted(kept, key=lambda face: face.box.width, reverse=True)
 
     def _add(self, frame: Picture, squares: Iterable[Square], kept: list[Face]) -> None:
-        """Add the faces in `squares` that are none of those kept, the surest first."""
+        """Add the faces in `squares` that are not among those kept, by falling score."""
         found = [face for square in squares for face in self._closer(frame, square)]
         found.sort(key=lambda face: face.score, reverse=True)
         for face in found:
@@ -137,7 +137,7 @@ class Detector:
                 kept.append(face)
 
     def _closer(self, frame: Picture, square: Square) -> Iterator[Face]:
-        """The faces in a square, those that are small in it seen again from nearby."""
+        """The faces in a square; those that are small in it are detected again in a closer one."""
         for face in self._faces_in(frame, square):
             if face.box.width >= _ROUGH * square.side:
                 yield face
@@ -182,16 +182,16 @@ class Detector:
         y0 = min(_INPUT - 1, round((top - square.y) * scale))
         x1 = max(x0 + 1, round((right - square.x) * scale))
         y1 = max(y0 + 1, round((bottom - square.y) * scale))
-        self._look.fill(0)
+        self._shrunk.fill(0)
         cv2.resize(
             frame[top:bottom, left:right],
             (x1 - x0, y1 - y0),
-            dst=self._look[y0:y1, x0:x1],
+            dst=self._shrunk[y0:y1, x0:x1],
             interpolation=cv2.INTER_AREA,
         )
-        cv2.cvtColor(self._look, cv2.COLOR_BGR2RGB, dst=self._look)
+        cv2.cvtColor(self._shrunk, cv2.COLOR_BGR2RGB, dst=self._shrunk)
         view = self._network.input_view()[0]
-        np.multiply(self._look, np.float32(1 / 127.5), out=view)
+        np.multiply(self._shrunk, np.float32(1 / 127.5), out=view)
         np.subtract(view, np.float32(1), out=view)
 
 
@@ -211,7 +211,7 @@ def around(box: Box) -> Square:
 
 
 def levels(width: int, height: int, smallest: float | None) -> Iterator[list[Square]]:
-    """The whole frame as one square, then ever smaller squares until `smallest` can be found."""
+    """The whole frame as one square, then ever smaller squares down to faces of `smallest`."""
     side = max(width, height)
     yield [Square((width - side) // 2, (height - side) // 2, side)]
     if smallest is None:
@@ -257,7 +257,7 @@ def _merge(
 
 
 def _cut_by_square(box: Box, square: Square, frame: tuple[int, int]) -> bool:
-    """Whether a box ends at its square's side where the frame goes on: a neighbour has it whole."""
+    """Whether a box ends at its square's side but not at the frame's: a neighbour has it whole."""
     margin = box.width * 0.05
     width, height = frame
     return (

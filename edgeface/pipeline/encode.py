@@ -1,9 +1,9 @@
 """Encode: turns an aligned crop into an embedding of unit length.
 
 Takes in a crop (uint8, shape (size, size, 3), BGR) and hands on an `Embedding`. Standardization and
-input quantization are one table of 256 entries, so every pixel is touched once. A careful encoding
-looks twice, at the crop and at its mirror image, and takes the mean: twice the time for fewer
-errors. It never decides anything, and refuses to hand on numbers that are not finite.
+input quantization are one table of 256 entries, so every pixel is touched once. With flip
+augmentation the crop and its mirror image are encoded and the mean is taken: twice the time for
+fewer errors. It never decides anything, and refuses to hand on numbers that are not finite.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ class Encoder:
         if self._spec.colour == "rgb":
             crop = cv2.cvtColor(crop, cv2.COLOR_BGR2RGB, dst=self._swapped)  # type: ignore[assignment]
         table = _input_table(crop, self._spec, self._network.inputs[0], self._values)
-        seen = self._look(crop, table)
+        raw = self._run(crop, table)
         if flip_augmented:
             cv2.flip(crop, 1, dst=self._mirrored)
-            seen = unit(seen + self._look(self._mirrored, table))
-        embedding: Embedding = self._cohort.normalize(seen)[0]
+            raw = unit(raw + self._run(self._mirrored, table))
+        embedding: Embedding = self._cohort.normalize(raw)[0]
         return embedding
 
-    def _look(self, crop: Picture, table: NDArray[Any]) -> NDArray[np.float32]:
-        """What the network says, at unit length, shape (1, n)."""
+    def _run(self, crop: Picture, table: NDArray[Any]) -> NDArray[np.float32]:
+        """The network's output, at unit length, shape (1, n)."""
         cv2.LUT(crop, table, dst=self._network.input_view()[0])
         self._network.run()
         output = self._network.outputs[0]

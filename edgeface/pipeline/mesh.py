@@ -1,4 +1,4 @@
-"""Mesh: fits 468 points to a face, and says how surely there is one.
+"""Mesh: fits 468 points to a face, with the probability that there is one.
 
 Takes in a frame and where a face is thought to be, hands on a `Mesh`. It neither detects nor
 recognizes.
@@ -66,7 +66,7 @@ class FaceMesh:
 
 
 def _upright(box: Box, angle: float) -> NDArray[np.float64]:
-    """From pixel indices of the frame to those of the crop (hence the halves), shape (2, 3)."""
+    """The transform from pixel indices (hence the halves) of the frame to the crop's, (2, 3)."""
     scale = _INPUT / (box.width * _BOX_SHARE)
     cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
     linear = np.array([[cosine, sine], [-sine, cosine]])

@@ -1,4 +1,4 @@
-"""The pipeline: detect, align and encode in their order, and how long each took.
+"""The pipeline: detects, aligns and encodes, and times each station.
 
 Takes in a frame, hands on `EncodedFace`s (face, embedding, quality) with `Timings`. The command
 line, the Python surface, the service and the benchmarks all drive this same pipeline. It holds no
@@ -24,7 +24,7 @@ from edgeface.pipeline.pictures import Picture
 from edgeface.pipeline.quality import Quality, assess
 
 _SMALLEST_FACE = 40  # pixels: narrower ones hold too little to be judged
-_SMALLEST_SHARE = 1 / 32  # of the longer side: narrower ones are not what the picture is of
+_SMALLEST_SHARE = 1 / 32  # of the longer side: narrower ones are in the background
 
 
 @dataclass
@@ -45,9 +45,9 @@ class Timings:
 @dataclass(frozen=True)
 class EncodedFace:
     """One face of a frame, encoded: where it is, its embedding (float32, shape (n,), unit length)
-    and how fit it is to be judged.
+    and its quality.
 
-    The product of two embeddings is their cosine: `one.embedding @ other.embedding`.
+    The dot product of two embeddings is their cosine: `one.embedding @ other.embedding`.
     """
 
     face: Face
@@ -66,7 +66,7 @@ class EncodedFace:
 
 
 def _warn_of_guess(path: Path) -> None:
-    import logging  # 10 ms that a measured model need not pay for
+    import logging  # imported here: it takes 10 ms, which other models do not need
 
     logging.getLogger(__name__).warning(
         "the thresholds of %s are a guess and may let strangers pass; measure them on people that "
@@ -91,7 +91,7 @@ class FacePipeline:
 
     @property
     def runtime(self) -> str:
-        """Name of the TFLite runtime at work."""
+        """Name of the TFLite runtime in use."""
         return self._encoder.runtime
 
     @property
@@ -114,16 +114,16 @@ class FacePipeline:
             timings.detect += _since(started)
         return faces
 
-    def look(self, frame: Picture, squares: Iterable[Square]) -> list[Face]:
+    def detect_in(self, frame: Picture, squares: Iterable[Square]) -> list[Face]:
         """The faces in some squares of a video frame, the largest first."""
-        return self._detector.look(frame, squares)
+        return self._detector.detect_in(frame, squares)
 
     def crop(self, frame: Picture, face: Face) -> Picture:
         """The aligned crop of one face; valid until the next call on this pipeline."""
         return self._aligner.align(frame, face)
 
     def assess(self, frame: Picture, face: Face) -> Quality:
-        """How fit one face of the frame is to be judged, without encoding it."""
+        """The quality of one face of the frame, without encoding it."""
         return assess(face, self._aligner.align(frame, face), self.model.description.alignment)
 
     def encode(
@@ -136,7 +136,8 @@ class FacePipeline:
     ) -> EncodedFace:
         """Align and encode one face of the frame.
 
-        `flip_augmented` is for what is kept or in doubt: the mean of two looks, in twice the time.
+        `flip_augmented` is for templates and close decisions: the mean of the embeddings of the
+        crop and of its mirror image, in twice the time.
         """
         started = time.perf_counter()
         crop = self._aligner.align(frame, face)
@@ -149,7 +150,7 @@ class FacePipeline:
         return EncodedFace(face, embedding, quality)
 
     def main_face(self, frame: Picture, timings: Timings | None = None) -> Face:
-        """The face that the picture is of: large and near the centre. FaceError if none."""
+        """The main face, large and near the centre. Raises FaceError if there is no face."""
         faces = self.detect(frame, timings, first_found=True)
         if not faces:
             raise FaceError("no face found; use a picture with the face upright and in full view")
@@ -157,7 +158,7 @@ class FacePipeline:
 
 
 def _prominence(face: Face, frame: Picture) -> float:
-    """Width of the face, halved by the time it stands in a corner of the frame."""
+    """Width of the face, weighted by its distance from the centre: by half in a corner."""
     height, width = frame.shape[:2]
     centre = face.box.centre
     away = math.hypot(centre.x - width / 2, centre.y - height / 2) / math.hypot(width, height)

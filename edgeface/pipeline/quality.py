@@ -1,10 +1,10 @@
-"""Quality: how fit a detected face is to be judged, in numbers and in words for a person.
+"""Quality: how fit a detected face is for comparison, in numbers and in words for a person.
 
 Takes in a `Face`, its aligned crop and where the eyes are in it, hands on a `Quality`; enrollment
-refuses what has a reason against it. It decides nothing about identity.
+rejects a face that has any `reasons`. It decides nothing about identity.
 
-The limits were read off LFW View 1: 1,800 pictures, their crops blurred and darkened step by step,
-and what that did to the embedding.
+The limits were measured on LFW View 1: 1,800 pictures, their crops blurred and darkened step by
+step, and the effect on the embedding.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from edgeface.pipeline.detect import Face
 from edgeface.pipeline.model_file import AlignmentSpec
 from edgeface.pipeline.pictures import Picture
 
-SMALLEST_FACE = 64  # pixels between the box's sides; smaller ones lose detail in the network
-MOST_ROLL = 45.0  # degrees; the detector's landmarks drift beyond
+SMALLEST_FACE = 64  # pixels, width of the box; smaller faces lack detail for the network
+MOST_ROLL = 45.0  # degrees; beyond it the detector's landmarks drift
 MOST_YAW = 35.0  # degrees; 1 % of press photographs are turned further than 32
 LEAST_SHARPNESS = 0.12  # a blur that costs 0.15 of the cosine; every 1,000th picture is below 0.16
 DARKEST, BRIGHTEST = 30.0, 230.0
@@ -39,9 +39,9 @@ class Quality:
 
     width: box width in pixels; roll: degrees, clockwise tilt of the eye line; yaw: degrees, the
     turn of the head to a side; sharpness: standard deviation of the Laplacian at half size over
-    that of the grey levels; brightness: mean grey level 0 to 255; skin: how bright it is below the
-    eyes, as a share of the cheeks (dark glasses cover it); score: 0 (unfit) to 1 (good) from the
-    worst of them; reasons: why it should not be enrolled, empty if it may.
+    that of the grey levels; brightness: mean grey level 0 to 255; skin: brightness below the eyes
+    over that of the cheeks (dark glasses cover it); score: 0 (unfit) to 1 (good), by the worst of
+    them; reasons: why it should not be enrolled, empty if it may.
     """
 
     width: float
@@ -93,15 +93,15 @@ def assess(face: Face, crop: Picture, alignment: AlignmentSpec) -> Quality:
 
 
 def _yaw(face: Face, across: float, down: float) -> float:
-    """Degrees, from how far the nose is beside the middle of the eyes, along their line."""
+    """Degrees, from how far the nose is off the middle between the eyes, along their line."""
     squared = max(across**2 + down**2, 1e-9)
-    beside = (face.nose.x - (face.right_eye.x + face.left_eye.x) / 2) * across
-    beside += (face.nose.y - (face.right_eye.y + face.left_eye.y) / 2) * down
-    return math.degrees(math.atan(beside / squared / _NOSE_DEPTH))
+    offset = (face.nose.x - (face.right_eye.x + face.left_eye.x) / 2) * across
+    offset += (face.nose.y - (face.right_eye.y + face.left_eye.y) / 2) * down
+    return math.degrees(math.atan(offset / squared / _NOSE_DEPTH))
 
 
 def _sharpness(grey: Grey) -> float:
-    """Fine detail over all detail; at half size, where an enlarged small face still has some."""
+    """Fine detail over all detail, at half size, where even an enlarged small face has some."""
     size = (grey.shape[1] // 2, grey.shape[0] // 2)
     half = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
     return _deviation(cv2.Laplacian(half, cv2.CV_16S)) / max(_deviation(grey), 1.0)
@@ -112,7 +112,7 @@ def _deviation(values: NDArray[Any]) -> float:
 
 
 def _skin_below_eyes(grey: Grey, alignment: AlignmentSpec) -> float:
-    """Brightness just below the eyes over that of the cheeks; of two eyes the brighter."""
+    """Brightness just below the eyes over that of the cheeks, at the brighter of the two eyes."""
     side = grey.shape[0]
     shares = []
     for x, y in (alignment.right_eye, alignment.left_eye):
@@ -128,7 +128,7 @@ def _quantile(values: Grey, share: float) -> float:
 
 
 def _part(grey: Grey, side: int, corner: tuple[float, float], end: tuple[float, float]) -> Grey:
-    """A rectangle of the crop, given in shares of its side; at least one pixel."""
+    """A rectangle of the crop, given as fractions of its side; at least one pixel."""
     left, top = (min(max(int(edge * side), 0), side - 1) for edge in corner)
     right, bottom = (max(int(edge * side), 0) for edge in end)
     return grey[top : max(bottom, top + 1), left : max(right, left + 1)]

@@ -1,8 +1,8 @@
 """The one place that opens TFLite interpreters, whichever runtime is installed.
 
 Takes in a model file's path, hands on a `Network` that is ready to run. LiteRT is preferred,
-tflite-runtime is used where it is what is installed; EDGEFACE_RUNTIME=litert|tflite-runtime
-insists on one. Nothing else in the package imports either, and nothing here knows about faces.
+tflite-runtime is used where LiteRT is not installed; EDGEFACE_RUNTIME=litert|tflite-runtime
+forces one. Nothing else in the package imports either, and nothing here knows about faces.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def default_threads() -> int:
 def _without_chatter() -> Iterator[None]:
     """Keep the interpreter's "INFO: Created ... delegate" off stderr; it has no switch for it.
 
-    Its errors come as exceptions all the same.
+    Its errors are exceptions, so none is lost.
     """
     sys.stderr.flush()
     saved = os.dup(2)
@@ -140,15 +140,15 @@ def open_network(path: Path, threads: int | None = None) -> Network:
     except (ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"{runtime} cannot run the model file {path}: {reason}") from None
-    _let_go_of_pages(path)
+    _release_pages(path)
     return Network(interpreter, runtime)
 
 
-def _let_go_of_pages(path: Path) -> None:
-    """Give the mapped file's pages back: the kernels hold the weights in an order of their own.
+def _release_pages(path: Path) -> None:
+    """Release the mapped file's pages: the kernels keep their own copy of the weights.
 
-    What is needed after all is read from the file again. It saves the file's size in resident
-    memory, 23 of 125 MB with the shipped network; where it cannot be done nothing is lost.
+    A page that is still needed is read from the file again. This saves the file's size in resident
+    memory, 23 of 125 MB with the shipped network; where it fails, nothing else is affected.
     """
     import ctypes  # NumPy has imported it already
     import mmap

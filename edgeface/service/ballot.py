@@ -1,7 +1,7 @@
 """Ballot: who a tracked face is, by the agreement of several observations.
 
-Takes in the qualities and decisions of single frames, hands on a `Verdict` once enough of the last
-ones agree. It decides when another encoding pays and keeps no picture and no embedding.
+Takes in the qualities and decisions of single frames, hands on a `Verdict` when enough of the last
+ones agree. It decides when another encoding is worth its time and keeps no picture or embedding.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from dataclasses import dataclass
 
 from edgeface.decide import Decision
 
-GAP = 0.1  # seconds between observations that say more than the one before
+GAP = 0.1  # seconds between observations: sooner, one adds nothing to the one before
 _WORSE = 0.7  # of the best quality so far: below it the face waits for a better frame
-_WAIT = 0.5  # seconds after which a worse frame is taken all the same, and a stranger's next one
+_WAIT = 0.5  # seconds after which a worse frame is taken anyway, and a stranger's next one
 _BETTER = 1.15  # times the best quality so far: a stranger is encoded again at once
 
 
 @dataclass(frozen=True)
 class Rules:
     """agree: how many of the last `of` observations must name the same person; least_quality: 0 to
-    1, below which a face is not judged; recheck: seconds between observations of somebody
-    recognized."""
+    1, below it a face is not judged; recheck: seconds between observations of a recognized
+    person."""
 
     agree: int = 3
     of: int = 5
@@ -51,11 +51,11 @@ class Ballot:
         self._votes.clear()
         self._best_quality, self._last = 0.0, -1e9
         self._verdict: Verdict | None = None
-        self._agreed = False  # at least once, which is what the leaving of a stranger depends on
+        self._agreed = False  # at least once: then `at_leaving` has nothing to add
 
     def pays(self, quality: float, now: float, *, held: bool = False) -> bool:
-        """Whether encoding this frame's face would say more than is known already; `held` says that
-        a verdict waits for a fresh observation to be reported."""
+        """Whether encoding this frame's face would add anything; with `held` a verdict is waiting
+        for a fresh observation to be reported."""
         if quality < self._rules.least_quality:
             return False
         since = now - self._last
@@ -83,7 +83,7 @@ class Ballot:
         return self._verdict
 
     def drop(self, before: float) -> None:
-        """Let votes from before a time not count: it may have been somebody else."""
+        """Drop the votes from before a time, which may have been somebody else's."""
         if not self._votes or self._votes[0][0] >= before:
             return
         while self._votes and self._votes[0][0] < before:
@@ -91,7 +91,7 @@ class Ballot:
         self._verdict = _count(self._votes, self._rules)
 
     def at_leaving(self) -> Verdict | None:
-        """A stranger's verdict if the face leaves before there were votes enough for one."""
+        """A stranger's verdict if the face leaves before there were enough votes for one."""
         if not self._votes or self._agreed or any(vote.name for _, vote in self._votes):
             return None
         best = max((vote for _, vote in self._votes), key=lambda vote: vote.score)
@@ -99,7 +99,7 @@ class Ballot:
 
     @property
     def name(self) -> str | None:
-        """Whom the face is taken for now."""
+        """The person the face is taken for now, if any."""
         return self._verdict.name if self._verdict else None
 
 
@@ -111,6 +111,6 @@ def _count(dated: deque[tuple[float, Decision]], rules: Rules) -> Verdict | None
             best = max((v for v in votes if v.name == name), key=lambda vote: vote.score)
             return Verdict(name, best.score, best.threshold)
     if len(votes) < rules.of or counts:
-        return None  # a stranger is somebody whom no vote has taken for anyone
+        return None  # a stranger is a face that no vote has taken for anyone
     best = max(votes, key=lambda vote: vote.score)
     return Verdict(None, best.score, best.threshold)

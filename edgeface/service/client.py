@@ -48,10 +48,10 @@ def ask(
     *,
     administering: bool = False,
 ) -> dict[str, Any]:
-    """Send a request and wait for its answer, `within` seconds and a bit; `administering` says
-    that it needs the right to.
+    """Send a request and wait a little longer than `within` seconds for its answer.
 
-    Raises ConfigError when no service answers, and ServiceError with what it says against it.
+    `administering` says that the request needs the right to.
+    Raises ConfigError when no service answers, and ServiceError with the error that it reports.
     """
     path = socket_path(administering=administering)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -78,4 +78,4 @@ def ask(
                 f"no service answers at {path} ({error}); start it with: sudo systemctl start "
                 "edgeface"
             ) from None
-    raise ConfigError(f"the service at {path} hung up without an answer; look at its journal")
+    raise ConfigError(f"the service at {path} closed without an answer; check its journal")

@@ -1,7 +1,7 @@
-"""Cooldown: who was reported lately, so that one visit makes one event.
+"""Cooldown: who was reported recently, so that one visit makes one event.
 
-Takes in names and track numbers with their times, hands on whether to keep quiet. It makes no event
-itself.
+Takes in names and track numbers with their times, hands on whether to hold back the event. It makes
+no event itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class Cooldown:
         self._reported: dict[str | int, float] = {}
 
     def holds(self, who: str | int, now: float) -> bool:
-        """Whether they were reported lately; if not, they count as reported from now on."""
+        """Whether they were reported recently; if not, they count as reported from now on."""
         self._reported = {
             other: when for other, when in self._reported.items() if now - when < self._seconds
         }

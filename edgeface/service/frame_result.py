@@ -1,7 +1,7 @@
 """FrameResult: what one frame showed.
 
 Made by the watch, read by the loop, the attempts and the challenges. It holds copies: nothing in it
-belongs to the camera.
+points into the camera's memory.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from edgeface.pipeline.pipeline import EncodedFace
 
 @dataclass(frozen=True)
 class Observation:
-    """One encoded face of one frame; `liveness` is what its track was found to be in that frame,
-    None where that is not judged."""
+    """One encoded face of one frame; `liveness` is its track's verdict in that frame, None where it
+    is not judged."""
 
     track: int
     encoded: EncodedFace
@@ -30,12 +30,12 @@ class Observation:
 
 @dataclass
 class FrameResult:
-    """What one frame showed; the pictures are cut-outs of faces, in copies of their own.
+    """What one frame showed; its pictures are copies of the part around a face.
 
-    faces: how many are in view, those that were not encoded and those just lost included; sure:
-    the same without those found too rarely to be judged; time: of the frame, in the source's
-    seconds; seen: the tracks found in this frame; samples: what the proof of life
-    took of each face, by track, None where the mesh saw no face.
+    faces: how many are in view, including those that were not encoded and those just lost; sure:
+    the same without those found too few times to be judged; time: of the frame, in the source's
+    seconds; seen: the tracks found in this frame; samples: the liveness sample of each face, by
+    track, None where the mesh found no face.
     """
 
     observations: list[Observation] = field(default_factory=list)

@@ -1,11 +1,11 @@
-"""Proof: whether a tracked face is alive, and still the person of whom that was seen.
+"""Proof: whether a tracked face is alive, and still the person whose liveness was proven.
 
 Takes in frames with a tracked face and the embeddings of its observations, hands on liveness
 verdicts. It reports nothing and opens nothing.
 
-The judge of liveness follows a thing before the camera; a thing can be exchanged for another in
-the same place, a photo for the face that was behind it. So whoever is encoded must stay like the
-one with whom the judging began, or it starts over.
+The liveness judge follows an object in view, but a photo can take the place of the face that was
+there. So every embedding must resemble the one with which the judging began; otherwise the judging
+starts over.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _SAME_FAR = 2.95e-3
 
 
 class ProofTools:
-    """What the proofs of all faces share; each is made when first needed, and once."""
+    """What the proofs of all faces share; each is made once, when first needed."""
 
     def __init__(self, pipeline: FacePipeline) -> None:
         self._pipeline = pipeline
 
     @cached_property
     def sampler(self) -> Sampler:
-        """Takes the samples; it shares the mesh with the detector."""
+        """The sampler; it shares the mesh network with the detector."""
         return Sampler(self._pipeline.mesh)
 
     @cached_property
     def same_person(self) -> float:
-        """The cosine to the first embedding from which on it is the same person."""
+        """The cosine with the first embedding from which a face is the same person's."""
         return threshold_for_far(self._pipeline.model, _SAME_FAR)
 
 
@@ -65,7 +65,7 @@ class Proof:
         return self.verdict is not None and self.verdict.liveness is Liveness.LIVE
 
     def sample(self, track: Track, frame: Frame, result: FrameResult) -> LivenessVerdict | None:
-        """Take a sample if it is time for one; the verdict. The sample goes to `result`."""
+        """Take a sample if one is due, add it to `result`, and return the verdict."""
         judge = self._judge or self._begin(frame.time)
         if frame.time < self._due or track.number in result.samples:
             return self.verdict
@@ -80,7 +80,7 @@ class Proof:
         return self.verdict
 
     def same(self, embedding: Embedding, now: float) -> bool:
-        """Whether this is the person with whom the judging began; if not, it starts over."""
+        """Whether this is the person with whom the judging began; otherwise it starts over."""
         if self._judge is None:
             return True
         if self._first is None:

@@ -1,9 +1,9 @@
-"""Search: where to look in the next video frame.
+"""Search: which parts of a video frame to run the detector on.
 
-Takes in a frame and the tracks in view, hands on the faces found. Looking for small faces all over
-a large frame takes a hundred looks, so they are spread: each frame gets the whole picture once,
-one look around each known face, and the next few of the small squares. A scene in which nothing
-moves and nobody stands is looked at once a second.
+Takes in a frame and the tracks in view, hands on the faces found. Searching a large frame for small
+faces takes a hundred runs, so they are spread: in each frame the detector sees the whole picture
+once, the square around each face that this did not find, and the next few of the small squares. A
+scene in which nothing moves and nobody is in view is searched once a second.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from edgeface.pipeline.pipeline import FacePipeline
 from edgeface.service.tracker import Track
 from edgeface.sources import Frame
 
-_ROUND = 12  # frames in which every small square has had its turn
-_MOST_SQUARES = 8  # small squares a frame at most
-_CALM_PAUSE = 1.0  # seconds between looks at a scene where nothing moves
+_ROUND = 12  # frames in which every small square is searched once
+_MOST_SQUARES = 8  # small squares per frame at most
+_CALM_PAUSE = 1.0  # seconds between searches of a scene where nothing moves
 _MOTION = 8.0  # grey levels by which a part of the scene must change to count as moving
 _THUMBNAIL = (32, 18)
 _FOUND_AGAIN = 0.3  # overlap of a found face with where a track should be
 
 
 class Search:
-    """Remembers which squares had their turn and what the scene looked like."""
+    """Remembers which squares come next and the average scene."""
 
     def __init__(self, pipeline: FacePipeline, smallest: float) -> None:
         self._pipeline = pipeline
@@ -38,13 +38,13 @@ class Search:
         self._whole: list[Square] = []
         self._small: list[Square] = []
         self._next = 0
-        self._since_motion = 0  # small squares looked at since something moved
-        self._looked = -math.inf
+        self._since_motion = 0  # small squares searched since something moved
+        self._searched_at = -math.inf
         self._scene: NDArray[np.float32] | None = None
 
     @property
     def calm(self) -> bool:
-        """Whether nothing has moved since every square was looked at."""
+        """Whether every square has been searched since anything moved."""
         return self._since_motion > len(self._small)
 
     def faces(self, frame: Frame, tracks: list[Track]) -> list[Face]:
@@ -53,14 +53,14 @@ class Search:
         self._prepare(picture.shape[1], picture.shape[0])
         if tracks or self._moved(frame):
             self._since_motion = 0
-        elif self.calm and frame.time - self._looked < _CALM_PAUSE:
+        elif self.calm and frame.time - self._searched_at < _CALM_PAUSE:
             return []
-        self._looked = frame.time
+        self._searched_at = frame.time
         count = min(_MOST_SQUARES, math.ceil(len(self._small) / _ROUND))
         turn = [self._small[(self._next + i) % len(self._small)] for i in range(count)]
         self._next += count
         self._since_motion += max(1, count)
-        found = self._pipeline.look(picture, self._whole)
+        found = self._pipeline.detect_in(picture, self._whole)
         missing = [
             around(box)
             for box in (track.expected(frame.time) for track in tracks)
@@ -68,7 +68,7 @@ class Search:
         ]
         if not missing and not turn:
             return found
-        more = self._pipeline.look(picture, [*missing, *turn])
+        more = self._pipeline.detect_in(picture, [*missing, *turn])
         fresh = [face for face in more if not _among(face.box, found)]
         return sorted([*found, *fresh], key=lambda face: face.box.width, reverse=True)
 

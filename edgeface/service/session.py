@@ -1,7 +1,7 @@
-"""Session: one challenge, put to whoever is alone before the running camera.
+"""Session: one challenge of the person who is alone at the running camera.
 
-Takes in `FrameResult`s, hands on how the challenge stands and whether a later observation is still
-of the person who passed it. It shows no prompt itself.
+Takes in `FrameResult`s, hands on the status of the challenge, and whether a later observation still
+shows the person who passed it. It displays no prompt itself.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from edgeface.service.frame_result import FrameResult, Observation
 
 
 class Session:
-    """A challenge of one track: `track`, or else the first that is alone in view."""
+    """A challenge of one track: `track`, otherwise the first that is alone in view."""
 
     def __init__(self, likeness: Likeness, track: int | None = None) -> None:
-        """`likeness` says which cosines make one person, for the model in use."""
+        """`likeness` has the cosines that make one person, for the model in use."""
         self._same = likeness.mean
         self.track = track
         self._challenge = Challenge(likeness)
@@ -25,19 +25,19 @@ class Session:
 
     @property
     def status(self) -> Status:
-        """How the challenge stands."""
+        """The status of the challenge."""
         return self._challenge.status
 
     @property
     def running(self) -> bool:
-        """Whether it has neither been passed nor failed."""
+        """Whether the challenge has been neither passed nor failed."""
         return self.status.state is State.RUNNING
 
     @property
     def prompt(self) -> str:
         """A sentence for the person at the camera."""
         if self.track is None:
-            return "only one person may be in view" if self._crowded else "come before the camera"
+            return "only one person may be in view" if self._crowded else "step up to the camera"
         return self.status.prompt
 
     def see(self, result: FrameResult) -> None:
@@ -61,7 +61,7 @@ class Session:
             self._challenge.observe(result.time, None, alone=alone)
 
     def status_for(self, seen: Observation) -> Status | None:
-        """How the challenge stands for the person of this observation; None for anybody else."""
+        """The status of the challenge for the person of this observation; None for anybody else."""
         if seen.track != self.track or self._first is None:
             return None
         same = float(self._first @ seen.encoded.embedding) >= self._same

@@ -1,10 +1,10 @@
-"""TrackedFace: one face in view with its whole story, and the rules by which it is reported.
+"""TrackedFace: the whole state of one face in view, and the rules by which it is reported.
 
-Takes in the frames in which its track was seen, adds observations and events to the `FrameResult`.
-It finds no faces and follows none: that is the tracker's.
+Takes in the frames in which its track was found, adds observations and events to the `FrameResult`.
+It neither finds nor follows faces: the tracker does.
 
-Nobody is reported as recognized unless the profile's proof of life is there for the same thing
-before the camera, and an observation made with that proof agrees.
+Nobody is reported as recognized unless the object in view has given the profile's proof of life and
+an observation made while that proof held agrees.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from edgeface.service.proof import Proof, ProofTools
 from edgeface.service.tracker import Track
 from edgeface.sources import Frame
 
-SURE_SIGHTINGS = 3  # frames in which a face must be found before it is judged
-_SURELY_SPOOF = 1.5  # seconds for which the verdict must stand before it is reported
+LEAST_DETECTIONS = 3  # frames in which a face must be found before it is judged
+_SURELY_SPOOF = 1.5  # seconds for which the verdict must last before it is reported
 _ONE_PICTURE = "one picture cannot show that a person is alive"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What else is going on. eager: every face is encoded, whether or not it pays; judged: its
-    liveness is judged even if the profile does not ask for that; challenge: challenges may begin
-    where the profile wants them."""
+    """What is asked of a frame. eager: encode every face, whether or not it pays; judged: judge
+    liveness even if the profile does not need it; challenge: challenges may begin where the profile
+    needs them."""
 
     eager: bool = False
     judged: bool = False
@@ -42,14 +42,14 @@ class Asked:
 
 
 class State(enum.Enum):
-    """Where a tracked face stands. Reported means as recognized, or as an attack.
+    """The state of a tracked face. REPORTED means reported as recognized, or as an attack.
 
-    UNDECIDED -> HELD: the votes name a person, but the profile's proof is not there yet.
-    UNDECIDED, HELD, REPORTED_HELD -> REPORTED: they name a person with the proof.
-    HELD -> REPORTED_HELD: a picture held to the camera was reported; once a track.
-    REPORTED -> REPORTED_HELD: they name a person again, and the proof is gone.
+    UNDECIDED -> HELD: the votes name a person, but the profile's proof is still missing.
+    UNDECIDED, HELD, REPORTED_HELD -> REPORTED: they name a person, with the proof.
+    HELD -> REPORTED_HELD: a picture held to the camera was reported; once per track.
+    REPORTED -> REPORTED_HELD: they name a person again, but the proof has lapsed.
     HELD -> UNDECIDED, REPORTED_HELD -> REPORTED: they name nobody now, or the gallery has changed.
-    any -> UNDECIDED: another person stands in the same place.
+    any -> UNDECIDED: another person has taken the same place.
     """
 
     UNDECIDED = enum.auto()
@@ -72,7 +72,7 @@ class Station:
 
 @dataclass
 class _Best:
-    """The best picture so far, which events show."""
+    """The best picture so far, which goes with the events."""
 
     face: Face
     quality: float
@@ -80,19 +80,19 @@ class _Best:
 
 
 class TrackedFace:
-    """The story of one track. One thread at a time."""
+    """The state and rules of one track. One thread at a time."""
 
     def __init__(self, track: Track, station: Station) -> None:
         self.track, self.number = track, track.number
         self.ballot, self.proof = Ballot(station.rules), Proof(station.tools)
         self.state = State.UNDECIDED
         self._station = station
-        self._held: Verdict | None = None  # in the states HELD and REPORTED_HELD alone
+        self._held: Verdict | None = None  # only in the states HELD and REPORTED_HELD
         self._tries = 0  # challenges begun
         self._best: _Best | None = None  # from the first observation on
 
     def step(self, frame: Frame, source: str, result: FrameResult, asked: Asked) -> None:
-        """Work on one frame in which the face was seen."""
+        """Process one frame in which the face was found."""
         judged = self._station.profile.judged or asked.judged
         if self.proof.begun or (asked.eager and judged):
             liveness = self.proof.sample(self.track, frame, result)
@@ -116,7 +116,7 @@ class TrackedFace:
                 self._decide(verdict, seen, source, result)
 
     def step_still(self, frame: Frame, source: str, result: FrameResult) -> None:
-        """Judge a picture that stands alone, by its one observation."""
+        """Judge a single picture by its one observation."""
         seen = self._observe(frame)
         result.observations.append(seen)
         self._best = _Best(self.track.face, seen.encoded.quality.score, seen.picture)
@@ -127,16 +127,16 @@ class TrackedFace:
             self._refuse(verdict, source, result, _ONE_PICTURE)
 
     def offer_challenge(self, result: FrameResult) -> None:
-        """Have the person challenged, if only the proof is missing and they look alive so far."""
+        """Challenge the person if only the proof is missing and nothing speaks for an attack."""
         liveness = self.proof.verdict
         if self._held is None or liveness is None or liveness.liveness is Liveness.SPOOF:
             return
         if self._tries < MOST_TRIES and self._station.challenger.offer(self.number, result):
             self._tries += 1
-            self.ballot.drop(result.time)  # what was seen before does not count
+            self.ballot.drop(result.time)  # earlier votes do not count
 
     def report_attack(self, source: str, result: FrameResult) -> None:
-        """Report a picture held to the camera, once a track."""
+        """Report a picture held to the camera, once per track."""
         if self.state is not State.HELD or self._held is None:
             return
         if self.proof.spoof_for(result.time) >= _SURELY_SPOOF:
@@ -153,7 +153,7 @@ class TrackedFace:
         self._station.challenger.drop(self.number)
 
     def gallery_changed(self) -> None:
-        """Judge the face from the beginning; its proof of life stands."""
+        """Judge the face from the beginning; its proof of life remains."""
         self.ballot.clear()
         self._release()
 
@@ -165,8 +165,8 @@ class TrackedFace:
         return Observation(self.number, encoded, decision, picture, frame.time)
 
     def _with_liveness(self, seen: Observation, frame: Frame, result: FrameResult) -> Observation:
-        """The observation with what is known of the face's life, which is judged from here on if
-        the face is like anybody's."""
+        """The observation with the face's liveness, which is judged from here on if the face
+        resembles anybody's."""
         if seen.decision.name is not None:
             self.proof.sample(self.track, frame, result)
         if not self.proof.same(seen.encoded.embedding, frame.time):
@@ -186,7 +186,7 @@ class TrackedFace:
             return
         else:
             self._held, self.state = None, State.REPORTED
-            # The challenge has served: the person has to leave the picture before the next.
+            # The challenge is used up: the person has to leave the picture before the next one.
             self._tries = MOST_TRIES
             challenger.drop(self.number)
         who = verdict.name if verdict.name is not None else self.number
@@ -218,9 +218,9 @@ class TrackedFace:
     def _refuse(
         self, verdict: Verdict, source: str, result: FrameResult, why: str | None = None
     ) -> None:
-        """Report that somebody's likeness was seen, which proves nobody: the event has no name."""
+        """Report somebody's likeness, which verifies nobody: the event has no name."""
         liveness = self.proof.verdict
-        why = why or (liveness.reason if liveness is not None else "not seen long enough")
+        why = why or (liveness.reason if liveness is not None else "not in view long enough")
         message = f"looks like {verdict.name}, but: {why}"
         self._put("not_live", (None, verdict.score, verdict.threshold), source, result, message)
 
@@ -241,7 +241,7 @@ class TrackedFace:
 
 
 def _cut_out(picture: Picture, face: Face) -> Picture:
-    """A copy of the frame around the face, with room for it to be found again."""
+    """A copy of the frame around the face, wide enough for the face to be detected in it."""
     square = around(face.box)
     top, left = max(0, square.y), max(0, square.x)
     return picture[top : square.y + square.side, left : square.x + square.side].copy()

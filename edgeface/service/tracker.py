@@ -1,7 +1,7 @@
 """Track: follows faces from frame to frame, so that several observations are of one person.
 
 Takes in the faces of each frame with the frame's time, hands on `Track`s whose number stays the
-same while the face stays in view. It looks at positions alone: who somebody is, is not its matter.
+same while the face stays in view. It uses only positions and never compares faces.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from dataclasses import dataclass, field
 from edgeface.pipeline.detect import Face
 from edgeface.pipeline.geometry import Box
 
-_PATIENCE = 1.0  # seconds out of sight after which a track ends
-_REACH = 0.8  # of the face's width: how far from its expected place a face is still the same
+_PATIENCE = 1.0  # seconds without the face, after which a track ends
+_REACH = 0.8  # of the face's width: how far from its expected place it may be found
 _GROWTH = 1.6  # a face this much wider or narrower than before is another one
 _SMOOTHING = 0.4  # share of the newest movement in the estimate of the velocity
 
 
 @dataclass
 class Track:
-    """One face over time. Times are the source's seconds; the velocity is in pixels a second."""
+    """One face over time. Times are the source's seconds; the velocity is in pixels per second."""
 
     number: int
     face: Face
     first_seen: float
     last_seen: float
-    sightings: int = 1
+    detections: int = 1
     _velocity: tuple[float, float] = field(default=(0.0, 0.0), repr=False)
 
     def expected(self, time: float) -> Box:
@@ -40,7 +40,7 @@ class Track:
         )
 
     def see(self, face: Face, time: float) -> None:
-        """Take the face as this track's newest sighting."""
+        """Add the face as this track's newest detection."""
         passed = time - self.last_seen
         if passed > 0:
             old, new = self.face.box.centre, face.box.centre
@@ -50,7 +50,7 @@ class Track:
                 self._velocity[1] + _SMOOTHING * (fresh[1] - self._velocity[1]),
             )
         self.face, self.last_seen = face, time
-        self.sightings += 1
+        self.detections += 1
 
 
 class Tracker:
@@ -89,7 +89,7 @@ class Tracker:
         return seen, ended
 
     def begin(self, face: Face, time: float) -> Track:
-        """A track of its own, numbered but not followed: for pictures that stand alone."""
+        """A numbered track that is not followed, for a face in a single picture."""
         self._last_number += 1
         return Track(self._last_number, face, time, time)
 

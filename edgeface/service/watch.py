@@ -1,10 +1,10 @@
-"""Watch: what happens on one frame, from the picture to what is worth reporting.
+"""Watch: processes one frame, from the picture to the events it causes.
 
-Takes in frames, hands on `FrameResult`s: the observations of faces, and the events that came of
-them. It waits for nothing and talks to nobody.
+Takes in frames, hands on `FrameResult`s: the observations of faces, and the events that follow from
+them. It never waits and sends nothing.
 
-A frame's way: its faces are found, the tracker lays them to its tracks, and each tracked face steps
-by its own rules (tracked_face.py).
+In each frame the faces are found, the tracker assigns them to its tracks, and each tracked face
+takes one step by its own rules (tracked_face.py).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from edgeface.service.frame_result import FrameResult
 from edgeface.service.people import People
 from edgeface.service.proof import ProofTools
 from edgeface.service.search import Search
-from edgeface.service.tracked_face import SURE_SIGHTINGS, Asked, Station, TrackedFace
+from edgeface.service.tracked_face import LEAST_DETECTIONS, Asked, Station, TrackedFace
 from edgeface.service.tracker import Track, Tracker
 from edgeface.sources import Frame
 
 __all__ = ["Asked", "Watch"]
 
-_MOST_OBSERVATIONS = 2  # encodings a frame: several people take turns
+_MOST_OBSERVATIONS = 2  # encodings per frame: several people take turns
 
 
 class Watch:
@@ -44,7 +44,7 @@ class Watch:
             Challenger(people),
             Cooldown(settings.cooldown),
         )
-        self._faces: dict[int, TrackedFace] = {}  # by track number, in the order of their coming
+        self._faces: dict[int, TrackedFace] = {}  # by track number, in order of appearance
 
     @property
     def calm(self) -> bool:
@@ -53,11 +53,11 @@ class Watch:
 
     @property
     def in_view(self) -> list[tuple[int, str | None, LivenessVerdict | None]]:
-        """The tracks in view, whom each is like, and whether it is alive."""
+        """The tracks in view, each with whom it resembles and its liveness verdict."""
         return [(f.number, f.ballot.name, f.proof.verdict) for f in self._faces.values()]
 
     def untold(self, name: str | None) -> None:
-        """The last event about this person did not get out: report them again at once."""
+        """The last event about this person was not sent: report them again at once."""
         if name is not None:
             self._station.cooldown.forget(name)
 
@@ -67,7 +67,7 @@ class Watch:
             face.gallery_changed()
 
     def step(self, frame: Frame, source: str, asked: Asked | None = None) -> FrameResult:
-        """Work on one frame."""
+        """Process one frame."""
         asked = asked or Asked()
         if frame.still:
             return self._still(frame, source)
@@ -86,32 +86,32 @@ class Watch:
         return result
 
     def finish(self, source: str) -> FrameResult:
-        """End every track: the source has ended or will be another one."""
+        """End every track: the source has ended or will be replaced."""
         result = FrameResult()
         for track in self._tracker.end_all():
             self._faces.pop(track.number).end(track.last_seen, source, result)
         return result
 
     def _begin(self, frame: Frame, seen: list[Track]) -> FrameResult:
-        """What the frame shows before any face is encoded; new tracks get their object."""
+        """The frame's result before any face is encoded; new tracks get a `TrackedFace`."""
         for track in seen:
             if track.number not in self._faces:
                 self._faces[track.number] = TrackedFace(track, self._station)
         in_view = self._tracker.tracks
         return FrameResult(
             faces=len(in_view),
-            sure=sum(track.sightings >= SURE_SIGHTINGS for track in in_view),
+            sure=sum(track.detections >= LEAST_DETECTIONS for track in in_view),
             time=frame.time,
             seen=frozenset(track.number for track in seen),
         )
 
     def _in_turn(self, seen: list[Track], now: float) -> list[TrackedFace]:
-        """The faces that may be judged, whoever waited longest first."""
-        sure = [self._faces[t.number] for t in seen if t.sightings >= SURE_SIGHTINGS]
+        """The faces that may be judged, the longest waiting first."""
+        sure = [self._faces[t.number] for t in seen if t.detections >= LEAST_DETECTIONS]
         return sorted(sure, key=lambda face: -face.ballot.waited(now))
 
     def _challenge(self, source: str, result: FrameResult, asked: Asked) -> None:
-        """Challenge who is like an enrolled person, in the profile that wants it."""
+        """Challenge a person who resembles an enrolled one, in the profile that needs it."""
         challenger = self._station.challenger
         if not self._station.profile.challenged:
             return
@@ -125,7 +125,7 @@ class Watch:
         challenger.see(result, source, challenged.proof.verdict if challenged else None)
 
     def _still(self, frame: Frame, source: str) -> FrameResult:
-        """A picture that stands alone: every face is judged by its one observation."""
+        """A single picture: every face is judged by its one observation."""
         result = FrameResult(time=frame.time)
         for face in self._station.people.pipeline.detect(frame.picture):
             track = self._tracker.begin(face, frame.time)

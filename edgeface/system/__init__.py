@@ -1,1 +1,1 @@
-"""What the operating system is asked for: files that survive a power cut, threads, units, heat."""
+"""What touches the operating system: files that survive a power cut, threads, units, heat."""

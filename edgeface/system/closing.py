@@ -6,7 +6,7 @@ from typing import Self
 
 
 class Closing:
-    """Whatever must be closed: `with` closes it, whether or not an error ends the block."""
+    """A base for what must be closed: `with` closes it, even if an error ends the block."""
 
     def close(self) -> object:
         """Release everything that is held open."""

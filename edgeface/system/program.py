@@ -1,4 +1,4 @@
-"""Runs a command and turns what comes out of it into an exit status: one way for every command.
+"""Runs a command and turns its outcome into an exit status, in one way for every command.
 
 Takes in a click command and its arguments, hands on the exit status of the process and, for an
 error, one sentence on stderr (and a JSON object on stdout with --json). It knows no face logic.
@@ -49,7 +49,7 @@ def _status(command: click.Command, arguments: list[str], name: str) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
-        # Not 1, which would say "no match"; what went wrong is ours, not the caller's.
+        # Not 1, which would mean "no match".
         _print_unforeseen(error, name, debug="--debug" in arguments)
     return status
 
@@ -58,8 +58,8 @@ def _print_unforeseen(error: Exception, name: str, *, debug: bool) -> None:
     if debug:
         traceback.print_exception(error)
     sentence = (
-        f"something unforeseen went wrong ({type(error).__name__}: {error}); run it again with "
-        f"{name} --debug, and report what it prints"
+        f"an unexpected error ({type(error).__name__}: {error}); run it again with {name} --debug, "
+        "and report what it prints"
     )
     click.echo(f"{name}: {' '.join(sentence.split())}", err=True)
 

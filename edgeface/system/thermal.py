@@ -1,7 +1,7 @@
 """Thermal: slows the loop down before the firmware does.
 
-Takes in the kernel's thermal zones, hands on the share of the full rate that is reasonable now.
-Full rate below `warm`, a fifth of it from `hot` on, a straight line between.
+Takes in the kernel's thermal zones, hands on the share of the full rate to run at. Full rate below
+`warm`, a fifth of it from `hot` on, linear between.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _PAUSE = 5.0  # seconds between readings
 
 
 class Governor:
-    """Reads the hottest zone now and then."""
+    """Reads the hottest zone every few seconds."""
 
     def __init__(self, warm: float, hot: float, zones: Path = ZONES) -> None:
         self._warm, self._hot, self._zones = warm, hot, zones

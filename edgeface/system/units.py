@@ -43,7 +43,7 @@ def _read(text: object, units: dict[str, float], kind: str, example: str) -> flo
     if unit not in units:
         near = difflib.get_close_matches(unit, units, 1, 0.3)
         hint = f'; did you mean "{number} {near[0]}"?' if near else ""
-        raise ConfigError(f'"{unit}" is no unit of {kind} ({", ".join(units)}){hint}')
+        raise ConfigError(f'"{unit}" is not a unit of {kind} ({", ".join(units)}){hint}')
     amount = float(number) * units[unit]
     if not math.isfinite(amount):
         raise ConfigError(f'{kind} cannot be that large; write for example "{example}"')

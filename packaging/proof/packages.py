@@ -1,12 +1,12 @@
-"""Install, upgrade, remove and purge the Debian package, and look for what it leaves behind.
+"""Install, upgrade, remove and purge the Debian package, and check what it leaves behind.
 
     python packaging/proof/packages.py DIST [--arch amd64] [--suite bookworm] [--report FILE]
 
-For each architecture and system: the package of the version before (the same one with another
-number, other default settings and a file of its own) is installed by apt, used, upgraded, removed
-and purged. Edited settings and the gallery must survive the upgrade, and the gallery alone must
-survive the purge; that is decided by the list of all files. Needs root. The last results are
-written to the report, beside those of prove.py.
+For each architecture and system: a previous version of the package (the same one with another
+number, other default settings and an extra file) is installed by apt, used, upgraded, removed and
+purged. Edited settings and the gallery must survive the upgrade, and only the gallery must survive
+the purge; the list of all files decides. Needs root. The last results are written to the report,
+next to those of prove.py.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def files(root: Root) -> set[str]:
 
 
 def apt(root: Root, arguments: str) -> None:
-    """apt-get as its user calls it, with nobody there to answer a question."""
+    """apt-get as a user calls it, without prompts."""
     root.run(f"apt-get -y --no-install-recommends -o Dpkg::Use-Pty=0 {arguments}")
 
 

@@ -1,10 +1,10 @@
-"""Encode the same aligned faces here and there, and compare what came out.
+"""Encode the same aligned faces on two machines, and compare the results.
 
     parity.py make CROPS.npy [LFW]     50 aligned faces (on the workstation)
     parity.py encode CROPS.npy OUT.npy (anywhere edgeface is installed)
 
-The faces are changed views (light, turn, size, noise) of the shipped portraits, or, where the
-pictures of Labeled Faces in the Wild are given, 50 of its faces.
+The faces are variations (light, turn, size, noise) of the shipped portraits, or, where the pictures
+of Labeled Faces in the Wild are given, 50 of its faces.
 """
 
 from __future__ import annotations

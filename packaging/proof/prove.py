@@ -3,8 +3,8 @@
     python packaging/proof/prove.py [--lfw FOLDER] [--deb FOLDER] [--suite bookworm] [--report FILE]
 
 For each system: the README's own commands for a Pi, the demo, doctor, enrolling and verifying, the
-tests, and the embeddings of 50 faces beside this machine's; on bookworm tflite-runtime too, and on
-a 32-bit system what its owner is told. Needs root. The last result is written to the report.
+tests, and the embeddings of 50 faces compared with this machine's; on bookworm also tflite-runtime,
+and on a 32-bit system the error message. Needs root. The last result is written to the report.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ PI_TESTS = (
 decisions over time, file sources and sinks.
 
 What waits for real time (the running service, brokers, kills at random moments) or needs thousands
-of inferences (liveness, LFW, bench) tells nothing about ARM under an emulator 100 times slower.
+of inferences (liveness, LFW, bench) shows nothing about ARM under an emulator 100 times slower.
 """
 TFLITE_TESTS = tuple(
     f"pipeline/test_{name}.py" for name in ("align", "detect", "encode", "runtime")

@@ -1,4 +1,4 @@
-"""Report: what the proofs saw, as the page docs/raspberry-pi-proof.md.
+"""Report: the results of the proofs, as the page docs/raspberry-pi-proof.md.
 
 Takes in what each system's proof has saved, hands on Markdown. It judges nothing: a proof that
 failed has saved nothing.
@@ -13,10 +13,10 @@ from typing import Any
 _HEAD = """\
 # Proof on emulated Raspberry Pi systems
 
-Made by `make test-pi` (root, debootstrap and qemu-user; on a Pi nothing of this is needed). Each
-system is made from nothing by debootstrap for its processor, and EdgeFace is installed there by the
-commands of the README as they stand. Minutes are an emulator's on a shared two-core server: they
-say nothing about a Pi's speed.
+Made by `make test-pi` (which needs root, debootstrap and qemu-user; a Pi needs none of them). Each
+system is built from scratch by debootstrap for its processor, and EdgeFace is installed there by
+exactly the commands of the README. Minutes are an emulator's on a shared two-core server: they say
+nothing about a Pi's speed.
 
 What this cannot prove: cameras, GPIO, heat and speed. For those there are `edgeface doctor` and
 `edgeface bench` on the board.
@@ -25,10 +25,10 @@ What this cannot prove: cameras, GPIO, heat and speed. For those there are `edge
 _PACKAGES = """\
 ## The Debian package
 
-Made by `make test-deb`: installed by apt as the version before, upgraded with settings as they
-came, used, edited, upgraded, removed, purged, and purged with an encrypted gallery. Every file of
-the system is compared; the edited settings and the gallery must survive the upgrade, and the
-gallery (with its key) alone the purge.
+Made by `make test-deb`: installed by apt in the previous version, upgraded with unchanged settings,
+used, edited, upgraded, removed, purged, and purged with an encrypted gallery. Every file of the
+system is compared; the edited settings and the gallery must survive the upgrade, and only the
+gallery (with its key) the purge.
 
 | system | run | `edgeface demo` | left after purge | minutes |
 | --- | --- | --- | --- | ---: |"""

@@ -1,9 +1,9 @@
 """Roots: small Debian systems for another processor, in which commands run by emulation.
 
 Takes in a Debian suite and an architecture, hands on a `Root` that runs commands inside. A base is
-made once by debootstrap and never changed; every `Root` is a fresh overlay of it. All mounts lie in
-a mount namespace of this process and go with it. The machine's own package sources, pip settings
-and name servers are passed through, whatever they are.
+made once by debootstrap and never changed; every `Root` is a fresh overlay of it. All mounts are in
+a mount namespace of this process and end with it. The machine's own package sources, pip settings
+and name servers are passed through.
 """
 
 from __future__ import annotations

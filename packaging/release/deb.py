@@ -3,9 +3,9 @@
     python packaging/release/deb.py [--arch arm64] [--out dist] [--twice]
 
 The package holds a virtual environment, /usr/lib/edgeface, with libraries for two Pythons, so that
-one file fits Debian 12 (3.11) and Debian 13 (3.13) and outlives the upgrade from one to the other.
-Python takes from it what is its own: lib/python3.11 or lib/python3.13, and beside it `common`.
-Nothing here runs programs of the other processor; wheels are unpacked as they are.
+one file fits Debian 12 (3.11) and Debian 13 (3.13) and survives the upgrade from one to the other.
+Each Python uses its own folder, lib/python3.11 or lib/python3.13, and `common` next to it. Nothing
+here runs programs of the other processor; wheels are unpacked as they are.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Build the source archive and, from it, the wheel; the same bytes whoever builds them.
+"""Build the source archive and, from it, the wheel, reproducibly.
 
 python packaging/release/dists.py [--out dist]     build
 python packaging/release/dists.py --twice          build twice and compare
@@ -58,7 +58,7 @@ def _build(arguments: list[str], environment: dict[str, str]) -> None:
 
 
 def _settle_archive(archive: Path, settled: Path) -> None:
-    """The same archive with names sorted, one time, and nobody's user and group."""
+    """The same archive with names sorted, one timestamp, and no user or group."""
     with (
         tarfile.open(archive) as given,
         settled.open("wb") as file,

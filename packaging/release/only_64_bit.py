@@ -1,7 +1,7 @@
-"""Stops an installation that cannot work with a sentence, before anything is downloaded.
+"""Stops an installation that cannot work, with one sentence, before anything is downloaded.
 
-A 32-bit Raspberry Pi OS often runs a 64-bit kernel and then calls itself aarch64, so that no
-dependency marker can tell. The interpreter can. Hatch loads this file when it reads pyproject.toml.
+A 32-bit Raspberry Pi OS often runs a 64-bit kernel and then calls itself aarch64, so a dependency
+marker cannot detect it. The interpreter can. Hatch loads this file when it reads pyproject.toml.
 """
 
 from __future__ import annotations

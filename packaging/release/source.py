@@ -1,8 +1,8 @@
-"""The files of a release: what git tracks, and the moment that stands for all of them.
+"""The files of a release: those that git tracks, all with one timestamp.
 
-Takes in the checkout, hands on a clean copy of it with fixed times and modes, so that what is built
-from it depends on its content alone. An unpacked source archive has no git: there every file
-counts, and SOURCE_DATE_EPOCH must be given.
+Takes in the checkout, hands on a clean copy of it with fixed times and modes, so that a build
+depends only on its content. An unpacked source archive has no git: there every file counts, and
+SOURCE_DATE_EPOCH must be given.
 """
 
 from __future__ import annotations

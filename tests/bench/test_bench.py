@@ -1,4 +1,4 @@
-"""Bench: every figure is there and hangs together; how large it is, is the machine's affair."""
+"""Bench: every figure is there and consistent; its size depends on the machine."""
 
 from __future__ import annotations
 

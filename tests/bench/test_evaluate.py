@@ -113,7 +113,7 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str) -> None:
         read_pairs(path)
 
 
-def test_eval_drives_the_real_line(edgeface: CommandLine, tmp_path: Path) -> None:
+def test_eval_drives_the_real_pipeline(edgeface: CommandLine, tmp_path: Path) -> None:
     images = tmp_path / "images"
     names = {"Obama": ["obama", "obama2", "obama3"], "Biden": ["biden"], "Collins": ["collins"]}
     for person, files in names.items():

@@ -277,7 +277,7 @@ def test_a_probability_that_no_score_reaches_is_an_error(enrolled: CommandLine) 
     assert "larger" in outcome.stderr
 
 
-def test_a_wrong_call_tells_json_too(edgeface: CommandLine) -> None:
+def test_a_wrong_call_prints_json_too(edgeface: CommandLine) -> None:
     outcome = edgeface("verify", "--json")
     assert outcome.status == 2
     assert "NAME" in outcome.json["error"]

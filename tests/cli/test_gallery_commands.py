@@ -1,4 +1,4 @@
-"""The commands that look after the gallery, in processes of their own."""
+"""The commands that maintain the gallery, in separate processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a command of ours inside the test's own process, and says what it left.
+"""Runs one of our commands inside the test's own process, and returns its output.
 
 Takes in a command's `main` and its words, hands on the exit status and both streams as a shell
 would see them. Starting Python and loading OpenCV and the runtime takes longer than most commands

@@ -1,7 +1,7 @@
-"""The commands that README and docs tell their readers, as data.
+"""The commands in README and docs, as data.
 
-Takes in the Markdown files, hands on `Told` lines: those of code blocks, to be run or parsed whole,
-and those in running text, which may leave arguments out. It runs nothing.
+Takes in the Markdown files, hands on `Example`s: the lines of code blocks, to be run or parsed
+whole, and commands in running text, which may leave arguments out. It runs nothing.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ PROGRAMS = (*OURS, *SYSTEM, "make", "pip", "python", "python3")
 
 
 @dataclass(frozen=True)
-class Told:
-    """One command: where it stands, and its words without sudo, prompt and the program's folder."""
+class Example:
+    """One command: its place, and its words without sudo, prompt and the program's folder."""
 
     document: str
     line: int
     text: str
     whole: bool
-    """From a code block, hence complete; else from running text."""
+    """From a code block, so complete; otherwise from running text."""
 
     @property
     def words(self) -> list[str]:
@@ -68,11 +68,11 @@ class Block:
     def text(self) -> str:
         return "\n".join(line for _, line in self.lines)
 
-    def commands(self) -> list[Told]:
-        """Its commands; none where its first line is no command, as in a listing of output."""
-        told: list[Told] = []
+    def commands(self) -> list[Example]:
+        """Its commands; none where its first line is not a command, as in printed output."""
+        examples: list[Example] = []
         if self.language not in ("", "sh"):
-            return told
+            return examples
         continued = ""
         for number, line in self.lines:
             text = continued + line.strip()
@@ -81,23 +81,23 @@ class Block:
                 continue
             continued = ""
             for part in re.split(r"\s&&\s|\s\|\s", text):
-                command = Told(self.document, number, part, True)
+                command = Example(self.document, number, part, True)
                 try:
                     words = command.words
                 except ValueError:  # a formula, say, with a prime for a quotation mark
-                    if told:
+                    if examples:
                         raise
                     return []
                 if not part or part.startswith("#") or not words:
                     continue
-                if not told and words[0] not in PROGRAMS:
+                if not examples and words[0] not in PROGRAMS:
                     return []
-                told.append(command)
-        return told
+                examples.append(command)
+        return examples
 
 
 def documents() -> list[Path]:
-    """README, the docs, and what stands beside them."""
+    """README, its neighbours, and the docs."""
     return [*sorted(CHECKOUT.glob("*.md")), *sorted((CHECKOUT / "docs").glob("*.md"))]
 
 
@@ -127,13 +127,13 @@ def blocks(path: Path) -> list[Block]:
     return found
 
 
-def inline(path: Path) -> list[Told]:
-    """Commands of ours, of make and of pip between backticks in running text."""
+def inline(path: Path) -> list[Example]:
+    """Our own, make's and pip's commands between backticks in running text."""
     text = re.sub(r"```.*?```", lambda m: "\n" * m[0].count("\n"), path.read_text(), flags=re.S)
-    told = []
+    examples = []
     for found in re.finditer(r"`([^`]+)`", text):
         content = " ".join(found[1].split())
         if re.match(r"(sudo )?(edgeface|convert-model|make|pip install|python) ", content):
             number = text.count("\n", 0, found.start()) + 1
-            told += [Told(path.name, number, part, False) for part in content.split(" && ")]
-    return told
+            examples += [Example(path.name, number, part, False) for part in content.split(" && ")]
+    return examples

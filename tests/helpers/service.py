@@ -53,7 +53,7 @@ def shown(name: str, how: str) -> Callable[[float], Picture]:
 
 
 def shown_video(path: Path, name: str, how: str, seconds: float = 3.0) -> Path:
-    """The same as a video of 640 x 480 at 15 frames a second."""
+    """The same as a video of 640 x 480 at 15 frames per second."""
     at, fps = shown(name, how), 15
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (640, 480))
     for number in range(round(seconds * fps)):
@@ -97,7 +97,7 @@ class Running:
             reader.start()
 
     def write(self, settings: str) -> None:
-        """Portraits that only sway are no living people: liveness is off unless it is asked for."""
+        """Portraits that only sway do not look alive: liveness is off unless it is switched on."""
         if "[liveness]" not in settings:
             settings += '\n[liveness]\nprofile = "convenience"\n'
         self.settings.write_text(

@@ -1,4 +1,4 @@
-"""A picture does not open the door, a living face does, and doubt keeps it shut."""
+"""A picture does not open the door, a living face does, and in doubt it stays shut."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_kinds_for_tuning_are_not_kinds_for_the_report() -> None:
     assert len(REPORT) >= 3
 
 
-def test_a_frozen_frame_stays_undetermined_for_ever(
+def test_a_frozen_frame_always_stays_undetermined(
     scene: Any, detector: Detector, sampler: Sampler
 ) -> None:
     frame, _ = scene("obama")
@@ -121,7 +121,7 @@ def test_a_frozen_frame_stays_undetermined_for_ever(
     assert {verdict.liveness for verdict in found} == {Liveness.UNDETERMINED}
 
 
-def test_looks_too_close_together_are_not_judged(scene: Any, sampler: Sampler) -> None:
+def test_samples_too_close_together_are_not_judged(scene: Any, sampler: Sampler) -> None:
     frame, face = scene("obama")
     judge = LivenessJudge(sampler)
     assert judge.observe(1.0, frame, face) is not None
@@ -130,7 +130,7 @@ def test_looks_too_close_together_are_not_judged(scene: Any, sampler: Sampler) -
 
 
 @pytest.mark.parametrize("how", ["unseen", "elsewhere", "no face"])
-def test_live_does_not_pass_on_to_what_comes_after(
+def test_live_is_not_inherited_by_what_comes_after(
     how: str, scene: Any, detector: Detector, sampler: Sampler
 ) -> None:
     frame, face = scene("obama")
@@ -167,7 +167,7 @@ def test_live_is_forgotten_some_seconds_after_the_last_proof(
     assert verdict.liveness is not Liveness.LIVE
 
 
-def test_a_face_cut_by_the_edge_of_the_frame_is_not_looked_at(scene: Any, sampler: Sampler) -> None:
+def test_a_face_cut_by_the_edge_of_the_frame_gives_no_sample(scene: Any, sampler: Sampler) -> None:
     frame, face = scene("obama")
     cut = int(face.mouth.y)
     assert sampler.sample(0.0, frame, face) is not None
@@ -194,7 +194,7 @@ def test_eyes_alone_do_not_prove_life() -> None:
     assert alive(scores(eyes=20, lips=1.2))
 
 
-def test_depth_rests_on_more_than_a_few_looks() -> None:
+def test_depth_needs_more_than_a_few_samples() -> None:
     assert alive(scores(depth=7))
     assert not alive(scores(depth=7, seen=12))
     assert not alive(scores(depth=7, flat=3))
@@ -202,7 +202,7 @@ def test_depth_rests_on_more_than_a_few_looks() -> None:
     assert not alive(scores(depth=3))
 
 
-def test_one_look_proves_nothing() -> None:
+def test_one_sample_proves_nothing() -> None:
     evidence = Evidence()
     talking = replace(NOTHING, mouth=0.3, opening=0.3)
     evidence.add(talking)
@@ -212,7 +212,7 @@ def test_one_look_proves_nothing() -> None:
 
 
 @pytest.mark.parametrize("fault", [{"nose": 0.1}, {"cheeks": 0.1}, {"followed": 0.6}])
-def test_a_lost_registration_is_no_life(fault: dict[str, float]) -> None:
+def test_a_lost_registration_is_not_life(fault: dict[str, float]) -> None:
     evidence = Evidence()
     for number in range(6):
         lost = replace(NOTHING, time=number / 10, mouth=0.3, eyes=0.3, opening=0.3, **fault)
@@ -236,7 +236,7 @@ def test_turning_without_parallax_is_called_a_sheet() -> None:
     assert not alive(evidence.scores())
 
 
-def test_old_looks_are_let_go() -> None:
+def test_old_samples_are_dropped() -> None:
     evidence = Evidence(window=2)
     for number in range(50):
         evidence.add(replace(NOTHING, time=number / 10))
@@ -256,7 +256,7 @@ def test_only_the_convenience_profile_opens_without_liveness() -> None:
     assert may_pass(Profile.STANDARD, LIVE)
 
 
-def test_high_security_wants_the_challenge_too(scene: Any, sampler: Sampler) -> None:
+def test_high_security_needs_the_challenge_too(scene: Any, sampler: Sampler) -> None:
     assert not may_pass(Profile.HIGH_SECURITY, LIVE)
     status = Challenge(LIKENESS).status
     assert not may_pass(Profile.HIGH_SECURITY, LIVE, status)
@@ -314,7 +314,7 @@ def test_every_gesture_is_recognized(gesture: Gesture, rest: Any) -> None:
     ("asked", "shown"),
     [(asked, shown) for asked in ALL for shown in ALL if asked is not shown],
 )
-def test_another_gesture_does_not_do(asked: Gesture, shown: Gesture, rest: Any) -> None:
+def test_another_gesture_fails(asked: Gesture, shown: Gesture, rest: Any) -> None:
     status = attempt(rest, (asked,), does=lambda gesture, step: shown)
     assert status.state is State.FAILED
 
@@ -365,7 +365,7 @@ def test_a_failed_attempt_stays_failed(rest: Any) -> None:
     assert challenge.observe(0.1, rest, ANN).state is State.FAILED
 
 
-def test_gestures_are_drawn_anew_each_time_with_a_turn_among_them() -> None:
+def test_gestures_are_drawn_each_time_with_a_turn_among_them() -> None:
     drawn = {draw() for _ in range(60)}
     assert len(drawn) > 15
     assert all(len(set(gestures)) == 3 for gestures in drawn)
@@ -383,7 +383,7 @@ def test_living_people_are_taken_for_live(detector: Detector, sampler: Sampler) 
     assert verdicts(shots, detector, sampler)[-1].liveness is Liveness.LIVE
 
 
-def test_a_pixel_grid_is_told_from_noise() -> None:
+def test_a_pixel_grid_is_distinguished_from_noise() -> None:
     random = np.random.default_rng(3)
     skin = random.normal(120, 6, (96, 96))
     x, y = np.meshgrid(np.arange(96), np.arange(96))
@@ -417,7 +417,7 @@ def test_verifying_a_still_says_that_liveness_was_not_judged(edgeface: CommandLi
     assert "liveness not judged" in edgeface("verify", "ann", PORTRAITS / "obama2.jpg").stdout
 
 
-def test_a_still_is_laid_over_itself_wherever_it_lies(scene: Any, sampler: Sampler) -> None:
+def test_a_still_is_registered_with_itself_wherever_it_is(scene: Any, sampler: Sampler) -> None:
     """A head that did not turn measures a rounding below or above none, by processor and place."""
     frame, face = scene("obama")
     sample = sampler.sample(0.0, frame, face)

@@ -1,4 +1,4 @@
-"""Align: whatever the pose in the frame, the crop has the eyes where the network wants them."""
+"""Align: whatever the pose in the frame, the crop's eyes are where the network expects them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_eyes_and_mouth_of_the_crop_are_on_the_template(
     crop = pipeline.crop(frame, face).copy()
     spec = pipeline.model.description.alignment
     size = pipeline.model.description.input.size
-    # Seen again by the detector, in a margin so that the face does not fill the picture.
+    # Detected again, in a margin so that the face does not fill the picture.
     margin = size // 2
     around = cv2.copyMakeBorder(crop, *[margin] * 4, cv2.BORDER_REPLICATE)
     (seen,) = Detector().detect(around, first_found=True)

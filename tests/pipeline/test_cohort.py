@@ -1,4 +1,4 @@
-"""Cohort: what moves embeddings apart, and the second look that doubt brings."""
+"""Cohort normalization, and flip augmentation near the threshold."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.conftest import CHECKOUT
 Portrait = Callable[[str], np.ndarray]
 
 
-def test_a_model_without_a_crowd_keeps_the_identity_it_had(pipeline: FacePipeline) -> None:
+def test_a_model_without_a_cohort_keeps_its_identity(pipeline: FacePipeline) -> None:
     description = pipeline.model.description
     plain = msgspec.structs.replace(
         description,
@@ -32,7 +32,9 @@ def test_a_model_without_a_crowd_keeps_the_identity_it_had(pipeline: FacePipelin
     assert description.identity != msgspec.structs.replace(description, cohort=None).identity
 
 
-def test_placed_embeddings_have_unit_length_one_by_one_or_together(pipeline: FacePipeline) -> None:
+def test_normalized_embeddings_have_unit_length_singly_and_in_batches(
+    pipeline: FacePipeline,
+) -> None:
     rows = np.random.default_rng(0).standard_normal((20, 128)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     cohort = Cohort(pipeline.model.description)
@@ -43,7 +45,7 @@ def test_placed_embeddings_have_unit_length_one_by_one_or_together(pipeline: Fac
 
 
 @pytest.mark.parametrize("faces", [b"", bytes(128), bytes(128 * 10 + 1)])
-def test_a_crowd_that_does_not_fit_is_refused(pipeline: FacePipeline, faces: bytes) -> None:
+def test_a_cohort_that_does_not_fit_is_refused(pipeline: FacePipeline, faces: bytes) -> None:
     description = pipeline.model.description
     assert description.cohort is not None
     cohort = msgspec.structs.replace(description.cohort, faces=faces)
@@ -51,7 +53,7 @@ def test_a_crowd_that_does_not_fit_is_refused(pipeline: FacePipeline, faces: byt
         Cohort(msgspec.structs.replace(description, cohort=cohort))
 
 
-def test_doubt_brings_a_second_look_and_certainty_does_not(
+def test_only_a_score_near_the_threshold_is_decided_with_flip_augmentation(
     pipeline: FacePipeline, portrait: Portrait, tmp_path: Path
 ) -> None:
     verifier = FaceVerifier(tmp_path / "gallery")

@@ -14,7 +14,7 @@ from edgeface.pipeline.geometry import Box, Point
 
 Portrait = Callable[[str], np.ndarray]
 
-# Read off the pictures by eye, to within the size of an iris.
+# Measured in the pictures by hand, to within the size of an iris.
 EYES = {
     "obama": (Point(442, 213), Point(546, 212)),
     "collins": (Point(203, 101), Point(246, 104)),
@@ -46,7 +46,7 @@ def test_the_eyes_are_where_a_person_sees_them(
         assert math.dist(found, seen) < tolerance
 
 
-def test_nothing_is_found_where_nobody_is(detector: Detector) -> None:
+def test_nothing_is_found_in_a_picture_of_nobody(detector: Detector) -> None:
     random = np.random.default_rng(7)
     grey = np.full((480, 640, 3), 128, np.uint8)
     noise = random.integers(0, 255, (480, 640, 3), np.uint8)

@@ -41,7 +41,7 @@ def test_one_person_is_close_and_two_are_far(embeddings: dict[str, np.ndarray]) 
             assert (score > 0.7) if same else (score < 0.3), (first, second, score)
 
 
-def test_pixels_do_not_tell_people_apart_but_embeddings_do(
+def test_pixels_do_not_distinguish_people_but_embeddings_do(
     pipeline: FacePipeline, portrait: Portrait, embeddings: dict[str, np.ndarray]
 ) -> None:
     """The tutorial's argument: by pixels a stranger in the same light is nearer than oneself."""

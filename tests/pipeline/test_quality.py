@@ -29,7 +29,7 @@ def test_ordinary_portraits_are_fit(name: str, pipeline: FacePipeline, portrait:
     assert quality.score > 0.5
 
 
-def spoiled(crop: np.ndarray, how: str) -> np.ndarray:
+def degraded(crop: np.ndarray, how: str) -> np.ndarray:
     if how == "blur":
         return cv2.GaussianBlur(crop, (0, 0), 5)
     if how == "dark":
@@ -51,14 +51,14 @@ def spoiled(crop: np.ndarray, how: str) -> np.ndarray:
         ("glasses", "eyes hidden"),
     ],
 )
-def test_a_spoiled_picture_says_what_is_wrong(case: Any, how: str, reason: str) -> None:
+def test_a_degraded_picture_gives_its_reason(case: Any, how: str, reason: str) -> None:
     face, crop, alignment = case
-    good, bad = assess(face, crop, alignment), assess(face, spoiled(crop, how), alignment)
+    good, bad = assess(face, crop, alignment), assess(face, degraded(crop, how), alignment)
     assert any(reason in found for found in bad.reasons)
     assert bad.score < 0.5 < good.score
 
 
-def test_a_small_a_turned_and_a_tilted_face_are_told(case: Any) -> None:
+def test_a_small_a_turned_and_a_tilted_face_are_reported(case: Any) -> None:
     face, crop, alignment = case
     small = replace(face, box=Box(0, 0, 41, 41))
     assert assess(small, crop, alignment).reasons == ("face 41 px wide, need 64: come closer",)

@@ -1,4 +1,4 @@
-"""Runtime: one choice of interpreter, made in one place and said plainly."""
+"""Runtime: one place chooses the interpreter, and its errors are clear."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgeface.pipeline.pipeline import FacePipeline
 from edgeface.pipeline.runtime import choose_runtime, installed_runtimes, open_network
 
 
-def test_the_runtime_at_work_is_the_one_asked_for(pipeline: FacePipeline) -> None:
+def test_the_runtime_in_use_is_the_wanted_one(pipeline: FacePipeline) -> None:
     assert pipeline.runtime == os.environ.get("EDGEFACE_RUNTIME", installed_runtimes()[0])
 
 
@@ -31,7 +31,7 @@ def test_a_missing_runtime_says_how_to_install_it(monkeypatch: pytest.MonkeyPatc
         choose_runtime()
 
 
-def test_a_32_bit_system_is_told_that_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_32_bit_system_gets_its_own_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDGEFACE_RUNTIME", raising=False)
     monkeypatch.setattr("edgeface.pipeline.runtime.find_spec", lambda name: None)
     with pytest.raises(RuntimeMissing, match="a TFLite interpreter is not installed"):
@@ -41,7 +41,7 @@ def test_a_32_bit_system_is_told_that_there_is_none(monkeypatch: pytest.MonkeyPa
         choose_runtime()
 
 
-def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_network_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "noise.tflite"
     path.write_bytes(bytes(range(256)) * 40)
     with pytest.raises(ModelError):

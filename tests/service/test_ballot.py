@@ -1,4 +1,4 @@
-"""Verdicts need the agreement of several looks, and looks are taken when they pay."""
+"""Verdicts need the agreement of several observations, made only when they pay."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def vote(ballot: Ballot, name: str | None, now: float, score: float = 0.7) -> Ve
     return ballot.vote(Decision(name, score, 0.5, name is not None), 0.5, now)
 
 
-def test_one_lucky_look_is_not_enough() -> None:
+def test_one_lucky_observation_is_not_enough() -> None:
     ballot = Ballot(RULES)
     answers = [vote(ballot, name, i / 10) for i, name in enumerate(["ada", None, None, None, None])]
     assert answers == [None] * 5
@@ -25,19 +25,19 @@ def test_three_of_five_are() -> None:
     assert answers[3] == Verdict("ada", 0.7, 0.5)
 
 
-def test_a_stranger_is_somebody_whom_no_look_took_for_anyone() -> None:
+def test_a_stranger_is_a_face_that_no_observation_took_for_anyone() -> None:
     ballot = Ballot(RULES)
     answers = [vote(ballot, None, i / 10, 0.1) for i in range(5)]
     assert answers == [None] * 4 + [Verdict(None, 0.1, 0.5)]
 
 
-def test_a_stranger_who_leaves_early_is_told_when_leaving() -> None:
+def test_a_stranger_who_leaves_early_is_reported_when_leaving() -> None:
     ballot = Ballot(RULES)
     vote(ballot, None, 0.0, 0.1)
     assert ballot.at_leaving() == Verdict(None, 0.1, 0.5)
 
 
-def test_whoever_was_told_or_nearly_recognized_is_no_stranger_when_leaving() -> None:
+def test_a_reported_or_nearly_recognized_face_is_no_stranger_when_leaving() -> None:
     ballot = Ballot(RULES)
     vote(ballot, "ada", 0.0)
     assert ballot.at_leaving() is None
@@ -53,7 +53,7 @@ def test_other_tracks_do_not_count() -> None:
     assert all(ballots[track].vote(yes, 0.5, 0.0) is None for track in (1, 1, 2, 2, 3))
 
 
-def test_looks_that_tell_nothing_new_are_not_taken() -> None:
+def test_observations_that_add_nothing_are_not_made() -> None:
     ballot = Ballot(RULES)
     assert not ballot.pays(0.05, 0.0)  # too poor to be ballotd
     assert ballot.pays(0.5, 0.0)

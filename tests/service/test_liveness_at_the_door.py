@@ -1,4 +1,4 @@
-"""A photo held to the running camera is not recognized, whoever is on it; a living person is."""
+"""A photo held to the running camera is not recognized, a living person is."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_person_who_speaks_is_recognized_with_the_proof(tmp_path: Path, galler
     assert event["reason"]
 
 
-def test_a_photo_held_to_the_camera_is_told_as_one_that_names_nobody(
+def test_a_photo_held_to_the_camera_is_reported_without_a_name(
     tmp_path: Path, gallery: Path
 ) -> None:
     video = shown_video(tmp_path / "v.avi", "obama2", "held", 4)
@@ -76,7 +76,7 @@ def test_a_photo_held_to_the_camera_is_told_as_one_that_names_nobody(
     assert (event["type"], event["name"], event["liveness"]) == ("not_live", None, "spoof")
     assert event["score"] >= event["threshold"]
     assert "looks like barack" in event["message"]
-    for profile in ("convenience", None):  # a recording is judged only where that is asked for
+    for profile in ("convenience", None):  # a recording is judged only with a profile
         (event,) = run(gallery, "--source", video, profile=profile)
         assert (event["type"], event["name"]) == ("recognized", "barack")
         assert event["liveness"] == "not judged"
@@ -100,7 +100,7 @@ def test_a_picture_file_shows_nobody_alive(gallery: Path) -> None:
 
 
 @pytest.mark.parametrize("order", ["photo first", "person first"])
-def test_life_does_not_pass_from_a_person_to_a_photo_in_the_same_place(
+def test_a_photo_in_the_same_place_does_not_inherit_a_person_s_proof(
     order: str, people: People
 ) -> None:
     photo, person = (shown("biden", "held"), 3.0), (shown("collins", "speaking"), 3.0)
@@ -108,7 +108,7 @@ def test_life_does_not_pass_from_a_person_to_a_photo_in_the_same_place(
     assert all(event.type != "recognized" for event in watched(people, after_each_other(*parts)))
 
 
-def test_who_is_enrolled_gains_nothing_for_the_photo_of_another(people: People) -> None:
+def test_an_enrolled_person_gains_nothing_for_the_photo_of_another(people: People) -> None:
     frames = after_each_other((shown("obama2", "speaking"), 3), (shown("biden", "held"), 4))
     names = [event.name for event in watched(people, frames) if event.type == "recognized"]
     assert names == ["barack"]
@@ -124,7 +124,7 @@ def test_a_video_that_answers_nothing_is_not_recognized_at_high_security(people:
 
 
 class Obliging(Sampler):
-    """Sees a face that does what it is told; there is no footage of a person who does."""
+    """Sees a face that follows the prompts; there is no footage of a person who does."""
 
     asked: str = ""
 

@@ -1,4 +1,4 @@
-"""What the service takes for one person follows the model's own score table."""
+"""The service's limits for one person follow the model's own score table."""
 
 from __future__ import annotations
 

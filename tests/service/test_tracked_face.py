@@ -1,4 +1,4 @@
-"""A tracked face goes through its states as they are described; events are tested at the door."""
+"""A tracked face goes through the documented states; test_liveness_at_the_door tests events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def face() -> TrackedFace:
     return TrackedFace(track, station)
 
 
-def test_a_verdict_held_back_is_let_go_when_the_gallery_changes() -> None:
+def test_a_verdict_held_back_is_dropped_when_the_gallery_changes() -> None:
     one = face()
     assert one.state is State.UNDECIDED
     one._hold(ADA)
@@ -39,7 +39,7 @@ def test_what_was_reported_stays_reported_whatever_is_held_back_later() -> None:
     assert one.state is State.REPORTED
 
 
-def test_whoever_was_reported_lately_is_not_reported_again() -> None:
+def test_a_person_who_was_just_reported_is_not_reported_again() -> None:
     cooldown = Cooldown(10)
     assert [cooldown.holds("ada", now) for now in (0.0, 5.0, 10.0)] == [False, True, False]
     cooldown.forget("ada")

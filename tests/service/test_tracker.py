@@ -39,7 +39,7 @@ def test_two_who_pass_each_other_keep_their_numbers() -> None:
         assert math.isclose(where[1], left.box.centre.x)
 
 
-def test_whoever_has_left_is_a_new_track_when_back() -> None:
+def test_a_person_who_has_left_is_a_new_track_when_back() -> None:
     tracker = Tracker()
     tracker.update([face(100, 100)], 0.0)
     _, ended = tracker.update([], 1.5)

@@ -124,7 +124,7 @@ def test_a_file_without_a_description_is_refused_until_it_has_one(
     assert after.status == 0, after.stderr
     shipped = edgeface("encode", picture, "--json")
     one, other = (found.json["embeddings"][0]["embedding"] for found in (after, shipped))
-    assert np.dot(one, other) > 0.8  # the shipped one is centred besides
+    assert np.dot(one, other) > 0.8  # the shipped one is centred too
 
 
 def test_a_damaged_file_is_refused_by_inspect(bare: Path) -> None:

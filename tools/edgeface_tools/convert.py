@@ -1,9 +1,9 @@
-"""From a source to a described model: the stations of the workstation side in their order.
+"""From a source to a described model: the steps of the conversion, in order.
 
     source ──► float .tflite ──► observations ──► quantized .tflite ──► scores ──► description
 
-Takes in what the command line asks for, hands on a `Converted`; knows the defaults that FaceNet is
-used with. It writes no file and asks no questions.
+Takes in what the command line asks for, hands on a `Converted`; knows the defaults for FaceNet. It
+writes no file and never prompts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from edgeface.pipeline.model_file import (
 from edgeface_tools.people import labelled as labels
 from edgeface_tools.people import population as populations
 from edgeface_tools.people.embed import embed
-from edgeface_tools.people.faces import Faces, check_enough, cut_faces, people_apart, pictures_in
+from edgeface_tools.people.faces import Faces, check_enough, cut_faces, people_in, pictures_in
 from edgeface_tools.people.guess import guessed_table
 from edgeface_tools.people.labelled import Labelled, Wanted
 from edgeface_tools.people.population import Population
@@ -40,7 +40,7 @@ from edgeface_tools.tflite.flatbuffer import unpack
 from edgeface_tools.tflite.operators import minimum_runtime, needs, too_new
 
 TOOL = "convert-model 1"
-"""Raised when the same source gives other bytes; not with every release."""
+"""Increased when the same source gives other bytes; not with every release."""
 
 # The common 112 x 112 template of eyes and mouth corners' centre, enlarged 1.05 times about the
 # picture's centre: best on LFW View 1 train of 1.00, 1.05 and 1.10 (with 1.10 the tail at a FAR of
@@ -67,12 +67,12 @@ class ConversionOptions:
 
 @dataclass(frozen=True, eq=False)
 class Converted:
-    """A described model and what was looked at on the way."""
+    """A described model and what it was made from."""
 
     network: bytes
     description: Description
     faces: Faces
-    """Those calibrated on; the shipped portraits where no photos were at hand."""
+    """The calibration faces; the shipped portraits where there were no photos."""
     faces_from: str
     labelled: Labelled | None
 
@@ -125,7 +125,7 @@ def convert(loaded: Loaded, options: ConversionOptions) -> Converted:
 
 
 def calibration_faces(loaded: Loaded, folder: Path | None) -> Faces | None:
-    """Aligned faces of `folder`, or of the pictures that came with the source; None without."""
+    """Aligned faces of `folder`, or of the source's own pictures; None where there are none."""
     checked = folder is not None
     folder = folder or loaded.pictures
     if folder is None:
@@ -139,13 +139,13 @@ def calibration_faces(loaded: Loaded, folder: Path | None) -> Faces | None:
 
 
 def calibration_of(loaded: Loaded, faces: Faces, measured_on: str) -> Calibration:
-    """What quantization must know, measured on `faces`."""
-    with bar("watching the network", len(faces.crops)) as progress:
+    """What quantization needs to know, measured on `faces`."""
+    with bar("calibrating", len(faces.crops)) as progress:
         return calibrate(loaded.network, faces.crops, loaded.input, measured_on, progress)
 
 
 def cut_people(source: Wanted, about: Description) -> Labelled:
-    """Labelled faces as a model wants them, with a progress bar."""
+    """Labelled faces, aligned for a model, with a progress bar."""
     with bar("cutting labelled faces", len(source.pictures)) as progress:
         return labels.cut_labelled(source, about.alignment, about.input.size, progress)
 
@@ -159,7 +159,7 @@ def measure(network: bytes, plain: Description, people: Labelled, measured_on: s
 
 
 def with_file(plain: Description, path: Path) -> Description:
-    """The description with the numbers of a population file, which must be this network's."""
+    """The description with the numbers of a population file, measured with this network."""
     numbers = populations.load(path)
     populations.check_same_model(numbers, plain, path)
     return populations.with_population(plain, numbers)
@@ -183,7 +183,7 @@ def _observations(loaded: Loaded, options: ConversionOptions, faces: Faces | Non
 
 
 def _with_recorded(plain: Description, path: Path) -> Description:
-    """The numbers kept for the shipped model, in this and any other precision of its network."""
+    """The numbers recorded for the shipped model, for its network in any precision."""
     numbers = populations.load(path)
     if numbers.measured_with != populations.without_population(plain).identity:
         measured_on = f"{numbers.scores.measured_on}, with the shipped int8 model"
@@ -193,10 +193,10 @@ def _with_recorded(plain: Description, path: Path) -> Description:
 
 
 def _guessed(network: bytes, plain: Description, faces: Faces, seen: str) -> ScoreTable | None:
-    people = people_apart(faces)
+    people = people_in(faces)
     if len(np.unique(people)) < 2:
         return None
-    with bar("guessing scores", len(faces.crops)) as progress:
+    with bar("estimating scores", len(faces.crops)) as progress:
         embeddings = embed(network, plain, faces.crops, progress)
     return guessed_table(embeddings, people.tolist(), seen)
 
@@ -211,5 +211,5 @@ def _cut(pictures: list[Path], loaded: Loaded) -> Faces:
 
 
 def origin(loaded: Loaded, calibrate: Path | None) -> str:
-    """What the faces to calibrate on are, for the record."""
+    """The name of the calibration faces, to be recorded."""
     return calibrate.name if calibrate else f"the pictures that come with {loaded.name}"

@@ -1,7 +1,7 @@
 """A description for a TFLite network that may have none.
 
-Takes in a model file and what a person says of it, hands on the bare network and a `Description`.
-What can be read off the network (sizes, operators, precision) is read, not asked.
+Takes in a model file and the user's options, hands on the bare network and a `Description`. What
+the network itself shows (sizes, operators, precision) is not asked for.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from edgeface_tools.tflite.operators import WEIGHTED, minimum_runtime, needs
 def description_for(
     path: Path, name: str | None, colour: Colour | None, normalization: str | None
 ) -> tuple[bytes, Description]:
-    """The bare network in `path`, and its own description or a new one with what is given."""
+    """The bare network in `path`, and its own description or a new one from the options."""
     network, about, _ = read_network(path)
     if about is None:
         about = _fresh(network, path)
     elif colour or normalization:
         raise ConfigError(
-            f"{path} says itself what its input is; --colour and --normalization are for files "
+            f"{path} already describes its input; --colour and --normalization are for files "
             "without a description"
         )
     spec = trained_with(about.input, colour, normalization)
@@ -68,7 +68,7 @@ def _fresh(network: bytes, path: Path) -> Description:
 
 
 def _precision(model: Any) -> str:
-    """By the types of the first weights and of what they are applied to."""
+    """By the types of the first weights and of the tensor they are applied to."""
     found = list(operators(model))
     if any(op.name == "DEQUANTIZE" and op.inputs[0].type == _TYPE.FLOAT16 for op in found):
         return "float16"

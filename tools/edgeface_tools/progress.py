@@ -11,7 +11,7 @@ import click
 
 @contextmanager
 def bar(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar of `total` steps; call what it gives after each."""
+    """A bar of `total` steps; call the function that it yields after each."""
     with click.progressbar(length=total, label=what, file=sys.stderr) as shown:
 
         def step() -> None:

@@ -1,4 +1,4 @@
-"""The command line: what it writes, and how it says no."""
+"""The command line: what it writes, and its errors."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_without_labelled_pictures_thresholds_are_a_guess_and_say_so(
     assert "(a guess)" in outcome.stdout
 
 
-def test_observations_stand_in_for_the_photos(
+def test_observations_replace_the_photos(
     source: Path, photos: Path, converted: Path, tmp_path: Path
 ) -> None:
     numbers, again = tmp_path / "numbers.json", tmp_path / "again.tflite"
@@ -153,8 +153,8 @@ def test_errors_are_one_sentence_and_exit_two(source: Path, tmp_path: Path) -> N
     garbage.write_bytes(b"not HDF5")
     cases = [
         ((nothing, "-o", output), "there is no file"),
-        ((garbage, "-o", output), "is no HDF5 file and no .keras file"),
-        ((empty, "-o", output), "is no SavedModel and holds no CSV files"),
+        ((garbage, "-o", output), "is neither an HDF5 nor a .keras file"),
+        ((empty, "-o", output), "is not a SavedModel and holds no CSV files"),
         ((source, "-o", output, "--architecture", "nn4_small2"), "leave --architecture out"),
         ((source, "-o", output, "--labelled", nothing), "there is no folder"),
         ((source, "-o", output), "give --calibrate"),
@@ -165,7 +165,7 @@ def test_errors_are_one_sentence_and_exit_two(source: Path, tmp_path: Path) -> N
         (("inspect", nothing), "there is no model file"),
         (("inspect", garbage), "is not a TFLite model"),
         (("describe", nothing), "there is no model file"),
-        (("describe", SHIPPED, "-o", output, "--colour", "rgb"), "says itself what its input is"),
+        (("describe", SHIPPED, "-o", output, "--colour", "rgb"), "already describes its input"),
         (("population", SHIPPED, "-o", output, "--labelled", empty), "there are no pictures"),
     ]
     for arguments, words in cases:

@@ -109,10 +109,10 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     return capsys.readouterr().err.splitlines()[-1]
 
 
-# --- the stations ---
+# --- the steps ---
 
 
-def test_a_network_is_parted_and_joined_without_a_change(base: Graph) -> None:
+def test_a_network_is_split_and_joined_without_a_change(base: Graph) -> None:
     picture = np.random.default_rng(0).normal(size=(24, 24, 3)).astype(np.float32)
     whole = run(float_tflite(base), picture)
     for waist in waists(base):
@@ -220,14 +220,16 @@ def test_too_few_are_refused_by_name(
     assert ".keras" in refused(capsys, source, people, "-o", tmp_path / "out.tflite")
     assert "--margin" in refused(capsys, source, people, "-o", output, "--margin", "0")
     told = refused(capsys, source, people, "-o", output, "--freeze-through", "left")
-    assert "cannot be parted after 'left'" in told
+    assert "cannot be split after 'left'" in told
     assert not output.exists()
 
 
-def test_few_people_to_judge_by_are_warned_of(base: Graph, people: Path, tmp_path: Path) -> None:
+def test_few_people_to_validate_on_give_a_warning(
+    base: Graph, people: Path, tmp_path: Path
+) -> None:
     watch = Silent(steps_left=0)
     train(base, people, tmp_path / "work", plan(), watch)
-    assert any("2 people are too few to judge by" in sentence for sentence in watch.said)
+    assert any("2 people are too few for a reliable" in sentence for sentence in watch.said)
 
 
 def test_a_worse_network_is_never_handed_on(base: Graph, people: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""An error that nobody foresaw is one sentence and exit 2; --debug adds the traceback."""
+"""An unexpected error is one sentence and exit 2; --debug adds the traceback."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_convert_model_says_what_to_do(
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err == (
-        "convert-model: something unforeseen went wrong (ZeroDivisionError: by chance); run it "
+        "convert-model: an unexpected error (ZeroDivisionError: by chance); run it "
         "again with convert-model --debug, and report what it prints\n"
     )
 

@@ -118,9 +118,9 @@ def test_a_file_without_a_population_is_refused(content: bytes, tmp_path: Path) 
         populations.load(path)
 
 
-def test_a_crowd_serves_strangers_and_spares_its_own_people() -> None:
-    """TAR at a FAR of 1e-3 must rise for people whom the cohort does not know; and the table must
-    say for them what it says."""
+def test_a_cohort_helps_strangers_and_does_not_harm_its_own_people() -> None:
+    """TAR at a FAR of 1e-3 must rise for people who are not in the cohort, and the table's FARs
+    must be right for them."""
     random = np.random.default_rng(3)
     kinds = random.normal(size=(12, 16))  # people come in kinds that resemble each other
     middles = kinds[random.integers(0, 12, 900)] + 0.9 * random.normal(size=(900, 16))

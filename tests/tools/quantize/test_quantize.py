@@ -1,4 +1,4 @@
-"""int8: near to float, the same bytes every time, loadable by what it says."""
+"""int8: near to float, the same bytes every time, loadable on the runtimes it names."""
 
 from __future__ import annotations
 

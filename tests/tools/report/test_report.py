@@ -120,7 +120,7 @@ def test_the_faces_on_the_page_are_the_shipped_portraits(data: Any) -> None:
     assert {one["name"] for one in data["samples"]} <= {path.name for path in PORTRAITS.iterdir()}
 
 
-def test_the_data_holds_what_an_engineer_asks_for(data: Any) -> None:
+def test_the_data_holds_what_an_engineer_needs(data: Any) -> None:
     assert data["inspection"]["minimum_runtime"] == "1.14.0"
     assert data["inspection"]["input_type"] == "int8"
     assert data["calibration"]["used"] == 30

@@ -38,7 +38,7 @@ def facenet() -> Fetched:
 
 @pytest.fixture(scope="module")
 def crops(facenet: Fetched, tmp_path_factory: pytest.TempPathFactory) -> Crops:
-    """500 faces of LFW View 1 where it is at hand, else the 116 that calibration uses."""
+    """500 faces of LFW View 1 where it is available, else the 116 that calibration uses."""
     archive = SHARED / "data" / "lfw-view1.tar"
     if not archive.is_file():
         return cut_faces(pictures_in(facenet.pictures), TEMPLATE, 160).crops

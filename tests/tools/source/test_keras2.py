@@ -221,7 +221,7 @@ def test_a_damaged_heap_is_refused_and_not_walked_for_ever(saved: bytes, tmp_pat
         "edgeface_tools.cli.convert_model", path, "-o", tmp_path / "out.tflite", seconds=120
     )
     assert done.status == 2
-    assert "is not a whole Keras model" in done.stderr
+    assert "is not a complete Keras model" in done.stderr
 
 
 @settings(
@@ -249,5 +249,5 @@ def test_a_model_config_that_is_no_json_is_refused(tmp_path: Path) -> None:
     for content in (b"{", b"[]", json.dumps({"class_name": "Model", "config": {}}).encode()):
         with h5py.File(path, "a") as file:
             file.attrs["model_config"] = content
-        with pytest.raises(ModelError, match="not a whole Keras model"):
+        with pytest.raises(ModelError, match="not a complete Keras model"):
             read_legacy_h5(path)

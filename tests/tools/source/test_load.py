@@ -182,7 +182,7 @@ def test_a_keras_file_cut_short_is_refused(share: float, small: Any, tmp_path: P
     path = tmp_path / "small.keras"
     small.save(path)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-    with pytest.raises(ModelError, match=r"is no whole \.keras file") as caught:
+    with pytest.raises(ModelError, match=r"is not a complete \.keras file") as caught:
         load_source(str(path))
     assert "\n" not in str(caught.value)
 
@@ -313,7 +313,7 @@ def test_a_csv_file_of_another_shape_is_named_with_both_shapes(
         assert str(wrong.shape) in str(caught.value)
         assert "(64, 64, 1, 1)" in str(caught.value)
     path.write_text("no,numbers\n")
-    with pytest.raises(ModelError, match="holds something else than numbers"):
+    with pytest.raises(ModelError, match="holds something other than numbers"):
         read_openface_csv(copy)
 
 

@@ -1,4 +1,4 @@
-"""Flatbuffers written by us are as the schema asks."""
+"""Flatbuffers that we write follow the schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way back towards the base network: which mix is taken, and that it is never a worse one."""
+"""Mixing with the base network: which mix is taken, and that it is never a worse one."""
 
 from __future__ import annotations
 

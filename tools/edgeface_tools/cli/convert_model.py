@@ -1,8 +1,8 @@
 """The command line `convert-model`: one driver of the workstation side.
 
-`convert-model SOURCE -o OUT.tflite` converts; the other commands make what it takes or look at what
-it made. Exit 0 on success, 2 on an error, reported in one sentence. This module knows options
-and files; it holds no arithmetic.
+`convert-model SOURCE -o OUT.tflite` converts; the other commands make its inputs or inspect its
+output. Exit 0 on success, 2 on an error, reported in one sentence. This module knows options and
+files; it holds no arithmetic.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _Command = Callable[..., Any]
 
 
 class _ConvertByDefault(click.Group):
-    """What is no command is a source to convert."""
+    """A first argument that is not a command is a source to convert."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         known = {*self.commands, "-h", "--help", "--debug"}
@@ -52,22 +52,22 @@ class _ConvertByDefault(click.Group):
 
 
 def _of_a_source(command: _Command) -> _Command:
-    """The options that say what a source is."""
+    """The options that describe a source."""
     for option in (
         click.option(
             "--normalization",
             type=click.Choice(list(NORMALIZATIONS)),
-            help="How the network was trained to take pixels (default: per-image, as FaceNet).",
+            help="Normalization of the pixels in training (default: per-image, like FaceNet).",
         ),
         click.option(
             "--colour",
             type=click.Choice(["rgb", "bgr"]),
-            help="The colour order that the network was trained with (default: rgb).",
+            help="Colour order in training (default: rgb).",
         ),
         click.option(
             "--architecture",
             type=click.Choice(list(ARCHITECTURES)),
-            help="The network that weights without one belong to.",
+            help="The network of a file that has only weights.",
         ),
     ):
         command = option(command)
@@ -75,9 +75,9 @@ def _of_a_source(command: _Command) -> _Command:
 
 
 def _labelled(command: _Command) -> _Command:
-    """The options that name pictures with people to them."""
+    """The options that name labelled pictures."""
     for option in (
-        click.option("--measured-on", help="What the pictures are, for the record."),
+        click.option("--measured-on", help="Name of the set of pictures, to be recorded."),
         click.option("--pairs", type=_FILE, help="Use the pictures named in an LFW pairs file."),
         click.option("--labelled", type=_FOLDER, help="A folder of PERSON/PICTURE files."),
     ):
@@ -88,7 +88,7 @@ def _labelled(command: _Command) -> _Command:
 @click.group(cls=_ConvertByDefault, context_settings=_CONTEXT)
 @click.option("--debug", is_flag=True, help="Show a traceback on an error.")
 def cli(debug: bool) -> None:
-    """Turn a Keras face network into a small TFLite file that says how to use it.
+    """Turn a Keras face network into a small TFLite file that describes its use.
 
     `convert-model SOURCE -o OUT.tflite` is short for `convert-model convert SOURCE -o OUT.tflite`.
     SOURCE is a Keras file (.h5 or .keras), a SavedModel folder, weights with --architecture, a
@@ -101,7 +101,7 @@ def cli(debug: bool) -> None:
 @click.option("-o", "--output", type=_FILE, required=True, help="The .tflite file to write.")
 @click.option(
     "--precision", type=click.Choice(PRECISIONS), default="int8", show_default=True,
-    help="int16x8 and the last three are larger or slower, and nearer to the float network.",
+    help="int8 is the smallest and fastest; the others are nearer to the float network.",
 )  # fmt: skip
 @click.option(
     "--ends", type=click.Choice(["int8", "float32"]), default="int8", show_default=True,
@@ -112,11 +112,11 @@ def cli(debug: bool) -> None:
 @click.option("--observations", type=_FILE, help="Calibrate by this file instead of photos.")
 @click.option("--population", type=_FILE, help="Centre and score table to put into the model.")
 @_labelled
-@click.option("--name", help="What the model calls itself.")
+@click.option("--name", help="Name of the model.")
 @click.option("--report/--no-report", default=True, help="Write report.json and report.html too.")
 @click.option(
     "--python", "pythons", type=_FILE, multiple=True,
-    help="Another Python with edgeface, to time its runtime too (may be repeated).",
+    help="Another Python that has edgeface, to time its runtime too (may be repeated).",
 )  # fmt: skip
 def convert(
     source: str,
@@ -146,14 +146,14 @@ def convert(
     loaded = load_source(source, architecture, colour, normalization)
     converted = stations.convert(loaded, options)
     if calibrate:
-        _tell_skipped(converted.faces)
+        _report_skipped(converted.faces)
     write_output(output, stations.described(converted))
     click.echo(inspection.as_text(inspection.inspect(output)))
     scores = converted.description.scores
     if scores is None or not scores.measured:
         click.echo(
-            "note: thresholds are a guess so far; measure them on pictures of people that you know "
-            f"with: convert-model describe {output} --labelled FOLDER",
+            "note: thresholds are a guess so far; measure them on labelled pictures with: "
+            f"convert-model describe {output} --labelled FOLDER",
             err=True,
         )
     if report:
@@ -168,7 +168,7 @@ def convert(
 @click.option("-o", "--output", type=_FILE, required=True, help="The .json file to write.")
 @_of_a_source
 @click.option("--calibrate", type=_FOLDER, help="Photos of faces to calibrate on.")
-@click.option("--measured-on", help="What the photos are, for the record.")
+@click.option("--measured-on", help="Name of the set of photos, to be recorded.")
 def observe(
     source: str,
     output: Path,
@@ -178,14 +178,14 @@ def observe(
     calibrate: Path | None,
     measured_on: str | None,
 ) -> None:
-    """Record what quantizing SOURCE must know, so that no photos are needed to repeat it."""
+    """Record the calibration of SOURCE in a file, so that it can be repeated without photos."""
     loaded = load_source(source, architecture, colour, normalization)
     faces = stations.calibration_faces(loaded, calibrate)
     if faces is None:
         raise ConfigError("this needs photos of faces; give --calibrate FOLDER")
     origin = measured_on or stations.origin(loaded, calibrate)
     calibration = stations.calibration_of(loaded, faces, origin)
-    _tell_skipped(faces)
+    _report_skipped(faces)
     write_output(output, calibrating.encoded(calibration))
 
 
@@ -200,7 +200,7 @@ def population(
     pairs: Path | None,
     measured_on: str | None,
 ) -> None:
-    """Measure MODEL's centre and score-to-FAR table on labelled pictures, over every cross pair."""
+    """Measure MODEL's centre and score-to-FAR table over all pairs of labelled pictures."""
     source = wanted(labelled, pairs)
     about = load_model(model).description
     network = model.read_bytes()[: about.network_bytes]
@@ -214,11 +214,11 @@ def population(
 @click.option("-o", "--output", type=_FILE, help="The .tflite file to write (default: MODEL).")
 @click.option("--population", type=_FILE, help="Centre and score table, from a file.")
 @_labelled
-@click.option("--colour", type=click.Choice(["rgb", "bgr"]), help="Order the network wants.")
+@click.option("--colour", type=click.Choice(["rgb", "bgr"]), help="Colour order it expects.")
 @click.option(
-    "--normalization", type=click.Choice(list(NORMALIZATIONS)), help="How it takes pixels."
+    "--normalization", type=click.Choice(list(NORMALIZATIONS)), help="Normalization of the pixels."
 )
-@click.option("--name", help="What the model calls itself.")
+@click.option("--name", help="Name of the model.")
 def describe(
     model: Path,
     output: Path | None,
@@ -230,9 +230,9 @@ def describe(
     normalization: str | None,
     name: str | None,
 ) -> None:
-    """Give MODEL a description, or another one; the network stays as it is.
+    """Add a description to MODEL, or replace it; the network stays as it is.
 
-    A file that has none is taken as FaceNet's kind (RGB, standardized per picture) unless --colour
+    A file without one is taken to be like FaceNet (RGB, standardized per picture) unless --colour
     and --normalization say otherwise.
     """
     network, about = describing.description_for(model, name, colour, normalization)
@@ -258,9 +258,9 @@ def inspect(model: Path, as_json: bool) -> None:
 @cli.command()
 @click.argument("source")
 @click.option("-o", "--output", type=_FILE, required=True, help="The .md file to write.")
-@click.option("--pairs", type=_FILE, required=True, help="LFW pairs to read the accuracy on.")
-@click.option("--labelled", type=_FOLDER, help="The folder of their pictures.")
-@click.option("--python", "pythons", type=_FILE, multiple=True, help="Another Python to try in.")
+@click.option("--pairs", type=_FILE, required=True, help="LFW pairs to measure accuracy on.")
+@click.option("--labelled", type=_FOLDER, help="The folder of the pictures.")
+@click.option("--python", "pythons", type=_FILE, multiple=True, help="Another Python to try.")
 def precisions(
     source: str, output: Path, pairs: Path, labelled: Path | None, pythons: tuple[Path, ...]
 ) -> None:
@@ -274,7 +274,7 @@ def main(arguments: list[str] | None = None) -> None:
     run_command(cli, arguments, "convert-model")
 
 
-def _tell_skipped(faces: Faces) -> None:
+def _report_skipped(faces: Faces) -> None:
     click.echo(
         f"calibrated on {len(faces.used)} faces, {len(faces.skipped)} pictures skipped", err=True
     )

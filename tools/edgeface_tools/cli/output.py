@@ -1,4 +1,4 @@
-"""Output: the files that the commands write, whole or not at all."""
+"""Output: writes the commands' files, completely or not at all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edgeface.system.storage import write_atomically
 
 
 def write_output(path: Path, content: bytes) -> None:
-    """Write a file that everybody may read; ConfigError names what stands in the way."""
+    """Write a file that everybody may read; ConfigError says why it cannot be written."""
     try:
         write_atomically(path.absolute(), [content], mode=0o644)
     except OSError as error:

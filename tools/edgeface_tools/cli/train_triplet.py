@@ -1,7 +1,7 @@
-"""The command line `train-triplet`: teaches a face network a camera, or people, of one's own.
+"""The command line `train-triplet`: fine-tunes a face network for your own camera or people.
 
 Exit 0 when a better network was written, 1 when none was found, 2 on an error (one sentence), 130
-when Ctrl-C stopped it. The same command again goes on where a stopped one was. This module knows
+when Ctrl-C stopped it. The same command again resumes a stopped training. This module knows
 options, files and how progress is shown; it holds no arithmetic.
 """
 
@@ -44,29 +44,32 @@ _SCHEDULE = Schedule()
 @click.argument("source")
 @click.argument("people", type=_FOLDER)
 @click.option("-o", "--output", type=_FILE, required=True, help="The .keras file to write.")
-@click.option("--general", type=_FOLDER, help="Other people, who must not be forgotten.")
+@click.option("--general", type=_FOLDER, help="Other people, whose accuracy must not fall.")
 @click.option("--grey", is_flag=True, help="Imitate a camera without colour.")
-@click.option("--face-width", type=float, default=0.0, help="... with so many pixels on a face.")
-@click.option("--gamma", type=float, default=1.0, help="... in the dark (0.5) or too bright (2).")
-@click.option("--noise", type=float, default=0.0, help="... with noise, in grey levels of 255.")
-@click.option("--blur", type=float, default=0.0, help="... out of focus, in its pixels.")
+@click.option("--face-width", type=float, default=0.0, help="Imitate faces this many pixels wide.")
+@click.option("--gamma", type=float, default=1.0, help="Imitate dark (0.5) or bright (2) light.")
+@click.option("--noise", type=float, default=0.0, help="Imitate noise, in grey levels of 255.")
+@click.option("--blur", type=float, default=0.0, help="Imitate blur, in pixels of the camera.")
 @click.option("--copies", type=int, default=4, help="Imitated copies of each picture.")
-@click.option("--mining", type=click.Choice(MININGS), default="semi-hard", help="Triplets taken.")
+@click.option("--mining", type=click.Choice(MININGS), default="semi-hard", help="Triplets chosen.")
 @click.option("--margin", type=float, default=MARGIN, help="Alpha of the loss.")
 @click.option("--keep", type=float, default=0.5, help="Weight of staying near the base network.")
-@click.option("--freeze-through", metavar="LAYER", help="Last layer that is not trained.")
-@click.option("--epochs", type=int, default=_SCHEDULE.epochs, help="At most.")
+@click.option("--freeze-through", metavar="LAYER", help="The last layer to leave untrained.")
+@click.option("--epochs", type=int, default=_SCHEDULE.epochs, help="Epochs at most.")
 @click.option(
-    "--patience", type=int, default=_SCHEDULE.patience, help="Epochs without a better one."
+    "--patience",
+    type=int,
+    default=_SCHEDULE.patience,
+    help="Epochs without improvement.",
 )
-@click.option("--rate", type=float, default=_SCHEDULE.rate, help="Learning rate to begin with.")
-@click.option("--batch-people", type=int, default=_SCHEDULE.people, help="P of a batch.")
-@click.option("--batch-pictures", type=int, default=_SCHEDULE.pictures, help="K of a batch.")
-@click.option("--held-out", type=float, default=0.2, help="Share of the people to judge by.")
+@click.option("--rate", type=float, default=_SCHEDULE.rate, help="Initial learning rate.")
+@click.option("--batch-people", type=int, default=_SCHEDULE.people, help="People per batch (P).")
+@click.option("--batch-pictures", type=int, default=_SCHEDULE.pictures, help="Pictures each (K).")
+@click.option("--held-out", type=float, default=0.2, help="Share of the people for validation.")
 @click.option("--forget", type=float, default=_SCHEDULE.forget, help="TAR that --general may lose.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of all that is drawn.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of all random numbers.")
 @click.option("--work", type=_FOLDER, help="Cache and checkpoint [default: OUTPUT.training]")
-@click.option("--checkpoint-seconds", type=float, default=60.0, help="Between two checkpoints.")
+@click.option("--checkpoint-seconds", type=float, default=60.0, help="Time between checkpoints.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.option("--debug", is_flag=True, help="Show a traceback on an error.")
 def cli(
@@ -122,7 +125,7 @@ def cli(
             result = fine_tune(base, people, general, plan, work, checkpoint_seconds, display)
     found = result.outcome
     if not found.finished:
-        click.echo("stopped; the same command goes on from here", err=True)
+        click.echo("stopped; run the same command again to continue", err=True)
         return INTERRUPTED
     if result.network is not None:
         write_output(output, keras_file(result.network))
@@ -149,7 +152,7 @@ def cli(
         )
     elif found.best:
         click.echo(
-            f"nothing written: what separated the held-out people better (epoch {found.best}, "
+            f"nothing written: the best network (epoch {found.best}, TAR "
             f"{found.epochs[found.best].tar:.1%} at FAR {result.judged.far:.2g}, before "
             f"{first.tar:.1%}) lost more than {forget:.1%} on the general set, and so did every "
             "mix of it with the base network"
@@ -168,7 +171,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 class _Display:
-    """Shows a training on stderr, and its curves in a file."""
+    """Shows the progress of training on stderr, and its curves in a file."""
 
     def __init__(self, curves: Path, stopped: Callable[[], bool]) -> None:
         self._curves, self.stopped = curves, stopped
@@ -221,7 +224,7 @@ class _Display:
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C is noted, to stop after the step at work; a second one stops at once."""
+    """Ctrl-C stops after the current step; a second one stops at once."""
     noted = False
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -238,7 +241,7 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def _alone(work: Path) -> Iterator[None]:
-    """Hold the work folder; ConfigError where another training does, or nothing can be written."""
+    """Lock the work folder; ConfigError where another training holds it or it is not writable."""
     try:
         with locked(work / "training", timeout=0):
             yield

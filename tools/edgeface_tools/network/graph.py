@@ -1,9 +1,9 @@
-"""A face network as plain data: what every source is read into and every rewrite works on.
+"""A face network as plain data: the form into which every source is read and which rewrites change.
 
-Takes in nothing but arrays and names, hands on a `Graph`: nodes in the order they are computed,
-each one operation with its weights as float32 arrays, pictures as (height, width, channels). It
-never loads TensorFlow and never holds code: an operation that is not listed here cannot be
-expressed, so nothing from a file can smuggle one in.
+Takes in only arrays and names, hands on a `Graph`: nodes in the order they are computed, each one
+operation with its weights as float32 arrays, pictures as (height, width, channels). It never loads
+TensorFlow and never holds code: an operation that is not listed here cannot be expressed, so no
+file can smuggle one in.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class Convolution:
 
 @dataclass(frozen=True, eq=False)
 class Depthwise:
-    """A convolution in which each input channel makes `multiplier` output channels alone."""
+    """A convolution in which each output channel depends on one input channel, which has
+    `multiplier` of them."""
 
     kernel: Weights
     """(height, width, outputs), the outputs of one input channel side by side."""
@@ -120,7 +121,7 @@ class Add:
 
 @dataclass(frozen=True)
 class Identity:
-    """What a layer of training leaves behind at inference (dropout, a linear activation)."""
+    """A layer that does nothing at inference (dropout, a linear activation)."""
 
 
 Weighted = Convolution | Depthwise | Dense
@@ -141,7 +142,7 @@ Operation = (
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One operation on the outputs of earlier nodes, which it knows by name."""
+    """One operation on the outputs of earlier nodes, given by name."""
 
     name: str
     operation: Operation
@@ -150,7 +151,7 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """One picture in, one embedding out. Building one checks that every shape fits."""
+    """One picture in, one embedding out. Construction checks that all shapes fit."""
 
     input_name: str
     input_shape: Shape
@@ -163,7 +164,9 @@ class Graph:
         for node in self.nodes:
             missing = [name for name in node.inputs if name not in shapes]
             if node.name in shapes or missing or not node.inputs:
-                raise ModelError(f"the network's layer {node.name!r} is not connected as a graph")
+                raise ModelError(
+                    f"the network's layer {node.name!r} is not connected to earlier layers"
+                )
             shapes[node.name] = _output_shape(node, [shapes[name] for name in node.inputs])
         if self.output_name not in shapes:
             raise ModelError(f"the network has no layer {self.output_name!r} to be its output")
@@ -227,7 +230,7 @@ def _output_shape(node: Node, inputs: list[Shape]) -> Shape:
 
 @singledispatch
 def _shape_after(operation: Operation, value: Shape) -> Shape | None:
-    """The shape that an operation makes of its inputs' shapes; None when they do not fit."""
+    """The shape of an operation's output, by its inputs' shapes; None when they do not fit."""
     return value
 
 

@@ -1,9 +1,9 @@
-"""Exact rewrites of a network: same function, fewer operations, friendlier to quantization.
+"""Exact rewrites of a network: same function, fewer operations, easier to quantize.
 
 Takes in a `Graph`, hands on an equivalent one: residual scales and batch norms folded into the
-weights before them, layers of training removed, the input's colour order swapped. Arithmetic is
-done in float64 and rounded once. It never approximates: what changes the numbers by more than
-rounding belongs to the quantizer.
+weights before them, training-only layers removed, the input's colour order swapped. Arithmetic is
+done in float64 and rounded once. It never approximates: anything that changes the numbers by more
+than rounding belongs to the quantizer.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def drop_identities(network: Graph) -> Graph:
 
 
 def fold_batch_norms(network: Graph) -> Graph:
-    """Batch norms folded into the convolution or dense layer whose only reader they are."""
+    """Batch norms folded into the convolution or dense layer of which they are the only reader."""
     changed: dict[str, Node | None] = {}
     for node in network.nodes:
         if not isinstance(node.operation, BatchNorm):
@@ -60,7 +60,8 @@ def fold_batch_norms(network: Graph) -> Graph:
 
 
 def fold_padding(network: Graph) -> Graph:
-    """Zeros around a picture left to the one convolution that reads it, where `same` is that."""
+    """Zeros around a picture left to the only convolution that reads it, where its `same` padding
+    adds exactly these."""
     changed: dict[str, Node | None] = {}
     for node in network.nodes:
         readers = network.consumers(node.name)
@@ -80,8 +81,8 @@ def fold_padding(network: Graph) -> Graph:
 
 
 def fold_scales(network: Graph) -> Graph:
-    """Scales folded into the weights that make what is scaled: those of a residual sum's second
-    term, and layers that do nothing else."""
+    """Scales folded into the weights before them: the scale of a residual sum's second term, and
+    layers that only scale."""
     changed: dict[str, Node | None] = {}
     for node in network.nodes:
         before = network.producer(node.inputs[0])
@@ -116,8 +117,7 @@ def fold_scales(network: Graph) -> Graph:
 def swap_colours(network: Graph) -> Graph | None:
     """The same network for pictures whose channels come in the opposite order (RGB and BGR).
 
-    None when something else than convolutions reads the picture: its order cannot be moved into
-    weights.
+    None when anything but convolutions reads the picture: its order cannot be moved into weights.
     """
     changed: dict[str, Node | None] = {}
     readers = network.consumers(network.input_name)

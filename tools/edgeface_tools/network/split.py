@@ -1,7 +1,7 @@
-"""Parts a network in two where everything passes through one tensor.
+"""Splits a network in two at a layer through which everything passes.
 
-Takes in a `Graph`, hands on the part before such a place and the part after it, both networks
-again. What lies before can be kept as it is and run once; only what lies after need be trained.
+Takes in a `Graph`, hands on the part up to such a layer and the part after it, both networks again.
+The first part can be frozen and run once; only the second need be trained.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from edgeface_tools.network.graph import Graph
 
 
 def waists(network: Graph) -> list[str]:
-    """The layers whose output is all that later layers read of earlier ones, in their order.
+    """The layers whose output is the only one that later layers read, in order.
 
     The network's own output is not among them: nothing comes after it.
     """
@@ -26,23 +26,23 @@ def waists(network: Graph) -> list[str]:
 
 
 def default_waist(network: Graph) -> str:
-    """The layer from which on the picture has its smallest size: FaceNet's Mixed_7a, 3 x 3.
+    """The layer at which the picture reaches its smallest size: FaceNet's Mixed_7a, 3 x 3.
 
-    What comes after costs a tenth of the network's arithmetic and holds half of its weights.
+    The rest costs a tenth of the network's arithmetic and holds half of its weights.
     """
     pictures = [name for name in waists(network) if len(network.shapes[name]) == 3]
     if not pictures:
-        raise ConfigError("the network cannot be parted anywhere; nothing of it can be kept frozen")
+        raise ConfigError("the network cannot be split anywhere, so no part of it can be frozen")
     smallest = network.shapes[pictures[-1]][:2]
     return next(name for name in pictures if network.shapes[name][:2] == smallest)
 
 
 def cut(network: Graph, waist: str) -> tuple[Graph, Graph]:
-    """The network up to and with the layer `waist`, and the rest of it."""
+    """The network up to and including the layer `waist`, and the rest of it."""
     possible = waists(network)
     if waist not in possible:
         raise ConfigError(
-            f"the network cannot be parted after {waist!r}; it can after: {', '.join(possible)}"
+            f"the network cannot be split after {waist!r}; it can after: {', '.join(possible)}"
         )
     place = [node.name for node in network.nodes].index(waist) + 1
     before = Graph(network.input_name, network.input_shape, network.nodes[:place], waist)
@@ -51,6 +51,6 @@ def cut(network: Graph, waist: str) -> tuple[Graph, Graph]:
 
 
 def joined(before: Graph, after: Graph) -> Graph:
-    """The whole again; the inverse of `cut`."""
+    """The whole network again; the inverse of `cut`."""
     nodes = (*before.nodes, *after.nodes)
     return Graph(before.input_name, before.input_shape, nodes, after.output_name)

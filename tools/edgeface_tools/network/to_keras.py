@@ -1,9 +1,9 @@
-"""A network as data, as a Keras model of ordinary layers, and its weights back again.
+"""Turns a network as data into a Keras model of ordinary layers, and reads its weights back.
 
 Takes in a `Graph`, hands on a functional Keras 3 model that can be trained and saved as `.keras`
-without a Lambda or any other code in the file. Batch norms stay as they are in training: they keep
-their recorded means and take no part (most are folded into convolutions before this). Keras is
-imported when a model is built.
+without a Lambda or any other code in the file. Batch norms are not trained: they keep their
+recorded means (most are folded into convolutions before this). Keras is imported when a model is
+built.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TRAINED = (graph.Convolution, graph.Depthwise, graph.Dense)
 
 
 def import_keras() -> Any:
-    """Keras on TensorFlow, without its chatter."""
+    """Keras on TensorFlow, without its log messages."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import keras
@@ -45,7 +45,7 @@ def as_keras(network: graph.Graph) -> Any:
 
 
 def with_weights_of(network: graph.Graph, model: Any) -> graph.Graph:
-    """The network with the weights that training left in the model made of it."""
+    """The network with the trained weights of the model that `as_keras` made of it."""
     changed = {}
     for node in network.nodes:
         if isinstance(node.operation, _TRAINED):
@@ -69,7 +69,7 @@ def keras_file(network: graph.Graph) -> bytes:
 
 
 def _plain(name: str) -> str:
-    """A name as Keras takes it."""
+    """A name that Keras accepts."""
     return name.replace("/", "--")
 
 

@@ -1,9 +1,9 @@
 """From a network as data to a float32 TFLite file.
 
 Takes in a `Graph`, hands on the bytes of a bare flatbuffer that maps one picture to one
-embedding. It is written directly in the schema's terms, so the bytes depend on nothing but the
-network, and no TensorFlow is needed. A ReLU is fused into the operator before it where that one
-has no other reader; the arithmetic is never changed.
+embedding. It is written directly with the schema's classes, so the bytes depend only on the network
+and no TensorFlow is needed. A ReLU is fused into the operator before it where that has no other
+reader; the arithmetic is never changed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class _Writer:
         self._values = {network.input_name: self._computed(INPUT, network.input_shape)}
 
     def add(self, node: graph.Node) -> None:
-        """Write one node; its inputs are written already."""
+        """Write one node, after its inputs."""
         if isinstance(node.operation, graph.Relu) and self._relu_of(node.inputs[0]) is node:
             self._values[node.name] = self._values[node.inputs[0]]
             return
@@ -66,7 +66,7 @@ class _Writer:
 
     @singledispatchmethod
     def _form(self, operation: graph.Operation, name: str, inputs: list[int]) -> _Form:
-        """An operation's operator code, options and inputs, its weights written."""
+        """An operation's operator code, options and inputs; writes its weights."""
         raise TypeError(f"no TFLite form for {operation!r}")
 
     @_form.register
@@ -172,7 +172,7 @@ class _Writer:
         return model
 
     def _relu_of(self, name: str) -> graph.Node | None:
-        """The ReLU to fuse into a node: its only reader, where it is of a kind that can."""
+        """The ReLU to fuse into a node: its only reader, if the node's kind allows fusing."""
         node, readers = self._network.producer(name), self._network.consumers(name)
         if node is None or name == self._network.output_name or len(readers) != 1:
             return None

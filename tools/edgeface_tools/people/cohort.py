@@ -1,4 +1,4 @@
-"""The cohort of a population: faces that stand for all of them, and scores that do not know them.
+"""The cohort of a population: faces that represent it, and scores measured without bias by it.
 
 Takes in embeddings with their people, hands on a `CohortSpec`, or embeddings normalized by the
 cohort of other people. It counts nothing.
@@ -15,9 +15,9 @@ from edgeface.pipeline.cohort import Rows, cohort_rows, normalize, unit
 from edgeface.pipeline.model_file import CohortSpec
 
 FEWEST = 1000
-"""Fewer pictures do not fill the space of faces; a model then has no cohort."""
+"""With fewer pictures, too few to cover the space of faces, a model has no cohort."""
 
-# Chosen on LFW View 1 train, people by people (docs/accuracy.md).
+# Chosen on LFW View 1 train, cross-validated by person (docs/accuracy.md).
 STRENGTH, SHARPNESS, NEAREST_LEFT_OUT = 0.4, 12.0, 2
 _FACES = 512
 _ROUNDS = 15
@@ -42,11 +42,11 @@ def cohort_of(embeddings: Rows) -> CohortSpec:
 def among_others(
     embeddings: Rows, people: NDArray[np.int64]
 ) -> Iterator[tuple[Rows, NDArray[np.int64], NDArray[np.int64]]]:
-    """The embeddings as a cohort places them in which they are not, so that each pair is met once.
+    """The embeddings, normalized by cohorts that do not contain them, so that each pair comes once.
 
-    The people fall into parts. For every two parts, their embeddings normalized by the cohort of
-    all other parts, with their people and parts: the pairs to count are those of one part with the
-    other (or, where only one part comes, those within it).
+    The people are divided into parts. For every two parts it yields their embeddings, normalized by
+    the cohort of all other parts, with their people and parts: the pairs to count are those of one
+    part with the other (or, where only one part is given, those within it).
     """
     draw = np.random.default_rng(0).permutation(int(people.max()) + 1) % _PARTS
     part = draw[people]

@@ -1,7 +1,7 @@
-"""Error curves of a model on labelled faces, with bands that say how sure they are.
+"""Error curves of a model on labelled faces, with confidence bands.
 
-Takes in embeddings and who is on each, hands on a `Curve`: shares of genuine and impostor pairs by
-score, error rates by threshold, and what resampling the people does to them. It draws nothing.
+Takes in embeddings and the person of each, hands on a `Curve`: shares of genuine and impostor pairs
+by score, error rates by threshold, and their spread over resampled people. It draws nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Counts = NDArray[np.float64]
 
 
 class CurvePoint(msgspec.Struct, frozen=True):
-    """The miss rate at a FAR, with the band that holds 95 % of the resamples."""
+    """The FRR at a FAR, with the band that holds 95 % of the resamples."""
 
     far: float
     frr: float
@@ -42,7 +42,7 @@ class Curve(msgspec.Struct, frozen=True):
     eer: float
     auc: float
     tar: dict[str, float]
-    """Share of genuine pairs accepted, by FAR; only FARs that 10 impostor pairs or more reach."""
+    """Share of genuine pairs accepted, by FAR; only FARs of at least 10 impostor pairs."""
     points: list[CurvePoint]
     edges: list[float]
     """Scores between which `genuine` and `impostor` give the share of pairs."""
@@ -51,9 +51,9 @@ class Curve(msgspec.Struct, frozen=True):
 
 
 def curve(what: str, embeddings: Embeddings, people: Sequence[str]) -> Curve:
-    """All cross pairs; the band from 200 resamples of the people with replacement.
+    """The curve over all pairs; the band from 200 resamples of the people with replacement.
 
-    A pair counts with the sum of its two people's weights less one, the linear part of their
+    A pair's weight is the sum of its two people's weights minus one, the linear part of their
     product (the bootstrap of a two-sample statistic).
     """
     genuine, impostor = _by_person(embeddings, people)
@@ -91,7 +91,7 @@ def curve(what: str, embeddings: Embeddings, people: Sequence[str]) -> Curve:
 
 
 def _by_person(embeddings: Embeddings, people: Sequence[str]) -> tuple[Counts, Counts]:
-    """Genuine pairs once, with their person; impostor pairs twice, with each of their people."""
+    """Genuine pairs once, under their person; impostor pairs twice, under both of their people."""
     numbers = np.unique(np.array(people), return_inverse=True)[1]
     count = int(numbers.max()) + 1
     found = np.zeros((2, count, _BINS))

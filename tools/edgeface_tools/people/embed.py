@@ -1,7 +1,7 @@
 """Embeddings of aligned crops, as the runtime makes them.
 
-Takes in a network with its description, or a crop alone, hands on rows of unit length. It goes
-through the runtime's own encoder, so that what is measured here is what a device would see.
+Takes in a network with its description, or only crops, hands on rows of unit length. It uses the
+runtime's own encoder, so that what is measured here is what a device would compute.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edgeface_tools.people.faces import Crops
 Embeddings = NDArray[np.float32]
 """Shape (n, size), each row of unit length."""
 
-_PIXELS = 32  # a side: what is left of a face when only its coarse shading counts
+_PIXELS = 32  # per side: only the coarse shading of a face remains
 
 
 def embed(
@@ -30,7 +30,7 @@ def embed(
     crops: Crops,
     progress: Callable[[], None] = lambda: None,
 ) -> Embeddings:
-    """What the runtime makes of each crop with this network and description."""
+    """The runtime's embedding of each crop with this network and description."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "model.tflite"
         path.write_bytes(describe(network, description))
@@ -43,7 +43,7 @@ def embed(
 
 
 def pixels(crops: Iterable[NDArray[np.uint8]]) -> Embeddings:
-    """The baseline without a network: grey pixels, standardized, as one row each.
+    """The baseline without a network: the standardized grey pixels of each crop as one row.
 
     Their cosine falls as the squared distance between the pixels grows.
     """

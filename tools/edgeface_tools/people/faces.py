@@ -1,7 +1,8 @@
 """Cuts faces out of ordinary photos with the runtime's own stations.
 
-Takes in a folder, hands on aligned crops, so that what a network is calibrated on is what it sees
-when deployed; says of every picture that gave none why. It never runs the network to be converted.
+Takes in a folder, hands on aligned crops, so that a network is calibrated on the same kind of crop
+that it gets when deployed, and the reason for every picture that gave none. It never runs the
+network to be converted.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from edgeface.pipeline.model_file import AlignmentSpec, InputSpec, load_model
 from edgeface.pipeline.pictures import read_picture
 
 FEWEST_FACES = 20
-"""Fewer show too little of what the network's tensors hold."""
+"""Fewer do not show the range of the network's tensors."""
 
-_ALIKE_SHARE = 0.9  # of all pairs of faces: more of them alike are the pictures of one person
+_ALIKE_SHARE = 0.9  # of all pairs of faces: if more are alike, all pictures are of one person
 
-_SMALLEST_FACE = 40  # pixels, as in the runtime's line
+_SMALLEST_FACE = 40  # pixels, as in the runtime's pipeline
 _KINDS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
 Crops = NDArray[np.uint8]
@@ -41,11 +42,11 @@ class Faces:
     used: tuple[Path, ...]
     skipped: tuple[tuple[Path, str], ...]
     shipped: NDArray[np.float32]
-    """Each face as the shipped model encodes it, shape (n, 128): who resembles whom."""
+    """Each face's embedding by the shipped model, shape (n, 128): who resembles whom."""
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """All pictures below a folder, in the order of their names; ConfigError when there are none."""
+    """All pictures below a folder, sorted by name; ConfigError when there are none."""
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _KINDS)
     if not found:
         raise ConfigError(f"there are no pictures in {folder}; give a folder of JPEG or PNG files")
@@ -58,7 +59,7 @@ def cut_faces(
     size: int,
     progress: Callable[[], None] = lambda: None,
 ) -> Faces:
-    """Detect and align; pictures without a face, and files that are none, are skipped."""
+    """Detect and align; pictures without a face, and files that are not pictures, are skipped."""
     detector, aligner = Detector(), Aligner(alignment, size)
     shipped = load_model()
     encoder = Encoder(shipped)
@@ -84,10 +85,10 @@ def cut_faces(
     return Faces(stacked, tuple(used), tuple(skipped), rows)
 
 
-def people_apart(faces: Faces) -> NDArray[np.int64]:
+def people_in(faces: Faces) -> NDArray[np.int64]:
     """A number for each face, equal where the shipped model takes two faces for one person.
 
-    Chains count: a face belongs to all whose pictures it links. Shape (n,).
+    Chains count: faces that resemble the same face are one person's. Shape (n,).
     """
     alike = faces.shipped @ faces.shipped.T >= _alike()
     numbers = np.arange(len(alike))
@@ -99,7 +100,7 @@ def people_apart(faces: Faces) -> NDArray[np.int64]:
 
 
 def check_enough(faces: Faces, folder: Path) -> None:
-    """ConfigError unless there are faces enough to calibrate on, of more than one person."""
+    """ConfigError unless there are enough faces to calibrate on, of more than one person."""
     count, seen = len(faces.used), len(faces.used) + len(faces.skipped)
     if count < FEWEST_FACES:
         raise ConfigError(

@@ -1,8 +1,8 @@
 """A score-to-FAR table for a model that nobody has measured yet: a guess, and marked as one.
 
-Takes in embeddings of a few faces labelled by person, hands on a `ScoreTable` every point
-of which says that it is not supported. It lets a new model be tried; a model to rely on is measured
-on labelled pictures.
+Takes in embeddings of a few faces labelled by person, hands on a `ScoreTable` in which every point
+is marked as unsupported. With it a new model can be tried; a model to rely on must be measured on
+labelled pictures.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HIGHEST = 1 - 1e-6  # what the cosine of a vector with itself reaches in float3
 
 
 def guessed_table(embeddings: Embeddings, people: Sequence[object], what: str) -> ScoreTable:
-    """Impostor scores taken as normal after Fisher's z-transform (atanh), and prolonged.
+    """Impostor scores taken as normal after Fisher's z-transform (atanh), and extrapolated.
 
     `what` names the faces. At least two people.
     """

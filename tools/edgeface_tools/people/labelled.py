@@ -1,7 +1,7 @@
-"""Faces with names to them: a folder of people, or the pictures that a pairs file names.
+"""Labelled faces: a folder of people, or the pictures that a pairs file names.
 
-Takes in a folder and perhaps a list of pairs, hands on aligned crops with the person of each. Every
-cross pair of them is a genuine or an impostor pair. It finds faces as the runtime does and scores
+Takes in a folder and perhaps a list of pairs, hands on aligned crops with the person of each. Any
+two of them are a genuine or an impostor pair. It finds faces as the runtime does and scores
 nothing.
 """
 
@@ -24,7 +24,7 @@ from edgeface_tools.people.faces import Crops, pictures_in
 
 @dataclass(frozen=True)
 class Wanted:
-    """The pictures to look at, by path below `folder`; the first part of a path is the person."""
+    """The pictures to read, by path below `folder`; the first part of a path is the person."""
 
     folder: Path
     pictures: tuple[Path, ...]
@@ -44,9 +44,9 @@ class Labelled:
 
 
 def wanted(labelled: Path | None, pairs: Path | None) -> Wanted:
-    """What to look at: all of a folder of PERSON/PICTURE, or what a pairs file names.
+    """The pictures to read: a whole folder of PERSON/PICTURE, or those that a pairs file names.
 
-    Pictures of a pairs file without a folder are looked for beside it and in `images` beside it.
+    Without a folder, those of a pairs file are searched for beside it and in `images` beside it.
     """
     if pairs is None:
         if labelled is None:
@@ -76,7 +76,7 @@ def cut_labelled(
     size: int,
     progress: Callable[[], None] = lambda: None,
 ) -> Labelled:
-    """Find and align the main face of each picture; PictureError for a file that is none.
+    """Find and align the main face of each picture; PictureError for a file that is not one.
 
     ConfigError when no genuine or no impostor pair is left.
     """
@@ -100,7 +100,7 @@ def cut_labelled(
 
 
 def by_folder(crops: Crops, pictures: tuple[Path, ...]) -> Labelled | None:
-    """Faces whose pictures lie in a folder for each person; None where they do not seem to."""
+    """Faces whose pictures lie in one folder per person; None where they do not seem to."""
     people = tuple(picture.parent.name for picture in pictures)
     if len(set(people)) < 2 or len(people) < 2 * len(set(people)):
         return None

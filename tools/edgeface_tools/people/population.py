@@ -1,9 +1,9 @@
-"""What a model does to many people: the centre and cohort of their embeddings, and score to FAR.
+"""A model measured on many people: the centre and cohort of their embeddings, and score to FAR.
 
 Takes in embeddings of labelled faces, hands on a `Population`: a small file of numbers that is put
 into a model's description, so that a model can be rebuilt byte for byte without the pictures. Every
-cross pair is counted, normalized by a cohort in which neither person is, as a stranger to the
-population will be. It draws no conclusion that the pairs do not support, and says where that is.
+pair is counted, normalized by a cohort that contains neither person, as for a stranger to the
+population. Points that too few pairs support are marked.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from edgeface_tools.people.records import read_record
 
 POPULATION_FORMAT = 1
 FARS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-_FEWEST_ABOVE = 10  # impostor pairs above a score for its FAR to be more than a guess
+_FEWEST_ABOVE = 10  # impostor pairs above a score, for its FAR to be more than a guess
 _BINS = 1 << 21  # of the cosine, -1 to 1
 _BLOCK = 1024
 _DIGITS = 6
-# The mean of few people is no centre of mankind: it would tell just those few apart too well.
+# The mean of few people is not everybody's: just those few would be distinguished too well.
 _FEWEST_PEOPLE = 100
 
 
 class Population(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Measured with the model of identity `measured_with` (the one that has no centre yet).
+    """Numbers measured with the model of identity `measured_with` (which has no centre yet).
 
     A population of fewer than 100 people has no centre, one of fewer than 1,000 pictures no cohort.
     """
@@ -53,7 +53,7 @@ class Population(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def measure(
     plain: Description, embeddings: Embeddings, people: Sequence[str], measured_on: str
 ) -> Population:
-    """Count every cross pair of `embeddings`, made with the description `plain` (no centre yet)."""
+    """Count every pair of `embeddings`, made with the description `plain` (no centre yet)."""
     centre = cohort = None
     if len(set(people)) >= _FEWEST_PEOPLE:
         centre = _rounded(embeddings.mean(axis=0, dtype=np.float64))
@@ -72,7 +72,7 @@ def without_population(description: Description) -> Description:
 
 
 def with_population(description: Description, population: Population) -> Description:
-    """The description that carries a population's numbers."""
+    """The description with a population's numbers."""
     embedding = EmbeddingSpec(description.embedding.size, population.centre)
     return msgspec.structs.replace(
         description, embedding=embedding, scores=population.scores, cohort=population.cohort
@@ -88,7 +88,7 @@ def centred(embeddings: Embeddings, centre: Sequence[float]) -> Embeddings:
 
 
 def score_table(embeddings: Embeddings, people: Sequence[str], measured_on: str) -> ScoreTable:
-    """The score at which each share of all impostor pairs passes."""
+    """The score that each share of all impostor pairs reaches."""
     return table_of(*count_scores(embeddings, people), measured_on)
 
 
@@ -126,7 +126,7 @@ def count_scores(
 def count_among_others(
     embeddings: Embeddings, people: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """As `count_scores`, each pair normalized by a cohort in which neither person is."""
+    """As `count_scores`, each pair normalized by a cohort that contains neither person."""
     numbers = np.unique(np.array(people), return_inverse=True)[1]
     counts = np.zeros((2, _BINS), np.int64)
     for normalized, who, part in cohorts.among_others(embeddings, numbers):
@@ -150,7 +150,7 @@ def encoded(population: Population) -> bytes:
 
 
 def load(path: Path) -> Population:
-    """Read what `encoded` made; ModelError when it is something else."""
+    """Read what `encoded` wrote; ModelError for anything else."""
     return read_record(
         path, Population, POPULATION_FORMAT, "population", "convert-model population"
     )

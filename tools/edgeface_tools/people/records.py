@@ -24,7 +24,7 @@ _Kind = TypeVar("_Kind", bound=_Record)
 def read_record(path: Path, kind: type[_Kind], current: int, what: str, command: str) -> _Kind:
     """The record in a file; ModelError unless it is one of `kind` in the `current` format.
 
-    `what` is what a person calls it, `command` makes it again.
+    `what` is its name in messages; `command` is the command that makes it.
     """
     try:
         record = msgspec.json.decode(path.read_bytes(), type=kind)

@@ -1,8 +1,8 @@
 """Calibrates: runs a float network on real faces and records what quantization needs to know.
 
-Takes in a float TFLite network and aligned crops, hands on `Calibration`: for every tensor the
-range that its int8 form should cover, and for every input of weights the mean of each channel.
-These numbers make a small file from which a model can be rebuilt byte for byte without the
+Takes in a float TFLite network and aligned crops, hands on a `Calibration`: for every tensor the
+range that its int8 form should cover, and for every tensor that weights are applied to the mean of
+each channel. With a small file of these numbers a model can be rebuilt byte for byte without the
 pictures. It changes no network.
 """
 
@@ -59,7 +59,7 @@ def calibrate(
     sums: dict[str, NDArray[np.float64]] = {}
     picture = interpreter.get_input_details()[0]["index"]
     for crop in crops:
-        for view in (crop, crop[:, ::-1]):  # faces look to either side
+        for view in (crop, crop[:, ::-1]):  # faces are turned to either side
             interpreter.set_tensor(picture, standardize(view, spec))
             interpreter.invoke()
             for name, histogram in histograms.items():
@@ -86,13 +86,13 @@ def calibrate(
 
 
 def encoded(calibration: Calibration) -> bytes:
-    """As JSON, one tensor a line."""
+    """As JSON, one tensor per line."""
     text = msgspec.json.encode(calibration)
     return text.replace(b'],"', b'],\n"').replace(b'{"', b'{\n"') + b"\n"
 
 
 def load(path: Path) -> Calibration:
-    """Read what `encoded` made; ModelError when it is something else."""
+    """Read what `encoded` wrote; ModelError for anything else."""
     return read_record(
         path, Calibration, CALIBRATION_FORMAT, "observations", "convert-model observe"
     )
@@ -101,7 +101,7 @@ def load(path: Path) -> Calibration:
 def interpreter_keeping_tensors(network: bytes) -> Interpreter:
     """An interpreter that keeps every tensor, so that they can be read after a run."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that keeping all tensors takes memory
+        warnings.simplefilter("ignore", UserWarning)  # it warns that this takes memory
         interpreter = Interpreter(
             model_content=network,
             num_threads=default_threads(),
@@ -124,7 +124,7 @@ def _tensors_of(network: bytes) -> tuple[list[str], set[str]]:
 
 
 class _Histogram:
-    """Counts of a tensor's values over [-reach, reach]; it doubles when a value exceeds it."""
+    """Counts of a tensor's values over [-reach, reach]; reach doubles when a value exceeds it."""
 
     def __init__(self) -> None:
         self._counts = np.zeros(_BINS, np.int64)
@@ -148,10 +148,10 @@ class _Histogram:
         self._reach *= 2
 
     def best_range(self) -> tuple[float, float]:
-        """The share of the observed range whose 255 steps cost least.
+        """The part of the measured range whose 255 steps cost least.
 
         Cutting off the rare extremes makes every step finer. The cost is the cube of the error:
-        with the square, as usual, faces unlike those of the calibration lose too much.
+        with the usual square, faces unlike those of the calibration lose too much.
         """
         width = 2 * self._reach / _BINS
         centres = (np.arange(_BINS) + 0.5) * width - self._reach

@@ -1,8 +1,8 @@
 """From a float32 TFLite network to one of lower precision, weights by channel.
 
 Takes in the float flatbuffer and `Calibration`, hands on the quantized flatbuffer. Biases are
-first corrected for what rounding the weights does on average; the quantizer (ai-edge-quantizer)
-then gets our ranges instead of calibrating itself. It looks at no pictures.
+first corrected for the mean effect of rounding the weights; the quantizer (ai-edge-quantizer) is
+then given the ranges instead of calibrating itself. It reads no pictures.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from edgeface_tools.tflite.operators import WEIGHTED, minimum_runtime, needed_ve
 Precision = Literal["int8", "int16x8", "dynamic", "float16", "float32"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 CALIBRATED: tuple[Precision, ...] = ("int8", "int16x8")
-"""Those that need calibration."""
+"""The precisions that need calibration."""
 
 Ends = Literal["int8", "float32"]
 """The type of an int8 network's input and output."""
@@ -56,7 +56,7 @@ def quantize(
     """A float32 network at a precision.
 
     int8: weights and activations, input and output too unless `ends` is float32. int16x8: int16
-    activations, int8 weights. dynamic: int8 weights, the activations rounded as they come.
+    activations, int8 weights. dynamic: int8 weights, activations quantized at run time.
     float16: weights stored in 16 bits, computed in float32.
     """
     model = unpack(network)
@@ -84,7 +84,7 @@ def _recipe(precision: Precision, ends: Ends) -> list[dict[str, Any]]:
     manager = RecipeManager()
     if precision == "dynamic":
         manager.add_dynamic_config(".*", Name.ALL_SUPPORTED, 8)
-        # By channel it would take FULLY_CONNECTED version 12, which tflite-runtime 2.14 lacks.
+        # By channel it would need FULLY_CONNECTED version 12, which tflite-runtime 2.14 lacks.
         whole = QuantGranularity.TENSORWISE
         manager.add_dynamic_config(".*", Name.FULLY_CONNECTED, 8, whole)
     elif precision == "float16":
@@ -110,7 +110,7 @@ def _statistics(calibration: Calibration, room: float) -> dict[str, Any]:
 
 
 def _scale_freely(model: Any) -> None:
-    """Say of int16 sums that their scales are no powers of two, which is the schema's default."""
+    """Mark int16 sums as having scales that are not powers of two, the schema's default."""
     for operator in operators(model):
         if operator.name in ("ADD", "SUB"):
             operator.form.builtinOptions.potScaleInt16 = False
@@ -127,7 +127,7 @@ def _check_same_network(model: Any, calibration: Calibration) -> None:
 
 
 def _correct_bias(model: Any, operator: Operator, calibration: Calibration) -> None:
-    """Take from the bias what the rounded weights add on average.
+    """Subtract from the bias what the rounded weights add on average.
 
     Rounding errors of a filter's weights do not cancel when its inputs, being outputs of ReLU, all
     have positive means: the output shifts by a constant (Nagel et al. 2019, "Data-Free Quantization
@@ -182,7 +182,7 @@ def _set_bias(model: Any, operator: Operator, values: NDArray[np.float32]) -> No
 def _quantize(
     network: bytes, recipe: list[dict[str, Any]], statistics: dict[str, Any] | None
 ) -> bytes:
-    # It has much to say about what takes a fifth of a second.
+    # It logs a lot for a step that takes a fifth of a second.
     said = io.StringIO()
     with contextlib.ExitStack() as quiet:
         quiet.enter_context(contextlib.redirect_stdout(said))
@@ -196,7 +196,7 @@ def _quantize(
 
 
 def _note_minimum_runtime(model: Any) -> None:
-    """Keep the file's own record of its minimum runtime true."""
+    """Update the file's own record of its minimum runtime."""
     for entry in model.metadata or []:
         if name_of(entry) == "min_runtime_version":
             text = minimum_runtime(needs(model)).encode().ljust(16, b"\0")

@@ -25,7 +25,7 @@ class LayerNoise(msgspec.Struct, frozen=True):
     layer: str
     operator: str
     sqnr_db: float
-    """10 log10 of the float values' power over that of the error, all that came before included."""
+    """10 log10 of the float values' power over that of the error, earlier layers' included."""
 
 
 def layer_noise(
@@ -35,7 +35,7 @@ def layer_noise(
     spec: InputSpec,
     progress: Callable[[], None] = lambda: None,
 ) -> list[LayerNoise]:
-    """SQNR of every layer's output over `crops`, in the order the layers run."""
+    """SQNR of every layer's output over `crops`, in the order in which the layers run."""
     exact, rounded = interpreter_keeping_tensors(network), interpreter_keeping_tensors(quantized)
     places = [
         {d["name"]: d for d in interpreter.get_tensor_details() if d["name"]}
@@ -81,7 +81,7 @@ def _dequantized(values: NDArray[Any], tensor: dict[str, Any]) -> NDArray[np.flo
 
 
 def _decibels(signal: float, noise: float) -> float:
-    """At most 150: an error of nothing has no logarithm."""
+    """At most 150, since an error of 0 has no logarithm."""
     if signal <= 0:
         return 150.0 if noise <= 0 else 0.0
     return round(min(150.0, 10 * float(np.log10(signal / max(noise, signal * 1e-15)))), 2)

@@ -1,7 +1,7 @@
-"""Small charts as SVG text, for a page that must be readable without scripts or a network.
+"""Small charts as SVG text, for a page that must work without scripts or a network.
 
-Takes in numbers, hands on markup; colours come from the page's style by class. Axis labels carry
-the class `tick`: they are the chart's frame, not figures of the report.
+Takes in numbers, hands on markup; colours come from the page's style by class. Axis labels have the
+class `tick`: they belong to the chart's frame and are not figures of the report.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Axis:
-    """From data to a share of the axis; `ticks` are (value, label)."""
+    """Maps data to a position on the axis; `ticks` are (value, label)."""
 
     label: str
     low: float
@@ -28,7 +28,7 @@ class Axis:
     logarithmic: bool = False
 
     def share(self, value: float) -> float:
-        """Where a value lies, 0 to 1; what is outside lies on the edge."""
+        """A value's position, 0 to 1; values outside are placed on the edge."""
         scale: Callable[[float], float] = log10 if self.logarithmic else float
         value = min(max(value, self.low), self.high)
         return (scale(value) - scale(self.low)) / (scale(self.high) - scale(self.low))
@@ -61,7 +61,7 @@ def lines(across: Axis, up: Axis, drawn: Sequence[Line], description: str) -> st
 def bars(
     across: Axis, up: Axis, drawn: Sequence[tuple[str, Sequence[Point]]], description: str
 ) -> str:
-    """Filled steps, (left edge, height) each; one series over the other, half transparent."""
+    """Filled steps, each (left edge, height); the series overlap, half transparent."""
     body = []
     for kind, steps in drawn:
         if not steps:
@@ -82,7 +82,7 @@ def decades(label: str, low: int, high: int) -> Axis:
 
 
 def linear(label: str, low: float, high: float, steps: int, form: str = "{:g}") -> Axis:
-    """A plain axis with `steps` equal parts."""
+    """A linear axis with `steps` equal parts."""
     values = [low + (high - low) * i / steps for i in range(steps + 1)]
     return Axis(label, low, high, tuple((v, form.format(v)) for v in values))
 

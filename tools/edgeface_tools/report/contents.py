@@ -1,4 +1,4 @@
-"""What a report holds: the fields of report.json, which are all that report.html shows.
+"""The contents of a report: the fields of report.json, which are all that report.html shows.
 
 Takes in the figures that were measured, hands on a `Report`. It measures and formats nothing.
 """

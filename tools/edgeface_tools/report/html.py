@@ -1,7 +1,7 @@
 """report.html: one page that shows a report to a person.
 
 Takes in a `Report`, hands on HTML laid out by `report.html.j2`. It measures nothing and computes
-nothing but positions: every figure on the page is one of the report's.
+only positions: every figure on the page is one of the report's.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _people(found: LabelledAccuracy, precision: str) -> dict[str, Any]:
             [(p.far, p.frr) for p in one.points],
             [(p.far, p.low, p.high) for p in one.points],
         )
-        for one in reversed(found.curves)  # float, which is dashed, last: over the converted
+        for one in reversed(found.curves)  # float last, dashed, over the converted one
     ]
     det = lines(
         decades("false accept rate (strangers taken for a person)", lowest, -1),
@@ -199,7 +199,7 @@ def _scores(table: ScoreTable) -> list[Row]:
 
 
 def _from_zero(label: str, highest: float) -> Axis:
-    """An axis up to a round number that is not less, in round steps."""
+    """An axis from 0 up to the next round number, in round steps."""
     unit = 10.0 ** floor(log10(max(highest, 1e-6)))
     top = next(n for n in (1, 2, 4, 5, 8, 10) if n * unit >= highest)
     return linear(label, 0, top * unit, 4 if top in (2, 4, 8) else 5)

@@ -1,7 +1,8 @@
 """One network in every precision on every runtime: the table of docs/precisions.md.
 
 Takes in a source and LFW's development pairs, hands on rows, and Markdown made of them. Thresholds
-are chosen on one list and read on the other, each model and runtime with its own embeddings.
+are chosen on other folds than those they are applied to, with each model's and runtime's own
+embeddings.
 """
 
 from __future__ import annotations
@@ -34,19 +35,19 @@ _FORMS: tuple[tuple[Precision, Ends], ...] = (
     ("int8", "float32"),
     ("int16x8", "int8"),
 )
-_FACES = 32  # that every runtime encodes; the first one encodes all for the accuracy
+_FACES = 32  # encoded by every runtime; the first one encodes all, for the accuracy
 _RUNS = 10
-_SLOWEST = 250.0  # milliseconds a face: slower ones would take hours for the accuracy
+_SLOWEST = 250.0  # milliseconds per face: slower ones would take hours for the accuracy
 
 
 _PAGE = """# {name} in every precision, on every runtime
 
 Made by `make precisions LFW=FOLDER`, which runs `convert-model precisions`. Cosine: embeddings of
 {faces} faces against those of the float32 network on the first runtime. Accuracy: the {pairs} pairs
-of the list, each tenth judged at the threshold chosen on the other nine. TAR: over every cross pair
-of the list's pictures. Both are read on the first runtime only, and not where a face takes so long
-that it would be hours. Milliseconds: processor time of one face on one thread, which other
-work on the machine changes little.
+of the list, each tenth judged at the threshold chosen on the other nine. TAR: over all pairs of the
+list's pictures. Both are measured on the first runtime only, and not for models so slow that it
+would take hours. Milliseconds: processor time of one face on one thread, which other work on the
+machine changes little.
 
 {rows}
 """
@@ -62,7 +63,7 @@ class Row:
     minimum_runtime: str
     trial: Trial
     cosines: tuple[float, float] | None
-    """Median and least, with the float network."""
+    """Median and least cosine with the float network."""
     accuracy: float | None
     tar: dict[str, float]
 

@@ -1,8 +1,8 @@
-"""What a conversion cost, measured: the content of report.json and report.html.
+"""Measures what a conversion cost: the content of report.json and report.html.
 
-Takes in a source and its converted model, hands on a `Report`. Both files are made from it alone.
-The only faces it shows are the portraits that ship with EdgeFace: those of the people whose photos
-were calibrated or measured on do not leave their folder.
+Takes in a source and its converted model, hands on a `Report`, from which alone both files are
+made. The only faces it shows are the portraits that ship with EdgeFace: photos used for calibration
+or measurement do not leave their folder.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A model tried on a TFLite runtime in a process of its own: does it load, how fast is it.
+"""Tries a model on a TFLite runtime in a separate process: whether it loads, and how fast it is.
 
 Takes in a model file, aligned crops and a Python environment, hands on a `Trial`. The other process
-imports nothing but the runtime package, so that tflite-runtime, which wants an old NumPy, can be
-asked from beside LiteRT, and a runtime that crashes takes nothing with it.
+imports only the runtime package, so that tflite-runtime, which needs an old NumPy, can be tried
+from an environment with LiteRT, and a runtime that crashes ends only its own process.
 """
 
 from __future__ import annotations
@@ -61,21 +61,21 @@ print(json.dumps(installed_runtimes()))
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """What one runtime made of a model."""
+    """A model on one runtime."""
 
     runtime: str
     version: str
     loads: bool
     why_not: str | None = None
     p50_ms: float | None = None
-    """Of one crop encoded, input table and all, on as many threads as the runtime takes."""
+    """Of encoding one crop, including the input table, on the runtime's default threads."""
     p95_ms: float | None = None
     cpu_ms: float | None = None
-    """Processor time of the same on one thread: other work on the machine changes it little."""
+    """Processor time of the same on one thread; other work on the machine changes it little."""
 
 
 def runtimes_of(python: Path) -> list[str]:
-    """The runtimes installed in a Python environment that has EdgeFace; empty where it has not."""
+    """The runtimes in a Python environment that has EdgeFace; empty where EdgeFace is missing."""
     done = _run([str(python), "-c", _ASK], {})
     try:
         found = json.loads(done.stdout.strip().splitlines()[-1])

@@ -1,1 +1,1 @@
-"""Reads networks as others wrote them: Keras files, SavedModels, weights, CSV folders."""
+"""Reads networks in other tools' formats: Keras files, SavedModels, weights, CSV folders."""

@@ -1,9 +1,9 @@
-"""The two networks that are known by name, for weights that come without one.
+"""The two networks that are known by name, for files that hold only weights.
 
 Takes in a source of weights, hands on a `Graph`. Inception-ResNet-v1 is FaceNet's (Szegedy et al.
 2016), with the layer names of the 2018 Keras conversion; NN4-small2 is OpenFace's (Amos et al.
-2016) as the Keras tutorials build it, channels last. Every array's shape is checked against what
-the network needs, and both shapes are named when they differ.
+2016) as the Keras tutorials build it, channels last. Every array's shape is compared with the one
+that the network needs, and the error names both when they differ.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class WeightSource(Protocol):
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network by name, and how it wants its pictures (in the order it was trained with)."""
+    """A network by name, and its input (with the colour order of its training)."""
 
     build: Callable[[WeightSource], graph.Graph]
     input: InputSpec
@@ -40,7 +40,7 @@ class Architecture:
 
 @dataclass
 class _Builder:
-    """Puts one operation after another; what it returns names an output."""
+    """Appends one operation after another; its methods return the output's name."""
 
     weights: WeightSource
     name: str
@@ -151,7 +151,7 @@ _BLOCK8: tuple[_Branch, ...] = (
 
 
 def inception_resnet_v1(weights: WeightSource) -> graph.Graph:
-    """160x160x3 to as many numbers as its `Bottleneck` has columns (128 or 512)."""
+    """160x160x3 to as many numbers as `Bottleneck` has columns (128 or 512)."""
     net = _Builder(weights, "inception_resnet_v1", 1e-3)
 
     def step(

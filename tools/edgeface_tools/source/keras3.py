@@ -2,7 +2,7 @@
 
 Takes in a path, hands on a `Graph`, or the arrays of layers by their names. A `.keras` file is a
 zip of the layer list (config.json) and the weights (model.weights.h5); both are read as data, and
-code in it (a Lambda) is refused like any layer that is not known.
+code in it (a Lambda) is refused like any unknown layer.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _ROOTS = ("layers", "_layer_checkpoint_dependencies")
 
 
 def read_keras(path: Path) -> Graph:
-    """The network in a `.keras` file; ModelError says what cannot be used."""
+    """The network in a `.keras` file; ModelError says what is unusable."""
     try:
         with zipfile.ZipFile(path) as archive:
             config, weights = (_member(archive, name, path) for name in (CONFIG, WEIGHTS))
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
-        raise ModelError(f"{path} is no whole .keras file ({error}); copy it again") from None
+        raise ModelError(f"{path} is not a complete .keras file ({error}); copy it again") from None
     with opened(path, weights) as file:
         place = str(path)
         groups = dict(_in_order(file, layers_of(config, place)))
@@ -44,7 +44,7 @@ def read_keras(path: Path) -> Graph:
 
 
 def named_groups(file: h5py.File) -> dict[str, h5py.Group]:
-    """Where each layer's arrays are, by the layer's name; older releases recorded no names."""
+    """The group of each layer's arrays, by the layer's name; older releases recorded no names."""
     found = {}
     for root in _ROOTS:
         group = file.get(root)
@@ -56,14 +56,14 @@ def named_groups(file: h5py.File) -> dict[str, h5py.Group]:
 
 
 def numbered_array(groups: dict[str, h5py.Group], layer: str, place: int) -> Weights:
-    """The array at a place among a layer's arrays; the file has no other names for them."""
+    """A layer's array by its position; the file has no other names for them."""
     if layer not in groups or str(place) not in groups[layer]:
         raise ModelError(f"the layer {layer!r} has no stored weights number {place}")
     return plain_array(groups[layer][str(place)], layer)
 
 
 def _in_order(file: h5py.File, layers: list[Layer]) -> Iterator[tuple[str, h5py.Group]]:
-    """The same by the numbers that Keras gives to layers of a kind: conv2d, conv2d_1, ..."""
+    """The same, by the numbers that Keras gives to the layers of a kind: conv2d, conv2d_1, ..."""
     counts: dict[str, int] = {}
     for layer in layers:
         kind = _snake_case(layer.kind)
@@ -83,7 +83,7 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
     try:
         about = archive.getinfo(name)
     except KeyError:
-        raise ModelError(f"{path} is no .keras file: it holds no {name}") from None
+        raise ModelError(f"{path} is not a .keras file: it holds no {name}") from None
     if about.file_size > _LARGEST[name]:
-        raise ModelError(f"{name} in {path} unpacks to {about.file_size} bytes, which is too much")
+        raise ModelError(f"{name} in {path} unpacks to {about.file_size} bytes, which is too large")
     return archive.read(name)

@@ -1,7 +1,7 @@
-"""A Keras model's recorded layer list as a network, in the dialects of Keras 2 and Keras 3.
+"""Reads a Keras model's recorded layer list as a network, in the dialects of Keras 2 and Keras 3.
 
 Takes in the JSON text of a configuration and a reader of weights, hands on a `Graph`. It opens no
-file and runs nothing: a layer that is not known by kind and settings is refused by name.
+file and runs nothing: a layer whose kind or settings are unknown is refused by name.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def network_of(recorded: str | bytes, weights: WeightReader, place: str) -> Grap
     """The network that a configuration describes; `place` names the file in errors.
 
     Raises ModelError for a layer that cannot be expressed, more than one input or output, or an
-    input that is no square colour picture; ValueError and KeyError for what is no configuration.
+    input that is not a square colour picture; ValueError and KeyError for an invalid configuration.
     """
     config = _decode(recorded, place)
     inputs, outputs = _names(config.input_layers), _names(config.output_layers)
@@ -101,7 +101,7 @@ def _chained(config: _ModelConfig, place: str) -> _ModelConfig:
         uses = [[[layers[-1].name, 0, 0]]] if layers else []
         layers.append(msgspec.structs.replace(one, name=name, inbound_nodes=uses))
     if not layers or layers[0].class_name != "InputLayer":
-        raise ModelError(f"the network in {place} records no input; save it after it was built")
+        raise ModelError(f"the network in {place} records no input; build it before you save it")
     return _ModelConfig(layers, [[layers[0].name, 0, 0]], [[layers[-1].name, 0, 0]])
 
 
@@ -126,7 +126,7 @@ def _layer(recorded: _RecordedLayer, weights: WeightReader) -> Layer:
 
 
 def _sources(use: Any) -> Iterator[str]:
-    """The names of the layers that one use of a layer reads, in either dialect."""
+    """The names of the layers whose output one use of a layer reads, in either dialect."""
     if not isinstance(use, dict):
         yield from (str(source[0]) for source in use)
         return
@@ -138,13 +138,13 @@ def _sources(use: Any) -> Iterator[str]:
         elif isinstance(found, dict) and found.get("class_name") == "__keras_tensor__":
             yield str(found["config"]["keras_history"][0])
         else:
-            raise ValueError(f"a layer takes {str(found)[:60]!r}, which no other layer gives")
+            raise ValueError(f"a layer reads {str(found)[:60]!r}, which no other layer gives")
 
 
 def _nodes(layer: Layer) -> list[Node]:
-    """A layer's operations as nodes; the last carries the layer's name."""
+    """A layer's operations as nodes; the last one has the layer's name."""
     if layer.uses != 1:
-        raise layer.refused(f"it is used {layer.uses} times; once is expected")
+        raise layer.refused(f"it is used {layer.uses} times; one use is supported")
     first, *rest = operations_of(layer)
     names = [f"{layer.name}/{i}" for i in range(1, 1 + len(rest))] + [layer.name]
     followers = zip(pairwise(names), rest, strict=True)

@@ -1,9 +1,9 @@
-"""What each Keras layer means, from its recorded settings and weights.
+"""Translates each Keras layer, from its recorded settings and weights.
 
 Takes in one layer's class, settings and a reader of its weights, hands on an operation of the
 network. A layer, or a setting, that is not listed here is refused by name: nothing is guessed and
-nothing recorded is ever run. A Lambda carries marshalled bytecode; it is compared byte by byte with
-the one known form (FaceNet's residual sum) and never unmarshalled.
+nothing recorded is ever run. A Lambda has marshalled bytecode; it is compared byte by byte with the
+one known form (FaceNet's residual sum) and never unmarshalled.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edgeface.errors import ModelError
 from edgeface_tools.network import graph
 
 # The bytecode of `lambda inputs, scale: inputs[0] + inputs[1] * scale` as Python 3.6 marshalled
-# it; the name of the file it was written in and its line there may differ. Compared, never loaded.
+# it; the file name and the line recorded in it may differ. Compared, never loaded.
 _SCALE_SUM = re.compile(
     rb"\xe3\x02\x00{7}\x02\x00{3}\x03\x00{3}S\x00{3}s\x14\x00{3}"
     rb"\|\x00d\x01\x19\x00\|\x00d\x02\x19\x00\|\x01\x14\x00\x17\x00S\x00"
@@ -56,13 +56,13 @@ class Layer:
 
 
 def operations_of(layer: Layer) -> tuple[graph.Operation, ...]:
-    """The layer as operations, one after another: itself, and its activation where it has one.
+    """The layer as operations, in order: itself, and its activation where it has one.
 
     ModelError names a layer that cannot be expressed.
     """
     read = _READERS.get(layer.kind)
     if read is None:
-        raise layer.refused("this tool does not know its kind")
+        raise layer.refused("layers of this kind are not supported")
     operation = read(layer)
     if layer.kind in _WEIGHTED and layer.settings.get("activation", "linear") != "linear":
         return (operation, _activation(layer))
@@ -202,7 +202,7 @@ def _dropout(layer: Layer) -> graph.Operation:
 
 
 def _lambda(layer: Layer) -> graph.Operation:
-    """FaceNet's arithmetic, recognized by its bytes or its name, and its recorded argument."""
+    """FaceNet's residual scaling, recognized by its bytes or its name, with its argument."""
     function, arguments = layer.settings.get("function"), layer.settings.get("arguments")
     if isinstance(arguments, dict) and list(arguments) == ["scale"]:
         scale = arguments["scale"]
@@ -211,7 +211,7 @@ def _lambda(layer: Layer) -> graph.Operation:
                 return graph.Add(scale=float(scale))
             if len(layer.inputs) == 1 and function == "scaling":  # a name without code
                 return graph.Scale(float(scale))
-    raise layer.refused("it holds Python code that is not known, and is never run")
+    raise layer.refused("it holds Python code, which is never run")
 
 
 def _bytecode(function: Any) -> bytes:

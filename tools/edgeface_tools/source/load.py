@@ -1,7 +1,7 @@
-"""What there is to convert, recognized by its content and brought to one form.
+"""Loads a source, recognized by its content, into one common form.
 
-Takes in what the command line names, hands on a `Loaded`: the float32 network and how it wants
-its pictures. Names and endings of files decide nothing. It quantizes nothing.
+Takes in what the command line names, hands on a `Loaded`: the float32 network and its input's
+description. File names and extensions decide nothing. It quantizes nothing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 
 @dataclass(frozen=True)
 class Recorded:
-    """The numbers that the project keeps for the pinned FaceNet."""
+    """The numbers recorded in this project for the pinned FaceNet."""
 
     observations: Path
     population: Path
@@ -58,7 +58,7 @@ class Loaded:
     input: InputSpec
     embedding_size: int
     pictures: Path | None = None
-    """Pictures that came with the source, to calibrate on."""
+    """Pictures that come with the source, for calibration."""
     recorded: Recorded | None = None
 
 
@@ -70,9 +70,9 @@ def load_source(
 ) -> Loaded:
     """Read a source: a path, or `facenet` for the pinned one.
 
-    `architecture` names the network of weights that come without one. `colour` and `normalization`
-    say how the network was trained; None stands for how its architecture was, else for how FaceNet
-    was. Raises ConfigError or ModelError for what cannot be read or used.
+    `architecture` names the network of a file that has only weights. `colour` and `normalization`
+    say how the network was trained; None means as its architecture was, otherwise as FaceNet was.
+    Raises ConfigError or ModelError for what cannot be read or used.
     """
     fetched: Fetched | None = fetch_facenet() if source == FACENET else None
     path = fetched.weights if fetched else Path(source)
@@ -115,9 +115,9 @@ def trained_with(spec: InputSpec, colour: Colour | None, normalization: str | No
 
 
 def picture_and_numbers(network: bytes, path: Path) -> tuple[int, int]:
-    """The side of the picture that a flatbuffer takes and how many numbers it gives.
+    """The side of a flatbuffer's input picture and the size of its output.
 
-    ModelError when it takes no square colour picture or gives something else.
+    ModelError unless it maps a square colour picture to one row of numbers.
     """
     source, target = ends(unpack(network))
     match source, target:
@@ -146,7 +146,7 @@ def _read(path: Path, architecture: str | None) -> Graph | bytes:
         return read_keras(path)
     if start != _HDF5:
         raise ModelError(
-            f"{path} is no HDF5 file and no .keras file, or was cut short; give a Keras .h5 or "
+            f"{path} is neither an HDF5 nor a .keras file, or is incomplete; give a Keras .h5 or "
             ".keras file, a SavedModel folder or a folder of OpenFace's CSV files"
         )
     if architecture is None:
@@ -164,8 +164,8 @@ def _read_folder(path: Path, architecture: str | None) -> Graph | bytes:
         return read_saved_model(path)
     if not any(path.glob("*.csv")):
         raise ModelError(
-            f"the folder {path} is no SavedModel and holds no CSV files; give a SavedModel folder "
-            "or one of OpenFace's weights as CSV files"
+            f"the folder {path} is not a SavedModel and holds no CSV files; give a SavedModel "
+            "folder or one of OpenFace's weights as CSV files"
         )
     if architecture not in (None, _OPENFACE):
         raise ConfigError(f"a folder of CSV files is read as {_OPENFACE}, not as {architecture}")
@@ -175,7 +175,7 @@ def _read_folder(path: Path, architecture: str | None) -> Graph | bytes:
 def _refuse_architecture(architecture: str | None, path: Path) -> None:
     if architecture is not None:
         raise ConfigError(
-            f"{path} holds a whole network; leave --architecture out, it is for weights alone"
+            f"{path} holds a whole network; leave --architecture out, it is only for weights"
         )
 
 

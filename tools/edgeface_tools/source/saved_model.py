@@ -1,8 +1,8 @@
 """Reads a TensorFlow SavedModel folder into a float32 TFLite network.
 
-Takes in a folder, hands on the bytes of a bare flatbuffer. This is the one source that needs
-TensorFlow (the `convert` extra): its graph is code, so it is first looked through, and refused when
-it holds an operation that a face network has no use for, such as one that reads or writes files.
+Takes in a folder, hands on the bytes of a bare flatbuffer. This is the only source that needs
+TensorFlow (the `convert` extra). Its graph is code, so it is checked first and refused if it holds
+an operation that a face network does not need, such as one that reads or writes files.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def is_saved_model(folder: Path) -> bool:
 
 
 def read_saved_model(folder: Path) -> bytes:
-    """The network of the signature `serving_default`; ModelError says what cannot be used."""
+    """The network of the signature `serving_default`; ModelError says what is unusable."""
     with _quiet():
         try:
             import tensorflow as tf
@@ -143,7 +143,7 @@ def read_saved_model(folder: Path) -> bytes:
             network = _converted(tf, folder)
         except ModelError:
             raise
-        except Exception as error:  # TensorFlow raises whatever it likes
+        except Exception as error:  # TensorFlow may raise anything
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ModelError(
                 f"TensorFlow cannot convert the SavedModel {folder} ({reason[:200]}); save the "
@@ -160,7 +160,7 @@ def _check_operations(graph: Any, folder: Path) -> None:
             if node.op not in _KNOWN:
                 raise ModelError(
                     f"the SavedModel {folder} is refused: its operation {node.name!r} "
-                    f"({node.op}) is none of a face network's"
+                    f"({node.op}) does not belong in a face network"
                 )
 
 
@@ -174,7 +174,7 @@ def _converted(tf: Any, folder: Path) -> bytes:
                 f"the network in {folder} has {len(found)} {what}s; a face network has one"
             )
     ((name, spec),) = takes.items()
-    # One picture: sizes that hang on the batch become constants.
+    # One picture: sizes that depend on the batch become constants.
     shape = (1, *spec.shape[1:]) if spec.shape.rank else spec.shape
 
     @tf.function(input_signature=[tf.TensorSpec(shape, spec.dtype)])  # type: ignore[untyped-decorator]
@@ -269,7 +269,7 @@ def _numbers(shape: Iterable[int]) -> int:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """TensorFlow and its compiler write pages to stderr, past Python; their errors are raised."""
+    """Silences TensorFlow and its compiler, which write to stderr directly; errors are raised."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:

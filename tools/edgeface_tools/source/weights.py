@@ -1,7 +1,7 @@
-"""Weights that come without their network: Keras HDF5 files, and OpenFace's folder of CSV files.
+"""Reads files that hold only weights: Keras HDF5 files, and OpenFace's folder of CSV files.
 
-Takes in a path, hands on a source of arrays for a network that is known by name. Files are read as
-numbers only. An array that is missing or of another shape is named.
+Takes in a path, hands on a network that is known by name, with these weights. Files are read as
+numbers only. Errors name an array that is missing or has another shape.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def read_openface_csv(folder: Path) -> Graph:
         name = f"{_CSV_LAYER.get(layer, layer)}_{_CSV_ARRAY[array]}.csv"
         stored = tuple(shape[i] for i in {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[len(shape)])
         values = _read_csv(folder / name)
-        # A row for the whole array, or one for each step of its leading axes, or one a number.
+        # One row for the whole array, one per step of its leading axes, or one per number.
         if values.size != prod(stored) or values.shape[0] not in (1, *accumulate(stored, mul)):
             raise ModelError(
                 f"{folder / name} holds numbers of the shape {values.shape}, nn4_small2 needs "
@@ -81,7 +81,7 @@ def _read_csv(path: Path) -> Weights:
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from None
     except ValueError as error:
-        raise ModelError(f"{path} holds something else than numbers ({error})") from None
+        raise ModelError(f"{path} holds something other than numbers ({error})") from None
     if not np.isfinite(values).all():
         raise ModelError(f"{path} holds numbers that are not finite")
     return values

@@ -1,1 +1,1 @@
-"""TFLite files: their flatbuffer, their operators, what is inside."""
+"""TFLite files: their flatbuffer, their operators, their inspection."""

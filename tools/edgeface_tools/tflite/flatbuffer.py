@@ -1,8 +1,8 @@
-"""TFLite flatbuffers opened as objects and written back.
+"""Opens TFLite flatbuffers as objects and writes them back.
 
-Takes in the bytes of a bare network, hands on the schema's object form, or lists what is in it;
-writes it back with every constant aligned to 16 bytes as the schema asks. It never interprets the
-numbers and never runs a network.
+Takes in the bytes of a bare network, hands on the schema's object form, or lists its contents;
+writes it back with every constant aligned to 16 bytes, as the schema requires. It never interprets
+the numbers and never runs a network.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ class Operator:
     """As in the schema: CONV_2D, ADD, ..."""
     version: int
     inputs: tuple[Any, ...]
-    """A left-out optional input is None."""
+    """None for an optional input that is left out."""
     outputs: tuple[Any, ...]
     form: Any
     """The schema's own OperatorT."""
 
 
 class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
-    """A buffer that writes its data where its start is aligned; the generated code does not."""
+    """A buffer that aligns the start of its data, which the generated code does not."""
 
-    def Pack(self, builder: Any) -> Any:  # noqa: N802 (the generated code calls it so)
+    def Pack(self, builder: Any) -> Any:  # noqa: N802 (the generated code's name)
         data = None
         if self.data is not None:
             content = np.asarray(self.data, np.uint8).tobytes()
@@ -58,7 +58,7 @@ class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
 
 
 def unpack(network: bytes) -> Any:
-    """The network as the schema's ModelT; constants kept beside the flatbuffer are brought in."""
+    """The network as the schema's ModelT, with constants stored after the flatbuffer moved in."""
     model = schema.ModelT.InitFromPackedBuf(network)
     for buffer in model.buffers:
         if buffer.offset > 1:
@@ -77,7 +77,7 @@ def pack(model: Any) -> bytes:
 
 
 def operators(model: Any) -> Iterator[Operator]:
-    """The operators in the order they run."""
+    """The operators in the order in which they run."""
     graph = model.subgraphs[0]
     for form in graph.operators:
         code = model.operatorCodes[form.opcodeIndex]
@@ -127,7 +127,7 @@ def constant(model: Any, tensor: Any, dtype: type[np.generic]) -> np.ndarray | N
 
 
 def set_code_versions(model: Any, versions: list[int]) -> None:
-    """Give each operator the version in `versions`, in order; one code entry per pair."""
+    """Give each operator its version from `versions`, in order; one code entry per pair."""
     codes: dict[tuple[int, int], int] = {}
     entries: list[Any] = []
     for form, version in zip(model.subgraphs[0].operators, versions, strict=True):
@@ -144,7 +144,7 @@ def set_code_versions(model: Any, versions: list[int]) -> None:
 
 
 def drop_unused(model: Any) -> None:
-    """Remove the tensors that no operator touches and the buffers that nothing holds."""
+    """Remove the tensors that no operator uses and the buffers that no tensor uses."""
     graph = model.subgraphs[0]
     lists = [graph.inputs, graph.outputs]
     lists += [indices for form in graph.operators for indices in (form.inputs, form.outputs)]

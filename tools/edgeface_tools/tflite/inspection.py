@@ -1,8 +1,8 @@
-"""What is in a model file, in words and as data.
+"""The contents of a model file, in words and as data.
 
 Takes in a path, hands on an `Inspection`: the description if there is one, the operators with the
-runtimes they need, and whether each supported runtime can open the file: by trying where it is
-installed here, by its operators where it is not. It judges no accuracy.
+runtimes they need, and whether each supported runtime can open the file: by trying it where it is
+installed, otherwise by the file's operators. It judges no accuracy.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class OperatorCount(msgspec.Struct, frozen=True):
     version: int
     count: int
     since: str | None
-    """The TFLite release that brought it; null when this tool does not know."""
+    """The TFLite release that introduced it; null when unknown."""
 
 
 class Inspection(msgspec.Struct, frozen=True):
@@ -43,11 +43,11 @@ class Inspection(msgspec.Struct, frozen=True):
     operators: list[OperatorCount]
     minimum_runtime: str
     runs_on: dict[str, str]
-    """By runtime: "yes", or why not."""
+    """By runtime: "yes", or the reason why not."""
 
 
 def inspect(path: Path) -> Inspection:
-    """Look into a model file, described or not; ModelError when it is none."""
+    """Inspect a model file, described or not; ModelError when it is not one."""
     network, about, identity = read_network(path)
     model = unpack(network)
     found = needs(model)
@@ -72,9 +72,9 @@ def inspect(path: Path) -> Inspection:
 
 
 def read_network(path: Path) -> tuple[bytes, Description | None, str | None]:
-    """A file's bare flatbuffer, with its description and identity where it carries one.
+    """A file's bare flatbuffer, with its description and identity where it has one.
 
-    ModelError for a file that is damaged or no TFLite network.
+    ModelError for a file that is damaged or not a TFLite network.
     """
     if described := _is_described(path):
         about = load_model(path)
@@ -86,7 +86,7 @@ def read_network(path: Path) -> tuple[bytes, Description | None, str | None]:
         ends(model)
     except (struct.error, IndexError, ValueError, TypeError, AttributeError):
         raise ModelError(f"the model file {path} is damaged; copy it again") from None
-    # What another tool appended would end up in the middle of the file.
+    # Data appended by another tool would end up in the middle of the file.
     return (pack(model) if described is None else network), None, None
 
 
@@ -97,7 +97,7 @@ def _is_described(path: Path) -> bool | None:
             start = file.read(8)
         archive = zipfile.is_zipfile(path)
         if start[4:] != b"TFL3":
-            load_model(path)  # refuses it in its own words
+            load_model(path)  # raises the error
         if not archive:
             return False
         with zipfile.ZipFile(path) as parts:

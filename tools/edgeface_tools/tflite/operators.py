@@ -18,7 +18,7 @@ from edgeface_tools.tflite.flatbuffer import Operator, operators
 OLDEST_RUNTIME = "2.14.0"
 """tflite-runtime's last release, the oldest that the package supports."""
 
-# By operator: the TFLite release that brought versions 1, 2, 3, ...
+# By operator: the TFLite release that introduced versions 1, 2, 3, ...
 _SINCE: dict[str, tuple[str, ...]] = {
     "ADD": ("1.5.0", "1.14.0", "2.4.0", "2.6.0"),
     "AVERAGE_POOL_2D": ("1.5.0", "1.14.0", "2.3.0"),
@@ -63,7 +63,7 @@ _INT16 = {
     "QUANTIZE": 2,
     "RESHAPE": 1,
 }
-# The version for float values and int8 weights: one scale for all weights, one by channel.
+# The versions for float values and int8 weights: with one scale, and with one per channel.
 _HYBRID = {
     "CONV_2D": (2, 5),
     "DEPTHWISE_CONV_2D": (4, 6),
@@ -73,20 +73,20 @@ _HYBRID = {
 
 @dataclass(frozen=True)
 class Need:
-    """An operator version that a network holds `count` times, and since when runtimes have it."""
+    """An operator version that a network uses `count` times, and the release that introduced it."""
 
     name: str
     version: int
     count: int
     since: str | None
-    """None: not in this tool's table."""
+    """None when it is not in the table."""
 
     def __str__(self) -> str:
         return f"{self.name} version {self.version}"
 
 
 def needs(model: Any) -> list[Need]:
-    """The operator versions a network holds, by name."""
+    """The operator versions that a network uses, by name."""
     counts: dict[tuple[str, int], int] = {}
     for operator in operators(model):
         key = (operator.name, max(operator.version, needed_version(operator)))
@@ -98,7 +98,7 @@ def needs(model: Any) -> list[Need]:
 
 
 def minimum_runtime(found: list[Need]) -> str:
-    """The oldest TFLite release that has all of `found`; "unknown" where the table has a gap."""
+    """The oldest TFLite release that has all of `found`; "unknown" if any is not in the table."""
     releases = [need.since for need in found]
     if any(release is None for release in releases):
         return "unknown"
@@ -111,10 +111,10 @@ def too_new(found: list[Need], runtime: str = OLDEST_RUNTIME) -> list[Need]:
 
 
 def needed_version(operator: Operator) -> int:
-    """The least version whose rules cover the types of an operator's tensors as they are.
+    """The lowest version whose rules cover the types of an operator's tensors.
 
-    A file may record less than it needs: a runtime that goes by the record then loads it and
-    computes nonsense (weights by channel, for a FULLY_CONNECTED that knows one scale).
+    A file may record a lower version than it needs: a runtime that trusts the record then loads it
+    and computes nonsense (weights by channel, for a FULLY_CONNECTED that expects one scale).
     """
     value = operator.inputs[0]
     types = {t.type for t in (value, operator.outputs[0]) if t is not None}

@@ -1,8 +1,8 @@
 """Named arrays in a file, for caches and checkpoints: safetensors, written whole or not at all.
 
-Takes in arrays by name and a key that says what they are of, hands them on again when the key is
-still the same. A file that is damaged, or of something else, is as good as none. Nothing in such a
-file is ever run.
+Takes in arrays by name and a key that identifies their origin, hands them on again while the key is
+the same. A file that is damaged, or has another key, counts as missing. Nothing in such a file is
+ever run.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _KEY = "key"
 
 
 def save_arrays(path: Path, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write the arrays; a killed process, or a power cut, leaves the old file or the new one."""
+    """Write the arrays; after a kill or a power cut there is the old file or the new one."""
     whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     try:
         write_atomically(path, [save(whole, {_KEY: key})])
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}; make room there") from None
+        raise ConfigError(f"cannot write {path}: {error.strerror}; free some space there") from None
 
 
 def load_arrays(path: Path, key: str) -> Arrays | None:

@@ -1,8 +1,8 @@
-"""Which rows make up each batch: P people by K pictures, drawn from a seed.
+"""Draws the rows of each batch: K pictures each of P people, from a seed.
 
-Takes in whose each row is and of which picture, hands on row numbers. The batches of an epoch
-follow from the seed and the epoch's number alone, so a run that was stopped in the middle of one
-goes on with the batches it would have had.
+Takes in the person and picture of each row, hands on row numbers. The batches of an epoch depend
+only on the seed and the epoch's number, so a run that was stopped in the middle of one continues
+with the same batches.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """The rows to draw from: row r is of the picture `picture[r]`, that is of `person[r]`."""
+    """The rows to draw from: row r is of the picture `picture[r]`, which shows `person[r]`."""
 
     person: NDArray[np.int32]
     picture: NDArray[np.int32]
 
 
 def steps_per_epoch(pool: Pool, people: int, pictures: int) -> int:
-    """As many batches as it takes to draw as many rows as there are."""
+    """The number of batches that together have as many rows as there are."""
     people = min(people, len(np.unique(pool.person)))
     return max(1, round(len(pool.person) / (people * pictures)))
 
@@ -35,9 +35,9 @@ def batches(
 ) -> Iterator[Rows]:
     """The epoch's batches after the first `skip`, each `people` x `pictures` rows or fewer.
 
-    Everybody has a turn before anybody has a second one. Of one person different pictures are
-    taken as far as there are any, each as any of its rows; then other rows of the same pictures.
-    A person with fewer rows than `pictures` gives all of them.
+    Everybody is drawn once before anybody is drawn again. A person's rows are of different pictures
+    while there are any, each by a random one of its rows, then other rows of the same pictures. A
+    person with fewer rows than `pictures` gives all of them.
     """
     random = np.random.default_rng([seed, 3, epoch])
     owners = np.unique(pool.person)
@@ -48,7 +48,7 @@ def batches(
         while len(chosen) < min(people, len(owners)):
             if not queue:
                 queue = [int(owner) for owner in random.permutation(owners)]
-            # At the seam of two rounds somebody may come up who is in this batch already.
+            # Where two rounds meet, a person may come up who is in this batch already.
             place = next((i for i, owner in enumerate(queue) if owner not in chosen), None)
             if place is None:
                 queue += [int(owner) for owner in random.permutation(owners)]

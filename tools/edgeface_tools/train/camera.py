@@ -1,9 +1,9 @@
-"""Imitates a camera that sees worse than the one the pictures were taken with.
+"""Imitates a camera that is worse than the one that took the pictures.
 
-Takes in an aligned crop and a `Camera`, hands on what that camera might have seen of the same face,
-cut out in the same place. The order is that of a camera: motion or focus blur, few pixels, no
-colour, little light, noise, 8 bits. Every copy differs a little in all of it, and in how exactly
-the face was found. It draws from the generator that it is given and from nothing else.
+Takes in an aligned crop and a `Camera`, hands on a crop of the same face as that camera might have
+taken it. The order is that of a camera: motion or focus blur, few pixels, no colour, little light,
+noise, 8 bits. Every copy differs a little in each of these, and in how exactly the face was found.
+All random numbers come from the given generator.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ FACE_SHARE = 0.83
 """Width of the detector's box on an aligned crop, as a share of the crop's side: the median over
 LFW View 1 train."""
 
-_SPREAD = 0.2  # of each strength, to either side: no two nights are alike
-# How far apart a face is found on a good picture and on one of a night camera, on LFW View 1 train
-# (40 pixels across the face, noise 8): deviations in degrees, as a share, in shares of the side.
+_SPREAD = 0.2  # of each strength, up and down: conditions vary
+# How differently a face is found in a good picture and in one of a night camera, on LFW View 1
+# train (40 pixels across the face, noise 8): deviations of the angle in degrees, of the scale as a
+# share, of the position in shares of the side.
 _ROLL, _ZOOM, _SHIFT = 3.6, 0.05, 0.018
 
 

@@ -1,8 +1,9 @@
-"""Labelled pictures for training: a folder with a folder of pictures for each person.
+"""Labelled pictures for training: a folder with one folder of pictures per person.
 
 Takes in such a folder (`NAME/*.jpg`), hands on aligned crops and whose they are, cut by the
-runtime's own stations so that training sees what the device will. Crops are kept in a cache, so a
-picture is searched for a face once. It refuses what no triplet can be made of, by name.
+runtime's own stations so that training sees what the device will see. Crops are cached, so each
+picture is searched for a face only once. People with too few pictures for a triplet are refused by
+name.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ FEWEST_PEOPLE = FEWEST_PICTURES = 2
 """A triplet needs two pictures of one person and one of another."""
 
 FEW_HELD_OUT = 20
-"""Fewer people to validate on say little: their few hundred pairs decide by chance."""
+"""With fewer people, validation means little: it depends on a few hundred pairs."""
 
 Bar = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
-"""Shows progress: what is done, how many steps it has; gives what to call after each."""
+"""Shows progress: takes a label and the number of steps; yields a function to call after each."""
 
 _NAMED = 5  # people named in a message; the rest are counted
 
@@ -111,20 +112,20 @@ def check_counts(counts: Counter[str], what: str) -> None:
         named = ", ".join(few[:_NAMED]) + (f" and {len(few) - _NAMED} more" * (len(few) > _NAMED))
         raise ConfigError(
             f"each person needs {FEWEST_PICTURES} {what} or more, which these do not have: "
-            f"{named}; add some, or take the folders away"
+            f"{named}; add some, or remove the folders"
         )
     if len(counts) < FEWEST_PEOPLE:
         alone = f"only {next(iter(counts))}" if counts else "nobody"
         raise ConfigError(
-            f"a triplet needs somebody else to tell a person from, but there is {alone} in the "
-            f"folder; give folders of {FEWEST_PEOPLE} people or more"
+            f"a triplet needs two people, but there is {alone} in the folder; give folders of "
+            f"{FEWEST_PEOPLE} people or more"
         )
 
 
 def split(people: FaceDataset, share: float, seed: int) -> tuple[FaceDataset, FaceDataset | None]:
-    """Those to train on, and those held out to validate on; None when there are too few for that.
+    """The training set and the validation set; None when there are too few people for that.
 
-    Two people at least stay on either side, so of fewer than four nobody is held out.
+    Each has at least two people, so of fewer than four nobody is held out.
     """
     count = len(people.names)
     if count < 2 * FEWEST_PEOPLE or share == 0:
@@ -135,7 +136,7 @@ def split(people: FaceDataset, share: float, seed: int) -> tuple[FaceDataset, Fa
 
 
 def _fingerprint(folder: Path, pictures: list[Path], alignment: AlignmentSpec, size: int) -> str:
-    """Changes when a picture does, or what is cut out of it."""
+    """Changes when a picture, or the way it is cropped, changes."""
     digest = hashlib.sha256(repr((alignment, size)).encode())
     for path in pictures:
         about = path.stat()

@@ -1,10 +1,10 @@
-"""Fine-tunes a face network on labelled pictures: the stations of training in their order.
+"""Fine-tunes a face network on labelled pictures: the steps of training, in order.
 
     people ──► crops ──► copies ──► frozen part ──► batches ──► trained part ──► network
 
-Takes in a base network and folders of people, hands on the network that tells held-out people
-apart best, or none when that is the base network itself. It writes nothing but its work folder:
-crops, what the frozen part made of them, and the checkpoint.
+Takes in a base network and folders of people, hands on the network that distinguishes held-out
+people best, or none when that is the base network itself. It writes only to its work folder: crops,
+the frozen part's output, and the checkpoint.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Display(Protocol):
-    """Whoever watches: a command line, or nobody."""
+    """Shows the progress of a training: the command line's, or a silent one."""
 
     def say(self, sentence: str) -> None: ...
     def bar(self, what: str, total: int) -> AbstractContextManager[Callable[[], None]]: ...
@@ -62,7 +62,7 @@ class Display(Protocol):
 
 @dataclass(frozen=True)
 class Result:
-    """`network` is None when training was stopped, or when nothing better than the base came."""
+    """`network` is None when training was stopped, or found nothing better than the base."""
 
     outcome: Outcome
     judged: Separation
@@ -70,7 +70,7 @@ class Result:
 
 
 def read_base(source: str) -> Graph:
-    """The network in a Keras file, or the pinned FaceNet, ready to be trained."""
+    """The network in a Keras file, or the pinned FaceNet, ready for training."""
     path = fetch_facenet().weights if source == FACENET else Path(source)
     if not path.is_file():
         raise ConfigError(f"there is no file {path}; give a Keras .h5 or .keras file, or: facenet")
@@ -86,9 +86,9 @@ def fine_tune(
     seconds: float,
     display: Display,
 ) -> Result:
-    """Train, going on from what is in `work` if it was the same training.
+    """Train, resuming from `work` if it holds the same training.
 
-    `base` takes RGB pictures standardized one by one. `seconds` lie between two checkpoints.
+    `base` takes RGB pictures standardized one by one. A checkpoint is written every `seconds`.
     """
     size = base.input_shape[0]
     waist = plan.freeze_through or default_waist(base)
@@ -160,15 +160,15 @@ def _pool(people: FaceDataset, rows: int) -> Pool:
 def _say_who(learning: FaceDataset, held: FaceDataset | None, display: Display) -> None:
     if held is None:
         display.say(
-            f"warning: {len(learning.names)} people are too few to hold any out; training is "
-            "judged by the people it learns, which says little about anybody else"
+            f"warning: {len(learning.names)} people are too few to hold any out; validation uses "
+            "the training set, which shows little about anybody else"
         )
         return
-    display.say(f"learning {len(learning.names)} people, judged by {len(held.names)} others")
+    display.say(f"training on {len(learning.names)} people, validating on {len(held.names)} others")
     if len(held.names) < FEW_HELD_OUT:
         display.say(
-            f"warning: {len(held.names)} people are too few to judge by; {FEW_HELD_OUT} or more "
-            "would mean something"
+            f"warning: {len(held.names)} people are too few for a reliable validation; use "
+            f"{FEW_HELD_OUT} or more"
         )
 
 
@@ -183,7 +183,7 @@ def _key(plan: Plan, waist: str, rows: list[Inputs], head: Head) -> str:
 
 
 def check(plan: Plan) -> None:
-    """ConfigError for numbers that nothing can be trained with."""
+    """ConfigError for options with which training is impossible."""
     schedule = plan.schedule
     wrong = {
         "--batch-people must be 2 or more": schedule.people < 2,

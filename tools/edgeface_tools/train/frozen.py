@@ -1,9 +1,9 @@
 """Runs the frozen part of a network once over every picture, and over imitated copies of it.
 
-Takes in the frozen part, aligned crops and a camera, hands on what the trained part will read in
+Takes in the frozen part, aligned crops and a camera, hands on the input of the trained part for
 every epoch: float16 rows, picture after picture, each as it was taken and then its copies. Rows are
-cached in pieces, so that a killed run loses a few seconds of work. LiteRT computes them, at the
-same speed as the runtime does.
+cached in pieces, so that a killed run loses only a few seconds of work. LiteRT computes them, as
+fast as the runtime does.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PICTURES_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Copies:
-    """How many copies of each picture are drawn, and as what camera would see it."""
+    """How many copies of each picture are made, and by which camera."""
 
     camera: Camera
     count: int
@@ -89,7 +89,7 @@ class Frozen:
         rows = np.stack(found).astype(np.float16)
         if not np.isfinite(rows).all():
             raise ConfigError(
-                "the frozen part's output does not fit 16 bits; part the network elsewhere with "
+                "the frozen part's output does not fit 16 bits; split the network elsewhere with "
                 "--freeze-through"
             )
         return rows

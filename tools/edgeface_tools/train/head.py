@@ -1,8 +1,8 @@
-"""The part of a network that is trained: one step of the triplet loss, and what it encodes.
+"""The part of a network that is trained: its steps on the triplet loss, and its encodings.
 
-Takes in batches of what the frozen part hands on, changes its own weights, hands on encodings of
-unit length. Its whole state (weights, and Adam's moments) can be taken out as arrays and put back,
-so that training goes on as if it had never stopped. It knows no files and no people's names.
+Takes in batches of the frozen part's output, changes its own weights, hands on encodings of unit
+length. Its whole state (weights, and Adam's moments) can be saved as arrays and restored, so that
+training resumes as if it had never stopped. It knows no files and no people's names.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from edgeface_tools.network.to_keras import as_keras, import_keras, with_weights
 from edgeface_tools.train.triplet import MARGIN, Mining, batch_loss
 
 Inputs = NDArray[np.float16]
-"""What the frozen part hands on, shape (n, ...)."""
+"""The frozen part's output, shape (n, ...)."""
 
 Encodings = NDArray[np.float32]
 """Shape (n, d), each row of unit length."""
@@ -30,7 +30,7 @@ _ROWS_AT_ONCE = 128
 
 @dataclass(frozen=True)
 class Loss:
-    """What one step costs: the triplet loss's terms, and how it is kept near the base network.
+    """The loss of one step: the triplet loss, and a term that keeps it near the base network.
 
     keep: weight of the second term, the sum over the batch of the squared distance between each
     encoding and the base network's encoding of the same picture as it was taken (not imitated).
@@ -43,7 +43,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Step:
-    """One step's sum of triplet costs and the triplets: costing something, chosen, valid."""
+    """One step's summed triplet loss, and how many triplets were active, chosen and valid."""
 
     loss: float
     active: int
@@ -58,7 +58,7 @@ class Head:
         keras = import_keras()
         import tensorflow as tf
 
-        keras.utils.set_random_seed(0)  # asked for by the next line; nothing here is drawn
+        keras.utils.set_random_seed(0)  # needed by the next line; nothing here is random
         tf.config.experimental.enable_op_determinism()
         self._network, self._loss = network, loss
         self._model = as_keras(network)
@@ -72,18 +72,18 @@ class Head:
 
     @property
     def network(self) -> Graph:
-        """The network with the weights of now."""
+        """The network with the current weights."""
         return with_weights_of(self._network, self._model)
 
     def step(
         self, inputs: Inputs, people: NDArray[np.int32], targets: Encodings, rate: float
     ) -> Step:
-        """One step of Adam at the learning rate `rate`; `targets` are what `keep` keeps near."""
+        """One step of Adam at the learning rate `rate`; it keeps near `targets`."""
         self._optimizer.learning_rate = rate
         found = self._run(inputs.astype(np.float32), people, targets)
         loss, active, chosen, valid = (value.numpy() for value in found)
         if not np.isfinite(loss):
-            raise ConfigError("the loss is no number any more; train with a smaller --rate")
+            raise ConfigError("the loss is not a number any more; train with a smaller --rate")
         return Step(float(loss), int(active), int(chosen), int(valid))
 
     def encode(self, inputs: Inputs) -> Encodings:
@@ -95,14 +95,14 @@ class Head:
         return np.concatenate(parts)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """All that training has changed, by name."""
+        """Everything that training has changed, by name."""
         return {
             **{f"weights/{i}": value for i, value in enumerate(self._model.get_weights())},
             **{f"adam/{i}": v.numpy() for i, v in enumerate(self._optimizer.variables)},
         }
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Put a `state` back; without Adam's moments only the weights change."""
+        """Restore a `state`; one without Adam's moments changes only the weights."""
         count = len(self._model.get_weights())
         self._model.set_weights([state[f"weights/{i}"] for i in range(count)])
         for i, variable in enumerate(self._optimizer.variables):

@@ -1,6 +1,6 @@
-"""Draws how a training went: the loss, and the share of genuine pairs that pass, epoch by epoch.
+"""Draws the learning curves: the loss, and the share of genuine pairs that pass, by epoch.
 
-Takes in the epochs, hands on an SVG picture as text; a browser shows it.
+Takes in the epochs, hands on an SVG picture as text.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Trains the head of a network, epoch by epoch, until it separates held-out people no better.
+"""Trains the head of a network, epoch by epoch, until validation no longer improves.
 
-Takes in the rows to learn from and those to judge by, hands on the best weights and how it went.
-Everything that the rest of the training depends on is in its checkpoint, so that stopping, by
-Ctrl-C or by a power cut, changes nothing but when it is done. It reads no pictures.
+Takes in the training and validation rows, hands on the best weights and the course of the training.
+Its checkpoint holds everything on which the rest of the training depends, so that an interruption,
+by Ctrl-C or by a power cut, changes only the time it takes. It reads no pictures.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from edgeface_tools.train.validation import separation
 class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long, in what batches and how fast.
 
-    people, pictures: P and K of a batch. rate: Adam's learning rate in the beginning, from where it
-    falls to zero over `epochs` along half a cosine. patience: epochs without a better result after
-    which to stop. forget: how far the TAR on the general set may fall (0.005 is half a point).
+    people, pictures: P and K of a batch. rate: Adam's initial learning rate, which falls to zero
+    over `epochs` along half a cosine. patience: epochs without a better result after which to stop.
+    forget: how far the TAR on the general set may fall (0.005 is half a percentage point).
     """
 
     epochs: int = 20
@@ -41,10 +41,10 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Epoch(msgspec.Struct, frozen=True):
-    """What one epoch came to; epoch 0 is the base network.
+    """The results of one epoch; epoch 0 is the base network.
 
-    loss: mean over the batches of formula (3)'s sum. active: share of the chosen triplets that
-    cost something. tar, general: TAR on the held-out people and on the general set.
+    loss: mean over the batches of formula (3)'s sum. active: share of the chosen triplets with a
+    loss above 0. tar, general: TAR on the held-out people and on the general set.
     """
 
     number: int
@@ -56,7 +56,7 @@ class Epoch(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """Rows to learn from; `targets` are the base network's encodings of the same pictures."""
+    """Rows to train on; `targets` are the base network's encodings of the same pictures."""
 
     inputs: Inputs
     pool: Pool
@@ -65,7 +65,7 @@ class TrainingSet:
 
 @dataclass(frozen=True, eq=False)
 class ValidationSet:
-    """Rows to judge by, and what they are called in messages."""
+    """Rows to validate on, and their name in messages."""
 
     inputs: Inputs
     pool: Pool
@@ -76,8 +76,8 @@ class ValidationSet:
 class Outcome:
     """`best` is the number of the epoch with the highest TAR; 0 when none exceeds the base's.
 
-    mix: how far from the base network to that epoch the head was left; None where no mix is better
-    than the base network without forgetting more than it may.
+    mix: the mix of the base network and that epoch that the head ends with; None where none is
+    better than the base network within the allowed loss on the general set.
     """
 
     epochs: tuple[Epoch, ...]
@@ -92,7 +92,7 @@ _OnEpoch = Callable[[list[Epoch], int], None]
 
 @dataclass
 class Training:
-    """One training, from its beginning or from where its checkpoint left it."""
+    """One training, from its beginning or from its checkpoint."""
 
     head: Head
     training_set: TrainingSet
@@ -101,9 +101,9 @@ class Training:
     schedule: Schedule
     checkpoint: Path
     key: str
-    """Of everything that the result depends on: with another key the training starts over."""
+    """Identifies everything on which the result depends: another key starts over."""
     seconds: float = 60.0
-    """Between two checkpoints within an epoch."""
+    """Time between checkpoints within an epoch."""
     _epochs: list[Epoch] = field(default_factory=list)
     _steps: list[Step] = field(default_factory=list)
     _base: Arrays = field(default_factory=dict)
@@ -116,11 +116,11 @@ class Training:
         on_step: _OnStep = lambda step, done, steps: None,
         on_epoch: _OnEpoch = lambda epochs, best: None,
     ) -> Outcome:
-        """Train until done, or until `stopped` says so between two steps.
+        """Train until done, or until `stopped` returns True between two steps.
 
         `on_step` gets each step, how many of the epoch are done and how many it has; `on_epoch`
-        all epochs so far and the best one's number. When it is done, the head holds the best mix
-        of the best epoch's weights with the base network's.
+        gets all epochs so far and the best one's number. At the end the head holds the best mix of
+        the best epoch's weights with the base network's.
         """
         self._begin()
         on_epoch(self._epochs, self._best_epoch)
@@ -135,7 +135,7 @@ class Training:
         return Outcome(tuple(self._epochs), self._best_epoch, finished=True, mix=mix)
 
     def _mix(self) -> Mix | None:
-        """Leave the best mix in the head. It follows from the weights alone: nothing to resume."""
+        """Put the best mix into the head. It needs only the weights: there is nothing to resume."""
         first, best = self._epochs[0], self._epochs[self._best_epoch]
 
         def judge(weights: Arrays, share: float) -> Mix:
@@ -153,7 +153,7 @@ class Training:
         return epochs >= self.schedule.epochs or epochs - self._best_epoch >= self.schedule.patience
 
     def _epoch(self, stopped: Callable[[], bool], on_step: _OnStep) -> bool:
-        """The running epoch's remaining steps; False when stopped among them."""
+        """The remaining steps of the current epoch; False when stopped before its end."""
         plan, number = self.schedule, len(self._epochs) - 1
         steps = steps_per_epoch(self.training_set.pool, plan.people, plan.pictures)
         saved = time.monotonic()
@@ -177,9 +177,9 @@ class Training:
         return True
 
     def _judge(self) -> None:
-        """End the running epoch, and keep its weights if their TAR is the highest so far.
+        """End the current epoch, and keep its weights if their TAR is the highest so far.
 
-        What they forgot is not asked yet: a mix with the base network may have forgotten less.
+        The general set is not considered yet: a mix with the base network may lose less on it.
         """
         steps, self._steps = self._steps, []
         loss = sum(step.loss for step in steps) / len(steps)
@@ -204,8 +204,8 @@ class Training:
         return {name: a for name, a in self.head.state().items() if name.startswith("weights/")}
 
     def _begin(self) -> None:
-        """Take up the checkpoint, or measure the base network."""
-        self._base = self._weights()  # the key vouches that a checkpoint began with the same
+        """Resume from the checkpoint, or measure the base network."""
+        self._base = self._weights()  # by the key, a checkpoint began with the same ones
         kept = load_arrays(self.checkpoint, self.key)
         if kept is None:
             self._epochs = [self._measured(0, math.nan, math.nan)]

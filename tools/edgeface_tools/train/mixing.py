@@ -1,8 +1,8 @@
-"""How much of what was learned to keep: the weights between the base network's and the tuned ones.
+"""Mixes the base network's weights with the tuned ones.
 
-Takes in two sets of weights and a way to judge one, hands on the best mix. Fine-tuning moves a
-network away from everybody it knew; part of the way back loses little of what was learned, and may
-lose so little of everybody else that it can be used where the tuned weights cannot.
+Takes in two sets of weights and a function that judges one, hands on the best mix. Fine-tuning
+makes a network worse on other people; going part of the way back loses little of what was learned,
+and may lose so little on other people that it can be used where the tuned weights cannot.
 
 Source: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models" (WiSE-FT), section 3.
 """
@@ -19,7 +19,7 @@ SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 class Mix(msgspec.Struct, frozen=True):
-    """Weights base + share * (tuned - base), and the TAR they come to.
+    """The weights base + share * (tuned - base), and the TAR that they reach.
 
     tar, general: on the held-out people and on the general set; None where there is none.
     """
@@ -47,8 +47,8 @@ def best_mix(
 ) -> Mix | None:
     """The mix with the highest TAR, of equal ones the nearest to the base; None if none is better.
 
-    `before` is what the base network itself (share 0) comes to. With a general set, a mix that
-    falls there by more than `forget` below `before` is not taken, however good it is otherwise.
+    `before` has the rates of the base network itself (share 0). With a general set, a mix whose TAR
+    there is more than `forget` below that of `before` is never taken.
     """
     best = before
     for share in sorted(shares):

@@ -1,8 +1,8 @@
 """The triplet loss and the mining of triplets within a batch, as TensorFlow computes them.
 
 Takes in the encodings of a batch and whose they are, hands on the loss of the chosen triplets and
-how many of them still cost something. It knows no network and no pictures. TensorFlow is imported
-by the functions, so that naming the options costs nothing.
+how many of them are active. It knows no network and no pictures. The functions import TensorFlow,
+so that listing the options costs nothing.
 
 Formula (3) of the tutorial, which is that of Schroff, Kalenichenko and Philbin 2015, "FaceNet: A
 Unified Embedding for Face Recognition and Clustering", section 3.1:
@@ -25,7 +25,7 @@ MARGIN = 0.2
 
 
 class BatchLoss(NamedTuple):
-    """Scalars: the loss, the triplets that cost something, the chosen ones, all valid ones."""
+    """Scalars: the loss, and the numbers of active, chosen and valid triplets."""
 
     loss: Any
     active: Any
@@ -52,8 +52,8 @@ def batch_loss(
 
     encodings: shape (n, d), any float type; people: shape (n,), integers. A triplet (A, P, N) is
     valid when A and P are different rows of one person and N is a row of another. All n^3 are
-    weighed in one pass, in memory for n^3 + n^2 * d numbers. Which triplets are chosen takes no
-    part in the gradient.
+    evaluated in one pass, in memory for n^3 + n^2 * d numbers. The choice of triplets has no part
+    in the gradient.
     """
     import tensorflow as tf
 
@@ -91,8 +91,8 @@ def _hard(distances: Any, positive: Any, negative: Any) -> Any:
 def _semi_hard(distances: Any, positive: Any, negative: Any) -> Any:
     """For each anchor and positive the nearest negative that is farther than the positive.
 
-    The FaceNet paper, section 3.2. A pair that lies beyond every negative is left out: there the
-    label is often wrong, and in the beginning such triplets collapse the encoding.
+    The FaceNet paper, section 3.2. A pair farther apart than every negative is left out: its label
+    is often wrong, and early in training such triplets collapse the encoding.
     """
     import tensorflow as tf
 
@@ -106,7 +106,7 @@ _CHOICES = {"semi-hard": _semi_hard, "hard": _hard, "all": _all}
 
 
 def _first(values: Any, allowed: Any) -> Any:
-    """True at the least of each row (the last axis), the first of equals, where it is allowed."""
+    """True at the least allowed value of each row (the last axis), the first of equals."""
     import tensorflow as tf
 
     least = tf.one_hot(

@@ -1,8 +1,8 @@
-"""How well encodings tell people apart: one number for each epoch to be judged by.
+"""Validation: how well encodings distinguish people, as one number per epoch.
 
 Takes in encodings and whose they are, hands on the share of genuine pairs that pass at a false
-accept rate (TAR@FAR). Every pair of rows counts but those of one picture: a face is always like its
-own copy.
+accept rate (TAR@FAR). Every pair of rows counts except those of one picture: a face always
+resembles its own copy.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from edgeface_tools.train.batches import Pool
 from edgeface_tools.train.head import Encodings
 
 FAR = 1e-3
-_FEWEST_ABOVE = 10  # impostor pairs above the threshold, for it not to hang on one of them
+_FEWEST_ABOVE = 10  # impostor pairs above the threshold, so that it does not depend on one of them
 _MOST_ROWS = 4096
 
 
@@ -31,10 +31,10 @@ class Separation:
 
 
 def separation(encodings: Encodings, pool: Pool, what: str) -> Separation:
-    """TAR at a FAR of 1e-3, or at the least that ten impostor pairs can show.
+    """TAR at a FAR of 1e-3, or at the lowest that ten impostor pairs can show.
 
-    Of more than 4,096 rows evenly spaced ones are taken. ConfigError, naming `what`, when there
-    are no pairs of a kind.
+    Of more than 4,096 rows, evenly spaced ones are used. ConfigError, naming `what`, when there
+    are no genuine or no impostor pairs.
     """
     every = -(-len(encodings) // _MOST_ROWS)
     rows = encodings[::every]
@@ -45,7 +45,7 @@ def separation(encodings: Encodings, pool: Pool, what: str) -> Separation:
     genuine = scores[same & (picture[first] != picture[second])]
     impostor = np.sort(scores[~same])
     if not len(genuine) or not len(impostor):
-        raise ConfigError(f"{what} gives no pairs of one person, or none of two; add pictures")
+        raise ConfigError(f"{what} gives no genuine or no impostor pairs; add pictures")
     far = min(0.5, max(FAR, _FEWEST_ABOVE / len(impostor)))
     limit = impostor[len(impostor) - 1 - int(far * len(impostor))]
     return Separation(float((genuine > limit).mean()), far, len(genuine), len(impostor))
