@@ -51,9 +51,10 @@ def scene(portrait: Any, detector: Detector) -> Any:
         scale = 150 / face.box.width
         centre = face.box.centre
         matrix = np.array([[scale, 0, 320 - scale * centre.x], [0, scale, 230 - scale * centre.y]])
-        frame = cv2.warpAffine(
+        framed = cv2.warpAffine(
             picture, matrix, (640, 480), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
         )
+        frame = np.asarray(framed, np.uint8)
         return frame, detector.detect(frame)[0]
 
     return make
@@ -183,7 +184,7 @@ def test_a_place_without_a_face_gives_no_sample(sampler: Sampler) -> None:
     assert sampler.sample(0.0, wall, face) is None
 
 
-def scores(**changes: float) -> CueScores:
+def scores(**changes: Any) -> CueScores:
     return replace(CueScores(seen=20), **changes)
 
 
@@ -421,6 +422,7 @@ def test_a_still_is_laid_over_itself_wherever_it_lies(scene: Any, sampler: Sampl
     """A head that did not turn measures a rounding below or above none, by processor and place."""
     frame, face = scene("obama")
     sample = sampler.sample(0.0, frame, face)
+    assert sample is not None
     for step in range(100):
         anchors = Anchors()
         still = replace(sample, points=sample.points * (1 + step / 1000))

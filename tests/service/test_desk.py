@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from edgeface.liveness import Profile
 from edgeface.service.config import LockoutSettings as Rules
@@ -27,7 +27,7 @@ class Door:
     """A desk with a gallery that knows everybody or nobody."""
 
     def __init__(self, match: bool, attempts: int = 2) -> None:
-        self.people: Any = People(match)
+        self.people = cast(Any, People(match))
         self.locked: list[str] = []
         self.lockout = Lockout(Rules(attempts=attempts))
         self.desk = Desk(
