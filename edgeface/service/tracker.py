@@ -24,7 +24,6 @@ class Track:
 
     number: int
     face: Face
-    first_seen: float
     last_seen: float
     sightings: int = 1
     _velocity: tuple[float, float] = field(default=(0.0, 0.0), repr=False)
@@ -91,7 +90,7 @@ class Tracker:
     def begin(self, face: Face, time: float) -> Track:
         """A track of its own, numbered but not followed: for pictures that stand alone."""
         self._last_number += 1
-        return Track(self._last_number, face, time, time)
+        return Track(self._last_number, face, time)
 
     def end_all(self) -> list[Track]:
         """End every track; returns them."""

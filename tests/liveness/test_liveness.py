@@ -26,8 +26,8 @@ from edgeface.pipeline.geometry import Box, Point
 from tests.conftest import PORTRAITS, SHARED, CommandLine
 
 NOTHING = Comparison(
-    time=0, lag=0.5, followed=1, noise=0.5, agreement=0, expected=1, apart_agreement=0,
-    apart_expected=1, mouth=0, eyes=0, nose=0, brow=0, cheeks=0, opening=0, turn=2,
+    time=0, followed=1, noise=0.5, agreement=0, expected=1, apart_agreement=0,
+    apart_expected=1, mouth=0, eyes=0, nose=0, brow=0, cheeks=0, opening=0,
 )  # fmt: skip
 
 
