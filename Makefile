@@ -1,12 +1,14 @@
 # make demo   the runtime in .venv, then faces accepted and rejected
 # make quick  lint, types and the tests of the parts, in a minute
+# make hooks  the checks of lint and types before each commit
+# make coverage  the lines and branches that the tests run, as a table
 # make test   lint, types and all tests, on LiteRT and on tflite-runtime
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_QUIET = --quiet --disable-pip-version-check
 # One process a core; the tests of a file stay together, since they share what they converted.
 PARALLEL = --numprocesses auto --dist loadfile
 
-.PHONY: api demo test quick servers lint types test-litert test-tflite models clean soak systemd-trial \
+.PHONY: api coverage demo test quick hooks servers lint types test-litert test-tflite models clean soak systemd-trial \
 	prove-gallery identification import-graph dist deb reproducible lint-deb test-pi test-deb \
 	pi-cost precisions benchmark benchmark-timing
 QUICK = tests/pipeline tests/gallery tests/liveness tests/system tests/test_architecture.py \
@@ -38,6 +40,18 @@ servers: .venv-tools/.ready
 
 test-litert: .venv-tools/.ready .venv/.ready servers
 	.venv-tools/bin/pytest $(PARALLEL)
+
+# Lines and branches that the tests on LiteRT run, in the processes that they start as well.
+coverage: .venv-tools/.ready .venv/.ready servers
+	rm -rf .cache/coverage
+	mkdir -p .cache/coverage
+	.venv-tools/bin/coverage run -m pytest $(PARALLEL)
+	.venv-tools/bin/coverage combine --quiet
+	.venv-tools/bin/coverage report
+
+# .pre-commit-config.yaml, run by git before each commit.
+hooks: .venv-tools/.ready
+	.venv-tools/bin/pre-commit install
 
 # What imports what, by folder; fails on a cycle or an arrow upwards (docs/architecture.md).
 import-graph: .venv-tools/.ready

@@ -89,9 +89,9 @@ def main() -> None:
     print("\nshipped | TAR on pairsDevTest 1e-3 | 1e-4 | 1e-5 | threshold | train | test")
     names = ("one encoding", "flip augmentation")
     for number, one, other in zip(names, on_train, on_test, strict=True):
-        rows = cohort.normalize(one), cohort.normalize(other)
-        tars = tar_over_cross_pairs(rows[1], test.people)
-        at, right, right_test = accuracy((train, rows[0]), (test, rows[1]))
+        normal = cohort.normalize(one), cohort.normalize(other)
+        tars = tar_over_cross_pairs(normal[1], test.people)
+        at, right, right_test = accuracy((train, normal[0]), (test, normal[1]))
         print(
             f"{number} | {' | '.join(f'{100 * tar:.1f} %' for tar in tars)} | {at:.4f} | "
             f"{100 * right:.2f} % | {100 * right_test:.1f} %"

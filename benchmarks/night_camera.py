@@ -44,7 +44,7 @@ def degraded(picture: Picture, face_width: float, random: np.random.Generator) -
     dark = 255 * (small.astype(np.float64) / 255) ** (1 / GAMMA)
     noisy = dark + random.normal(0, NOISE, dark.shape)
     pixels = np.rint(noisy).clip(0, 255).astype(np.uint8)
-    return cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR), np.uint8)
 
 
 def make_pictures(lfw: Path, out: Path) -> None:

@@ -59,7 +59,7 @@ def main(view1: Path) -> None:
     }
     print("| ranges | bias correction | median | 1st percentile |\n| --- | --- | --- | --- |")
     for name, choose in ranges.items():
-        calibrating._Histogram.best_range = choose  # type: ignore[method-assign]
+        calibrating._Histogram.best_range = choose  # type: ignore[method-assign, assignment]
         calibration = calibrating.calibrate(loaded.network, faces.crops, loaded.input, "")
         for corrected in (False, True):
             seen = calibration if corrected else msgspec.structs.replace(calibration, means={})

@@ -14,6 +14,7 @@ from edgeface.cli import main
 from edgeface.pipeline.pipeline import FacePipeline
 from edgeface.verifier import FaceVerifier
 from tests.helpers.command import Outcome, call, start
+from tests.helpers.images import read_image
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PORTRAITS = CHECKOUT / "edgeface" / "portraits"
@@ -76,7 +77,7 @@ def portrait() -> Any:
     """Reads a shipped portrait by name."""
 
     def read(name: str) -> np.ndarray:
-        return cv2.imread(str(PORTRAITS / f"{name}.jpg"))
+        return read_image(PORTRAITS / f"{name}.jpg")
 
     return read
 
@@ -86,7 +87,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Shipped portraits at several sizes, a picture without a face and a file that is none."""
     folder = tmp_path_factory.mktemp("photos")
     for path in sorted(PORTRAITS.glob("*.jpg")):
-        portrait = cv2.imread(str(path))
+        portrait = read_image(path)
         for width in (240, 320, 400, 480, 560, 640):
             height = round(portrait.shape[0] * width / portrait.shape[1])
             small = cv2.resize(portrait, (width, height), interpolation=cv2.INTER_AREA)

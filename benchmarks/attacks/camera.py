@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from edgeface.pipeline.pictures import Picture
@@ -55,7 +56,7 @@ class Camera:
     def take(self, scene: Picture) -> Picture:
         """One delivered frame of a scene."""
         faults = self.faults
-        picture = scene
+        picture: MatLike = scene
         if faults.blur > 0.2:
             picture = cv2.GaussianBlur(picture, (0, 0), faults.blur)
         exposure = 1 + faults.flicker * self._random.standard_normal()
@@ -66,14 +67,13 @@ class Camera:
             picture = cv2.addWeighted(picture, 1 + faults.sharpen, soft, -faults.sharpen, 0)
         picture = cv2.add(picture, self._noise(picture.shape[:2]), dtype=cv2.CV_8U)
         _, packed = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, faults.quality))
-        delivered: Picture = cv2.imdecode(packed, cv2.IMREAD_COLOR)
-        return delivered
+        return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
 
     def _noise(self, shape: tuple[int, int]) -> NDArray[np.int16]:
         """Noise of one frame: a window at random in a larger field, drawn once."""
         if self._field is None:
             self._field = np.empty((shape[0] + 64, shape[1] + 64, 3), np.int16)
             cv2.setRNGSeed(int(self._random.integers(1 << 30)))
-            cv2.randn(self._field, (0, 0, 0), (self.faults.noise,) * 3)
+            cv2.randn(self._field, np.zeros(3), np.full(3, self.faults.noise))
         y, x = self._random.integers(0, 64, 2)
         return self._field[y : y + shape[0], x : x + shape[1]]

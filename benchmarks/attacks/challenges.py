@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,7 @@ from edgeface.liveness.challenge import Challenge, Likeness, State, draw
 from edgeface.liveness.gestures import Gesture
 from edgeface.liveness.sample import Sample, Sampler
 from edgeface.pipeline.model_file import load_model
+from edgeface.pipeline.pictures import read_picture
 from edgeface.pipeline.pipeline import FacePipeline
 
 _EMBED_EVERY = 5  # samples
@@ -36,7 +38,7 @@ class Look:
     """A sample and, every so often, its embedding."""
 
     sample: Sample
-    embedding: np.ndarray
+    embedding: np.ndarray | None
 
 
 def main() -> None:
@@ -69,12 +71,14 @@ def _tell(name: str, outcomes: Counter[str]) -> None:
     print(f"{name:15} {passed} of {total} passed;", dict(outcomes.most_common(6)), flush=True)
 
 
-def _faces(paths, pipeline, sampler, count):
+def _faces(
+    paths: list[Path], pipeline: FacePipeline, sampler: Sampler, count: int
+) -> Iterator[Look]:
     step = max(1, len(paths) // (count + count // 4))
     found = 0
     for path in paths[::step]:
-        picture = cv2.imread(str(path))
-        subjects = [] if picture is None else pipeline.detect(picture)
+        picture = read_picture(path)
+        subjects = pipeline.detect(picture)
         if not subjects or found >= count:
             continue
         sample = sampler.sample(0.0, picture, subjects[0])
@@ -86,7 +90,7 @@ def _faces(paths, pipeline, sampler, count):
         yield Look(sample, pipeline.encode(picture, subjects[0]).embedding)
 
 
-def _clip(path, pipeline, sampler):
+def _clip(path: Path, pipeline: FacePipeline, sampler: Sampler) -> Iterator[Look]:
     for number, (time, picture) in enumerate(frames(path, 10.0)):
         subjects = pipeline.detect(picture)
         if not subjects:

@@ -55,11 +55,14 @@ class Puppet:
         blinking = gesture is Gesture.BLINK and since > 0.5 and int((since - 0.5) / 0.2) % 2 == 0
         return self.pose(
             time,
-            left={Gesture.LEFT: 25, Gesture.RIGHT: -25}.get(gesture, 0) * amount,
+            left=_TURNS.get(gesture, 0) * amount,
             up=18 * amount if gesture is Gesture.UP else 0,
             mouth=0.3 * amount if gesture is Gesture.MOUTH else 0,
             shut=blinking,
         )
+
+
+_TURNS: dict[Gesture | None, float] = {Gesture.LEFT: 25, Gesture.RIGHT: -25}  # degrees
 
 
 def _lids(sample: Sample) -> np.ndarray:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import cv2
@@ -20,12 +20,12 @@ import numpy as np
 from benchmarks.attacks.camera import Camera, draw_faults
 from benchmarks.attacks.kinds import KINDS
 from benchmarks.attacks.material import Footage, eye_holes, framed_still, frames, people
-from benchmarks.attacks.stage import play
+from benchmarks.attacks.stage import EyesBehind, play
 from edgeface.liveness.sample import Sample, Sampler
 from edgeface.pipeline.detect import Detector, Face
 from edgeface.pipeline.geometry import overlap
 from edgeface.pipeline.mesh import FaceMesh
-from edgeface.pipeline.pictures import Picture
+from edgeface.pipeline.pictures import Picture, read_picture
 
 RATE = 10.0
 _FIELDS = ("time", "points", "depth", "presence", "crop", "scale", "place", "surround", "grain")
@@ -33,7 +33,8 @@ _FIELDS = ("time", "points", "depth", "presence", "crop", "scale", "place", "sur
 
 def save(path: Path, samples: list[Sample]) -> None:
     """Keep a sequence."""
-    np.savez(path, **{name: np.array([getattr(s, name) for s in samples]) for name in _FIELDS})
+    columns = {name: np.array([getattr(s, name) for s in samples]) for name in _FIELDS}
+    np.savez(path, **columns)  # type: ignore[arg-type]
 
 
 def load(path: Path) -> list[Sample]:
@@ -110,6 +111,11 @@ def _smaller(picture: Picture) -> Picture:
     return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
 
 
+def _always(picture: Picture) -> Callable[[float], Picture]:
+    """What shows the same picture at every time."""
+    return lambda _: picture
+
+
 def _attacks(kind: str, options: argparse.Namespace, witness: Witness) -> None:
     stills = people(options.images)
     footage: dict[Path, Footage] = {}
@@ -120,8 +126,9 @@ def _attacks(kind: str, options: argparse.Namespace, witness: Witness) -> None:
             continue
         random = np.random.default_rng((zlib.crc32(kind.encode()), number))
         script = KINDS[kind](random)
-        still = cv2.imread(str(stills[int(random.integers(len(stills)))]))
-        eyes, show = None, lambda time, still=still: still
+        still = read_picture(stills[int(random.integers(len(stills)))])
+        eyes: tuple[EyesBehind, Picture] | None = None
+        show = _always(still)
         if script.video or script.eye_holes:
             clip = clips[number % len(clips)]
             if clip not in footage:
@@ -139,7 +146,7 @@ def _attacks(kind: str, options: argparse.Namespace, witness: Witness) -> None:
             if not faces:
                 continue
             eyes = behind, eye_holes(framed, faces[0], FaceMesh(1))
-            show = lambda time, framed=framed: framed  # noqa: E731
+            show = _always(framed)
         shots = play(script, show, random, seconds=options.seconds, rate=RATE, eyes=eyes)
         samples = witness.watch((shot.time, shot.picture) for shot in shots)
         if samples:

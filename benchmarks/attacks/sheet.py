@@ -76,9 +76,11 @@ def trace(
     full = (len(across) * _STEP, len(down) * _STEP)
     # Sample k of the coarse map is pixel k * _STEP: shift by half a step against resize's centres.
     shift = np.array([[_STEP, 0, 0], [0, _STEP, 0]], np.float32)
-    u = cv2.warpAffine(u, shift, full, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    v = cv2.warpAffine(v, shift, full, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return u[:height, :width], v[:height, :width]
+    fine = [
+        cv2.warpAffine(one, shift, full, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for one in (u, v)
+    ]
+    return np.asarray(fine[0][:height, :width]), np.asarray(fine[1][:height, :width])
 
 
 def _hit(
@@ -109,5 +111,4 @@ def look_up(
     """The texture as seen through the map of `trace`; black outside."""
     height, width = texture.shape[:2]
     x, y = (u + 1) * (width / 2) - 0.5, (v + 1) * (height / 2) - 0.5
-    seen: NDArray[np.uint8] = cv2.remap(texture, x, y, cv2.INTER_LINEAR)
-    return seen
+    return np.asarray(cv2.remap(texture, x, y, cv2.INTER_LINEAR), np.uint8)

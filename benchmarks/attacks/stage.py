@@ -63,7 +63,11 @@ def play(
             u, v = trace(pose, size, focal, texture.shape[0] / texture.shape[1])
             seen = look_up(texture, u, v)
             share = 1 / (instant + 1)
-            total = seen if total is None else cv2.addWeighted(total, 1 - share, seen, share, 0)
+            if total is None:
+                total = seen
+            else:
+                total = np.asarray(cv2.addWeighted(total, 1 - share, seen, share, 0), np.uint8)
+        assert total is not None
         if script.eye_holes and eyes is not None:
             total = _behind(total, eyes, time, u, v)
         total = light.on(total, pose, u, screen.bands(size[1], time))
@@ -87,8 +91,7 @@ def _before(
         if screen.bezel:
             seen[inside & (away >= 1)] = screen.frame_colour
     mask = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 0.7)
-    scene: Picture = cv2.blendLinear(seen, background, mask, 1 - mask)
-    return scene
+    return np.asarray(cv2.blendLinear(seen, background, mask, 1 - mask), np.uint8)
 
 
 def _behind(
@@ -107,8 +110,7 @@ def _behind(
     drift = 0.015 * np.sin(2 * np.pi * 0.9 * time), 0.012 * np.sin(2 * np.pi * 1.3 * time + 1)
     face = look_up(show(time), u + np.float32(drift[0]), v + np.float32(drift[1]))
     share = opening[..., 0].astype(np.float32) / 255
-    mixed: Picture = cv2.blendLinear(face, seen, share, 1 - share)
-    return mixed
+    return np.asarray(cv2.blendLinear(face, seen, share, 1 - share), np.uint8)
 
 
 class _Screen:
@@ -179,7 +181,7 @@ class _Light:
             gain = gain * (1 - np.float32(0.12 * abs(pose.bend)) * np.clip(u, -1, 1))
         lit = cv2.multiply(seen, cv2.merge([gain] * 3), dtype=cv2.CV_8U)
         if self._strength:
-            shift = np.float32([[1, 0, 6 * pose.yaw], [0, 1, 6 * pose.pitch]])
+            shift = np.array([[1, 0, 6 * pose.yaw], [0, 1, 6 * pose.pitch]], np.float32)
             spot = cv2.warpAffine(self._spot, shift, (seen.shape[1], seen.shape[0]))
             level = (self._strength * spot).astype(np.uint8)
             lit = cv2.add(lit, cv2.merge([level] * 3))
@@ -193,5 +195,5 @@ def _background(size: tuple[int, int], random: np.random.Generator) -> Picture:
     for _ in range(int(random.integers(0, 6))):
         a, b = (tuple(int(n) for n in random.integers(0, size, 2)) for _ in range(2))
         cv2.rectangle(room, a, b, random.integers(10, 240, 3).tolist(), -1)
-    soft: Picture = cv2.GaussianBlur(room, (0, 0), float(random.uniform(1, 6)))
-    return soft
+    soft = cv2.GaussianBlur(room, (0, 0), float(random.uniform(1, 6)))
+    return np.asarray(soft, np.uint8)

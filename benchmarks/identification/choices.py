@@ -109,7 +109,7 @@ def _fpir(
     chosen = np.random.default_rng(seed).permutation(len(known))[:size]
     enrolled = {known[column] for column in chosen}
     strangers = [row for row, name in enumerate(everybody) if name not in enrolled]
-    return float((scores[np.ix_(strangers, chosen)].max(axis=1) >= threshold).mean())
+    return float((scores[np.ix_(np.array(strangers), chosen)].max(axis=1) >= threshold).mean())
 
 
 def main() -> None:

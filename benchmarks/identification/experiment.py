@@ -62,7 +62,7 @@ def embed(folder: Path, pipeline: FacePipeline, cache: Path | None) -> Embedding
         rows[path.parent.name].append(pipeline.encode(picture, face, flip_augmented=True).embedding)
     people = {name: np.array(found) for name, found in rows.items()}
     if cache:
-        np.savez(cache, **people)
+        np.savez(cache, **people)  # type: ignore[arg-type]
     return people
 
 

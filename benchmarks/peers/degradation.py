@@ -29,7 +29,7 @@ FACE_WIDTH = 100  # pixels of a face in LFW's pictures of 250, about
 
 
 def _blurred(picture: Picture) -> Picture:
-    return cv2.GaussianBlur(picture, (0, 0), 2.5)
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), 2.5), np.uint8)
 
 
 def _dark(picture: Picture) -> Picture:
@@ -42,22 +42,26 @@ def _small(picture: Picture) -> Picture:
     """Faces 32 pixels wide, then enlarged for the detector as a digital zoom does."""
     scale = 32 / FACE_WIDTH
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    return np.asarray(
+        cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_CUBIC), np.uint8
+    )
 
 
 def _jpeg(picture: Picture) -> Picture:
     data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 20])[1]
-    return cv2.imdecode(data, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
 
 
 def _grey(picture: Picture) -> Picture:
-    return cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    return np.asarray(
+        cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR), np.uint8
+    )
 
 
 def _rotated(picture: Picture) -> Picture:
     height, width = picture.shape[:2]
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), 30, 1)
-    return cv2.warpAffine(picture, turn, (width, height))
+    return np.asarray(cv2.warpAffine(picture, turn, (width, height)), np.uint8)
 
 
 def _half_covered(picture: Picture) -> Picture:

@@ -41,7 +41,14 @@ def python_of(name: str) -> Path:
     if not ready.exists():
         print(f"making {folder}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip: list[str | Path] = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
         packages, alone = _REQUIREMENTS[name]
         subprocess.run([*pip, *packages], check=True)
         if alone:
@@ -56,7 +63,14 @@ def prepare_float_network() -> None:
     if path.exists():
         return
     CACHE.mkdir(parents=True, exist_ok=True)
-    command = [".venv-tools/bin/convert-model", "facenet", "--precision", "float32", "-o", path]
+    command: list[str | Path] = [
+        ".venv-tools/bin/convert-model",
+        "facenet",
+        "--precision",
+        "float32",
+        "-o",
+        path,
+    ]
     subprocess.run([*command, "--no-report"], check=True)
 
 

@@ -100,7 +100,7 @@ def _cold_start(folder: Path, starts: int) -> str:
     edgeface, verifyface = python_of("edgeface").parent, python_of("verifyface").parent
     gallery, vault = str(folder / "gallery"), str(folder / "vault")
     environment = {**os.environ, "HOME": str(folder), "VERIFYFACE_HOME": str(folder / "home")}
-    commands = {
+    commands: dict[str, list[str | Path]] = {
         "edgeface verify": [
             edgeface / "edgeface",
             "verify",
@@ -119,10 +119,11 @@ def _cold_start(folder: Path, starts: int) -> str:
             picture,
         ],
     }
-    for enroll in (
+    enrolls: list[list[str | Path]] = [
         [edgeface / "edgeface", "enroll", "a", picture, "--gallery", gallery],
         [verifyface / "verifyface", "enroll", "--vault", vault, "a", picture],
-    ):
+    ]
+    for enroll in enrolls:
         subprocess.run(enroll, check=True, capture_output=True, env=environment)
     rows = []
     for number in range(starts + 1):
@@ -148,7 +149,12 @@ def _memory(folder: Path) -> str:
     for shift in range(300):
         writer.write(np.roll(frame, shift % 20, axis=1))
     writer.release()
-    command = [python_of("edgeface").parent / "edgeface", "run", "--source", str(video)]
+    command: list[str | Path] = [
+        python_of("edgeface").parent / "edgeface",
+        "run",
+        "--source",
+        str(video),
+    ]
     environment = {**os.environ, "EDGEFACE_GALLERY": str(folder / "gallery")}
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment

@@ -189,6 +189,13 @@ def _milliseconds(contestant: Any, frame: np.ndarray) -> float:
     return sorted(samples)[2]
 
 
+def _read(path: str) -> np.ndarray:
+    frame = cv2.imread(path)
+    if frame is None:
+        sys.exit(f"{path} is no picture")
+    return frame
+
+
 def main() -> None:
     contestant = CONTESTANTS[sys.argv[1]]()
     frames: dict[str, np.ndarray] = {}
@@ -197,10 +204,10 @@ def main() -> None:
         if "time" in task:
             path = task["time"]
             if path not in frames:
-                frames[path] = cv2.imread(path)
+                frames[path] = _read(path)
             answer: dict[str, Any] = {"ms": _milliseconds(contestant, frames[path])}
         else:
-            found = contestant.embed(cv2.imread(task["embed"]))
+            found = contestant.embed(_read(task["embed"]))
             answer = {"embedding": None if found is None else np.asarray(found).tolist()}
         print(json.dumps(answer), flush=True)
 

@@ -97,7 +97,7 @@ class Challenge:
         self._rest: Rest | None = None
         self._waiting = True  # for rest, before the next prompt
         self._since = 0.0  # of this prompt or this wait
-        self._count = self._blinks = 0
+        self._count = 0
         self._was_shut = False
         self._first: NDArray[np.float32] | None = None
         self._proofs: list[float] = []
@@ -196,7 +196,7 @@ class Challenge:
             if self._step == len(self.gestures):
                 self._finish()
                 return
-            self._waiting, self._count, self._blinks, self._since = False, 0, 0, time
+            self._waiting, self._count, self._since = False, 0, time
             self._was_shut = False
         elif time - self._since > _REST:
             self._fail("the head did not come to rest")

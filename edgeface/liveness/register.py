@@ -54,17 +54,16 @@ _SLACK = np.ones((5, 5), np.uint8)  # a change must exceed what two pixels of sh
 class Comparison:
     """What a sheet cannot explain between two samples.
 
-    time: of the later sample; lag: seconds between them; followed: share of rigid points found
+    time: of the later sample; followed: share of rigid points found
     again, 0 to 1; noise: pixels of the crop, deviation of rigid points from the sheet; agreement
     and expected: sums of (expected x measured) and expected squared parallax, square pixels, where
     expected is what the mesh's turn would cause in a solid head; apart_...: the same without the
-    points near the eyes; mouth, eyes, nose, brow, cheeks: mean change of normalized grey beyond
-    two pixels of shift; opening: change of the gap between the lips in units of the eyes' distance;
-    turn: degrees that the head turned, by the mesh.
+    points near the eyes; mouth, eyes, nose, brow, cheeks:
+    mean change of normalized grey beyond two pixels of shift; opening: change of the gap between
+    the lips in units of the eyes' distance.
     """
 
     time: float
-    lag: float
     followed: float
     noise: float
     agreement: float
@@ -77,7 +76,6 @@ class Comparison:
     brow: float
     cheeks: float
     opening: float
-    turn: float
 
 
 class Anchor:
@@ -146,7 +144,6 @@ class Anchor:
         gap = [float(np.linalg.norm(s.points[13] - s.points[14])) for s in (self.sample, later)]
         return Comparison(
             time=later.time,
-            lag=later.time - self.sample.time,
             followed=float(np.mean(kept)),
             noise=noise,
             agreement=agreement,
@@ -154,7 +151,6 @@ class Anchor:
             apart_agreement=apart_agreement,
             apart_expected=apart_expected,
             opening=(gap[1] - gap[0]) / UNIT,
-            turn=float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1)))),
             **change,
         )
 

@@ -24,7 +24,6 @@ class Track:
 
     number: int
     face: Face
-    first_seen: float
     last_seen: float
     detections: int = 1
     _velocity: tuple[float, float] = field(default=(0.0, 0.0), repr=False)
@@ -91,7 +90,7 @@ class Tracker:
     def begin(self, face: Face, time: float) -> Track:
         """A numbered track that is not followed, for a face in a single picture."""
         self._last_number += 1
-        return Track(self._last_number, face, time, time)
+        return Track(self._last_number, face, time)
 
     def end_all(self) -> list[Track]:
         """End every track; returns them."""

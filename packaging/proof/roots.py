@@ -188,7 +188,7 @@ class Root:
             **environment,
         }
         done = subprocess.run(
-            ["chroot", f"--userspec={user}:{user}", self.path, "/usr/bin/env", "-i"]
+            ["chroot", f"--userspec={user}:{user}", str(self.path), "/usr/bin/env", "-i"]
             + [f"{name}={value}" for name, value in settings.items()]
             + ["/bin/bash", "-c", f"cd {shlex.quote(folder)} && {command}"],
             capture_output=True,

@@ -19,7 +19,7 @@ if sys.maxsize <= 2**32:
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 
-class Only64Bit(MetadataHookInterface):
+class Only64Bit(MetadataHookInterface):  # type: ignore[misc]
     """Changes nothing: being loaded is the check."""
 
     def update(self, metadata: dict[str, Any]) -> None:

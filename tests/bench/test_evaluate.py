@@ -10,22 +10,27 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from edgeface.bench.evaluate import Pair, best_threshold, evaluate, read_pairs
 from edgeface.errors import ConfigError
 from tests.conftest import PORTRAITS, SHARED, CommandLine
+
+Embeddings = dict[Path, NDArray[np.float32] | None]
 
 
 def pair(number: int, same: bool) -> Pair:
     return Pair(Path(f"a{number}"), Path(f"b{number}"), same)
 
 
-def at_cosine(score: float) -> tuple[np.ndarray, np.ndarray]:
-    return np.array([1.0, 0.0]), np.array([score, (1 - score**2) ** 0.5])
+def at_cosine(score: float) -> NDArray[np.float32]:
+    """Two rows with this cosine."""
+    return np.array([[1.0, 0.0], [score, (1 - score**2) ** 0.5]], np.float32)
 
 
-def scored(scores: list[float], kinds: list[bool]) -> tuple[list[Pair], dict]:
-    pairs, embeddings = [], {}
+def scored(scores: list[float], kinds: list[bool]) -> tuple[list[Pair], Embeddings]:
+    pairs: list[Pair] = []
+    embeddings: Embeddings = {}
     for number, (score, same) in enumerate(zip(scores, kinds, strict=True)):
         pairs.append(pair(number, same))
         one, other = at_cosine(score)
@@ -146,8 +151,9 @@ def test_accuracy_on_lfw_holds(edgeface: CommandLine, tmp_path: Path) -> None:
     import tarfile
 
     with tarfile.open(SHARED / "data" / "lfw-view1.tar") as archive:
-        text = archive.extractfile("lfw-view1/pairsDevTrain.txt").read().decode()
-        lines = text.splitlines()[1:]
+        listed = archive.extractfile("lfw-view1/pairsDevTrain.txt")
+        assert listed is not None
+        lines = listed.read().decode().splitlines()[1:]
         wanted = lines[0:1100:6] + lines[1100::6]
         pairs = tmp_path / "pairs.txt"
         pairs.write_text("\n".join(wanted))

@@ -16,6 +16,7 @@ from edgeface.errors import PictureError
 from edgeface.pipeline.model_file import default_model_path, describe, load_model
 from edgeface.verifier import FaceVerifier
 from tests.conftest import PORTRAITS, CommandLine
+from tests.helpers.images import read_image
 
 OBAMA, OBAMA2, OBAMA3, BIDEN, COLLINS = (
     PORTRAITS / f"{name}.jpg" for name in ("obama", "obama2", "obama3", "biden", "collins")
@@ -58,7 +59,7 @@ def test_a_smaller_far_asks_for_more(enrolled: CommandLine) -> None:
 
 
 def test_identify_names_the_enrolled_and_nobody_else(enrolled: CommandLine, tmp_path: Path) -> None:
-    pictures = [cv2.resize(cv2.imread(str(p)), (480, 600)) for p in (OBAMA2, COLLINS)]
+    pictures = [cv2.resize(read_image(p), (480, 600)) for p in (OBAMA2, COLLINS)]
     both = tmp_path / "both.png"
     cv2.imwrite(str(both), np.hstack(pictures))
     found = enrolled("identify", both, "--json")
@@ -183,7 +184,7 @@ def test_a_bad_picture_is_one_sentence_and_changes_nothing(
 
 def test_two_faces_are_not_enrolled(enrolled: CommandLine, tmp_path: Path) -> None:
     both = tmp_path / "both.png"
-    pictures = [cv2.resize(cv2.imread(str(p)), (480, 600)) for p in (OBAMA2, COLLINS)]
+    pictures = [cv2.resize(read_image(p), (480, 600)) for p in (OBAMA2, COLLINS)]
     cv2.imwrite(str(both), np.hstack(pictures))
     before = enrolled.gallery.read_bytes()
     outcome = enrolled("enroll", "both", both)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +30,11 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def with_header(path: Path, change) -> None:
+Change = Callable[[dict[str, Any]], object]
+"""Changes a header in place."""
+
+
+def with_header(path: Path, change: Change) -> None:
     """Write the file again with its JSON header changed and the digest made to fit."""
     data = path.read_bytes()
     end = 8 + int.from_bytes(data[:8], "little")
@@ -110,7 +116,7 @@ def test_another_models_gallery_is_refused(path: Path) -> None:
         lambda header: header.update(extra=header["names"]),
     ],
 )
-def test_a_header_that_contradicts_itself_is_refused(path: Path, change) -> None:
+def test_a_header_that_contradicts_itself_is_refused(path: Path, change: Change) -> None:
     with_header(path, change)
     with pytest.raises(DamagedGallery):
         read_contents(path)

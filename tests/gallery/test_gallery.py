@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from benchmarks.proofs import gallery as proofs
 from edgeface.errors import GalleryError, UnknownPerson
 from edgeface.gallery import gallery as gallery_module
+from edgeface.gallery import store
 from edgeface.gallery.change import GalleryChange, remove_person
 from edgeface.gallery.gallery import Gallery, clean_name
 
@@ -28,7 +30,9 @@ def rows(count: int, seed: int = 0) -> np.ndarray:
 
 @given(PEOPLE, st.randoms(use_true_random=False))
 @settings(max_examples=15, deadline=None)
-def test_people_come_back_from_the_file_as_they_went_in(people: dict[str, int], chance) -> None:
+def test_people_come_back_from_the_file_as_they_went_in(
+    people: dict[str, int], chance: Random
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gallery.safetensors"
         order = list(people)
@@ -132,7 +136,7 @@ def test_a_change_while_it_is_read_is_noticed(
     path = tmp_path / "gallery.safetensors"
     with GalleryChange.open(path, proofs.MODEL) as change:
         change.add_people({"ada": rows(1), "bob": rows(1, 1)})
-    real = gallery_module.load  # the one that Gallery.open calls
+    real = store.load
 
     def load_and_lose(*arguments: Any) -> Any:
         loaded = real(*arguments)

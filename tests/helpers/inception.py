@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+_Step = tuple[str, int, int | tuple[int, int]]  # name, filters, kernel
+
 
 def build(numbers: int, seed: int = 0) -> Any:  # noqa: PLR0915 (a network is a list)
     """A keras.Model with random weights, 160x160x3 to `numbers`."""
@@ -47,8 +49,8 @@ def build(numbers: int, seed: int = 0) -> Any:  # noqa: PLR0915 (a network is a 
     x = step(x, 80, 1, "Conv2d_3b_1x1", padding="valid")
     x = step(x, 192, 3, "Conv2d_4a_3x3", padding="valid")
     x = step(x, 256, 3, "Conv2d_4b_3x3", 2, "valid")
-    a = [("Branch_0_Conv2d_1x1", 32, 1)]
-    b = [("Branch_1_Conv2d_0a_1x1", 32, 1), ("Branch_1_Conv2d_0b_3x3", 32, 3)]
+    a: list[_Step] = [("Branch_0_Conv2d_1x1", 32, 1)]
+    b: list[_Step] = [("Branch_1_Conv2d_0a_1x1", 32, 1), ("Branch_1_Conv2d_0b_3x3", 32, 3)]
     c = [("Branch_2_Conv2d_0a_1x1", 32, 1), ("Branch_2_Conv2d_0b_3x3", 32, 3)]
     c += [("Branch_2_Conv2d_0c_3x3", 32, 3)]
     for number in range(5):

@@ -80,10 +80,10 @@ class KerasTwo:
         self.weights[name] = {
             "beta": self._normal((channels,), 0.3),
             "moving_mean": self._normal((channels,), 0.3),
-            "moving_variance": np.float32(self.random.uniform(0.5, 2, channels)),
+            "moving_variance": self.random.uniform(0.5, 2, channels).astype(np.float32),
         }
         if scale:
-            self.weights[name]["gamma"] = np.float32(self.random.uniform(0.5, 2, channels))
+            self.weights[name]["gamma"] = self.random.uniform(0.5, 2, channels).astype(np.float32)
         return self.layer(
             "BatchNormalization",
             name,
@@ -138,7 +138,7 @@ class KerasTwo:
         return path
 
     def _normal(self, shape: tuple[int, ...], spread: float) -> NDArray[np.float32]:
-        return np.float32(self.random.normal(0, spread, shape))
+        return self.random.normal(0, spread, shape).astype(np.float32)
 
 
 def small_facenet(seed: int = 0) -> KerasTwo:

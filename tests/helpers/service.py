@@ -21,6 +21,7 @@ from edgeface.demo.animate import Animated
 from edgeface.demo.liveness import framed
 from edgeface.pipeline.detect import Detector
 from edgeface.pipeline.pictures import Picture, read_picture
+from tests.helpers.images import read_image
 
 LONG = 180.0  # seconds: only ends what hangs, however slow and busy the machine is
 PORTRAITS = Path(__file__).resolve().parents[2] / "edgeface" / "portraits"
@@ -28,7 +29,7 @@ PORTRAITS = Path(__file__).resolve().parents[2] / "edgeface" / "portraits"
 
 def portrait_video(path: Path, *names: str, frames: int = 40, fps: float = 20.0) -> Path:
     """Portraits side by side, swaying a little, in a video of 960 x 540."""
-    faces = [cv2.imread(str(PORTRAITS / f"{name}.jpg")) for name in names]
+    faces = [read_image(PORTRAITS / f"{name}.jpg") for name in names]
     width = 960 // max(1, len(faces))
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (960, 540))
     for number in range(frames):

@@ -26,8 +26,8 @@ from edgeface.pipeline.geometry import Box, Point
 from tests.conftest import PORTRAITS, SHARED, CommandLine
 
 NOTHING = Comparison(
-    time=0, lag=0.5, followed=1, noise=0.5, agreement=0, expected=1, apart_agreement=0,
-    apart_expected=1, mouth=0, eyes=0, nose=0, brow=0, cheeks=0, opening=0, turn=2,
+    time=0, followed=1, noise=0.5, agreement=0, expected=1, apart_agreement=0,
+    apart_expected=1, mouth=0, eyes=0, nose=0, brow=0, cheeks=0, opening=0,
 )  # fmt: skip
 
 
@@ -51,9 +51,10 @@ def scene(portrait: Any, detector: Detector) -> Any:
         scale = 150 / face.box.width
         centre = face.box.centre
         matrix = np.array([[scale, 0, 320 - scale * centre.x], [0, scale, 230 - scale * centre.y]])
-        frame = cv2.warpAffine(
+        framed = cv2.warpAffine(
             picture, matrix, (640, 480), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
         )
+        frame = np.asarray(framed, np.uint8)
         return frame, detector.detect(frame)[0]
 
     return make
@@ -183,7 +184,7 @@ def test_a_place_without_a_face_gives_no_sample(sampler: Sampler) -> None:
     assert sampler.sample(0.0, wall, face) is None
 
 
-def scores(**changes: float) -> CueScores:
+def scores(**changes: Any) -> CueScores:
     return replace(CueScores(seen=20), **changes)
 
 
@@ -421,6 +422,7 @@ def test_a_still_is_registered_with_itself_wherever_it_is(scene: Any, sampler: S
     """A head that did not turn measures a rounding below or above none, by processor and place."""
     frame, face = scene("obama")
     sample = sampler.sample(0.0, frame, face)
+    assert sample is not None
     for step in range(100):
         anchors = Anchors()
         still = replace(sample, points=sample.points * (1 + step / 1000))

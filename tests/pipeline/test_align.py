@@ -33,7 +33,7 @@ def test_eyes_and_mouth_of_the_crop_are_on_the_template(
     size = pipeline.model.description.input.size
     # Detected again, in a margin so that the face does not fill the picture.
     margin = size // 2
-    around = cv2.copyMakeBorder(crop, *[margin] * 4, cv2.BORDER_REPLICATE)
+    around = np.pad(crop, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
     (seen,) = Detector().detect(around, first_found=True)
     for found, wanted in (
         (seen.right_eye, spec.right_eye),

@@ -6,6 +6,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -35,6 +36,7 @@ def with_orientation(jpeg: bytes, orientation: int) -> bytes:
 
 def test_exif_orientation_turns_the_picture_upright(tmp_path: Path) -> None:
     upright = cv2.imdecode(np.frombuffer(JPEG, np.uint8), cv2.IMREAD_COLOR)
+    assert upright is not None
     lying = cv2.imencode(".jpg", cv2.rotate(upright, cv2.ROTATE_90_COUNTERCLOCKWISE))[1].tobytes()
     path = tmp_path / "lying.jpg"
     path.write_bytes(with_orientation(lying, 6))  # 6: turn 90 degrees clockwise to see it
@@ -56,9 +58,9 @@ def test_exif_orientation_turns_the_picture_upright(tmp_path: Path) -> None:
     ],
 )
 def test_every_kind_becomes_an_8_bit_colour_frame(
-    tmp_path: Path, suffix: str, shape: tuple[int, ...], dtype: type
+    tmp_path: Path, suffix: str, shape: tuple[int, ...], dtype: type[Any]
 ) -> None:
-    ramp = np.linspace(0, np.iinfo(dtype).max, 60).astype(dtype)
+    ramp: Any = np.linspace(0, np.iinfo(dtype).max, 60).astype(dtype)
     pixels = np.broadcast_to(ramp.reshape((1, 60) + (1,) * (len(shape) - 2)), shape).copy()
     if len(shape) == 3 and shape[2] == 4:
         pixels[..., 3] = 255

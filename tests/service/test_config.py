@@ -92,7 +92,7 @@ def test_the_shipped_settings_hold_the_defaults() -> None:
     assert shipped.control is not None
     assert shipped.source == Config().source
     assert shipped.recognition == Config().recognition
-    assert shipped.mqtt is shipped.gpio is shipped.exec is shipped.webhook is None
+    assert not any((shipped.mqtt, shipped.gpio, shipped.exec, shipped.webhook))
 
 
 def test_what_the_shipped_settings_show_as_default_is_the_default(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from edgeface.decide import Decision
 from edgeface.errors import UnknownPerson
@@ -35,7 +35,7 @@ class Door:
     def __init__(
         self, match: bool, attempts: int = 2, door_attempts: int = 20, audit: AuditLog | None = None
     ) -> None:
-        self.people: Any = People(match)
+        self.people = cast(Any, People(match))
         self.emitted: list[tuple[str, str, str | None]] = []
         self.now = 0.0
         rules = Rules(attempts=attempts, door_attempts=door_attempts)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import cv2
 
+from tests.helpers.images import read_image
 from tests.helpers.service import PORTRAITS, Running, portrait_video
 
 FRAMES = int(os.environ.get("EDGEFACE_SOAK_FRAMES", "3000"))
@@ -31,7 +32,7 @@ def small_video(path: Path) -> Path:
         if not found:
             break
         writer.write(cv2.resize(frame, (480, 270)))
-    nobody = cv2.resize(cv2.imread(str(PORTRAITS / "obama.jpg")), (480, 270)) // 9
+    nobody = cv2.resize(read_image(PORTRAITS / "obama.jpg"), (480, 270)) // 9
     for _ in range(100):
         writer.write(nobody)
     writer.release()
@@ -60,7 +61,7 @@ def at_rest(pid: int) -> tuple[float, int, int]:
     for _ in range(9):
         moments.append(state(pid))
         time.sleep(0.13)
-    return tuple(map(statistics.median, zip(*moments, strict=True)))  # type: ignore[return-value]
+    return tuple(map(statistics.median, zip(*moments, strict=True)))
 
 
 def test_nothing_grows_and_the_watchdog_is_never_missed(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import os
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -14,6 +13,7 @@ from edgeface.sinks import SinkError
 from edgeface.sinks.settings import SnapshotsSettings as Settings
 from edgeface.sinks.snapshots import Snapshots
 from edgeface.system.units import Bytes, Seconds
+from tests.helpers.images import read_image
 from tests.helpers.sinks import event
 
 
@@ -26,7 +26,7 @@ def test_a_snapshot_is_a_picture_named_after_when_who_and_which_event(tmp_path: 
     sink.deliver(event(name="Ada L/../x"), picture())
     (path,) = (tmp_path / "s").iterdir()
     assert "Ada_L____x" in path.name
-    assert cv2.imread(str(path)).shape == (64, 64, 3)
+    assert read_image(path).shape == (64, 64, 3)
     assert path.stat().st_mode & 0o077 == 0
 
 

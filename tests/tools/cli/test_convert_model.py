@@ -13,6 +13,7 @@ from edgeface_tools.convert import TEMPLATE
 from edgeface_tools.people.faces import cut_faces
 from tests.conftest import CHECKOUT
 from tests.helpers.convert_model import convert_model, refused
+from tests.helpers.images import read_image
 from tests.helpers.networks import KerasTwo, small_facenet
 
 SHIPPED = CHECKOUT / "models" / "facenet-int8.tflite"
@@ -112,7 +113,7 @@ def test_faces_of_one_person_are_refused(source: Path, photos: Path, tmp_path: P
     one.mkdir()
     for path in sorted(photos.glob("obama*-*.png")):
         for angle in (-4, 4):  # 36 pictures, all different
-            picture = cv2.imread(str(path))
+            picture = read_image(path)
             height, width = picture.shape[:2]
             turn = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1)
             turned = cv2.warpAffine(picture, turn, (width, height))

@@ -13,6 +13,7 @@ import pytest
 from edgeface.errors import ConfigError
 from edgeface_tools.source.fetch import fetch_facenet
 from tests.conftest import CHECKOUT, PORTRAITS
+from tests.helpers.images import read_image
 
 _PROBES = {"obama": "obama2", "biden": "biden", "collins": "collins"}
 
@@ -22,7 +23,7 @@ def people_and_probes(folder: Path) -> tuple[Path, Path]:
     people, probes = folder / "people", folder / "probes"
     for path in sorted(PORTRAITS.glob("*.jpg")):
         person = path.stem.rstrip("0123456789")
-        portrait = cv2.imread(str(path))
+        portrait = read_image(path)
         (people / person).mkdir(parents=True, exist_ok=True)
         (probes / person).mkdir(parents=True, exist_ok=True)
         if _PROBES[person] == path.stem:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import cv2
@@ -34,6 +35,7 @@ from edgeface_tools.train.learning_curves import as_svg
 from edgeface_tools.train.loop import Epoch, Schedule
 from edgeface_tools.train.validation import separation
 from tests.conftest import PORTRAITS
+from tests.helpers.images import read_image
 from tests.helpers.interpreters import run
 from tests.helpers.networks import small_facenet
 
@@ -55,7 +57,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five made-up people: three of the portraits, and two of them mirrored and darkened."""
     folder = tmp_path_factory.mktemp("people")
     for path in sorted(PORTRAITS.glob("*.jpg")):
-        portrait = cv2.imread(str(path))
+        portrait = read_image(path)
         for width in (200, 260, 320, 380):
             height = round(portrait.shape[0] * width / portrait.shape[1])
             small = cv2.resize(portrait, (width, height), interpolation=cv2.INTER_AREA)
@@ -93,7 +95,7 @@ class Silent:
         return self.steps_left <= 0
 
 
-def plan(**schedule: float) -> Plan:
+def plan(**schedule: Any) -> Plan:
     settings = {"epochs": 3, "patience": 3, "people": 2, "pictures": 4, "rate": 3e-3, **schedule}
     return Plan(NIGHT, Loss(), Schedule(**settings), copies=2, held_out=0.4)
 
@@ -141,7 +143,8 @@ def test_keras_computes_the_network_and_convert_model_reads_it_back(
 
 
 def test_a_night_camera_is_grey_dark_and_coarse(portrait: Callable[[str], np.ndarray]) -> None:
-    crop = cv2.resize(portrait("collins"), (160, 160), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(portrait("collins"), (160, 160), interpolation=cv2.INTER_AREA)
+    crop = np.asarray(small, np.uint8)
     night = imitate(crop, NIGHT, np.random.default_rng(1))
     assert night.shape == crop.shape
     assert (night[..., 0] == night[..., 1]).all()
@@ -208,7 +211,9 @@ def test_too_few_are_refused_by_name(
     told = refused(capsys, source, crowd, "-o", output)
     assert "bob" in told
     assert "ada" not in told
-    (crowd / "bob" / "second.png").write_bytes(cv2.imencode(".png", np.zeros((9, 9, 3)))[1])
+    (crowd / "bob" / "second.png").write_bytes(
+        cv2.imencode(".png", np.zeros((9, 9, 3)))[1].tobytes()
+    )
     told = refused(capsys, source, crowd, "-o", output)
     assert "pictures with a face" in told
     assert "bob" in told

@@ -37,7 +37,9 @@ def test_nothing_is_left_to_fold(network: Graph) -> None:
 
 def test_swapped_colours_take_the_other_order(network: Graph) -> None:
     picture = np.random.default_rng(6).normal(size=(SIDE, SIDE, 3))
-    rgb, bgr = float_tflite(network), float_tflite(swap_colours(network))
+    swapped = swap_colours(network)
+    assert swapped is not None
+    rgb, bgr = float_tflite(network), float_tflite(swapped)
     np.testing.assert_allclose(
         run(bgr, picture[..., ::-1]), run(rgb, picture), rtol=1e-4, atol=1e-5
     )

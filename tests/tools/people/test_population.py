@@ -124,8 +124,8 @@ def test_a_cohort_helps_strangers_and_does_not_harm_its_own_people() -> None:
     random = np.random.default_rng(3)
     kinds = random.normal(size=(12, 16))  # people come in kinds that resemble each other
     middles = kinds[random.integers(0, 12, 900)] + 0.9 * random.normal(size=(900, 16))
-    rows = np.repeat(middles, 2, axis=0) + 0.4 * random.normal(size=(1800, 16))
-    rows = unit(rows.astype(np.float32))
+    pictures = np.repeat(middles, 2, axis=0) + 0.4 * random.normal(size=(1800, 16))
+    rows = unit(pictures.astype(np.float32))
     people = np.repeat(np.arange(900), 2)
     known, strangers = people < 600, people >= 600
     spec = cohort_of(rows[known])

@@ -16,6 +16,7 @@ from benchmarks.reference import keras as keras_reference
 from edgeface.errors import ConfigError
 from edgeface.pipeline.model_file import InputSpec, load_model
 from edgeface_tools.convert import TEMPLATE
+from edgeface_tools.network.graph import Add
 from edgeface_tools.people.faces import Crops, cut_faces, pictures_in, standardize
 from edgeface_tools.source.fetch import WEIGHTS_SHA256, Fetched, fetch_facenet, sha256_of
 from edgeface_tools.source.keras2 import read_legacy_h5
@@ -78,7 +79,7 @@ def test_every_lambda_of_the_real_file_is_recognized(facenet: Fetched) -> None:
     scales = [
         node.operation.scale
         for node in read_legacy_h5(facenet.weights).nodes
-        if type(node.operation).__name__ == "Add"
+        if isinstance(node.operation, Add)
     ]
     assert scales == [0.17] * 5 + [0.1] * 10 + [0.2] * 5 + [1.0]
 

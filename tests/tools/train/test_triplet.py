@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def formula_three(anchors: Array, positives: Array, negatives: Array, alpha: flo
     return total
 
 
-def numerical_gradient(function: object, at: Array, step: float = 1e-6) -> Array:
+def numerical_gradient(function: Callable[[Array], float], at: Array, step: float = 1e-6) -> Array:
     gradient = np.zeros_like(at)
     for place in np.ndindex(*at.shape):
         moved = at.copy()
@@ -115,7 +115,7 @@ def test_loss_and_gradient_are_the_formulas(margin: float) -> None:
     parts[2, ::3] = parts[1, ::3] + 0.001  # some triplets lie near the hinge, some beyond
 
     def loss(values: Array) -> float:
-        return formula_three(*values, margin)
+        return formula_three(values[0], values[1], values[2], margin)
 
     variable = tf.Variable(parts)
     with tf.GradientTape() as tape:

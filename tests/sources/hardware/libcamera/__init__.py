@@ -61,6 +61,8 @@ class Transform:
 
 
 class ColorSpace:
+    primaries: str
+
     class YcbcrEncoding(enum.Enum):
         Null, Rec601 = range(2)
 
