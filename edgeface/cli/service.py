@@ -35,6 +35,7 @@ def install(root: Path, no_start: bool) -> None:
     if root != Path("/"):
         return
     unit.make_user()
+    unit.close_settings(root)
     unit.systemctl("daemon-reload")
     if not no_start:
         unit.systemctl("enable", unit.UNIT)

@@ -17,8 +17,8 @@ from edgeface.errors import ConfigError
 from edgeface.events import Event, to_json
 from edgeface.pipeline.pictures import Picture
 from edgeface.sinks import SinkError
-from edgeface.sinks.secrets import read_secret
 from edgeface.sinks.settings import MqttSettings
+from edgeface.system.secret import Secret
 
 _ANSWER = 5.0  # seconds that the broker may take to connect or to confirm
 _KEEP_ALIVE = 20  # seconds of silence after which either side asks whether the other is there
@@ -51,7 +51,8 @@ class Mqtt:
             reconnect_on_failure=False,
         )
         if settings.user is not None:
-            password = read_secret(settings.password_file) if settings.password_file else None
+            named = settings.password_file
+            password = Secret.named(named).open() if named else None
             client.username_pw_set(settings.user, password)
         if settings.tls:
             try:

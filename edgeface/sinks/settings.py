@@ -5,8 +5,12 @@ Takes in the values of a table, refuses those that cannot be. It opens nothing.
 
 from __future__ import annotations
 
+import msgspec
+
 from edgeface.events import EVENT_TYPES, EventType
-from edgeface.system.settings import TIMEOUT, SettingsTable, between, check_url, lasts
+from edgeface.system.address import Address
+from edgeface.system.secret import Secret
+from edgeface.system.settings import TIMEOUT, SettingsTable, between, lasts
 from edgeface.system.units import Bytes, Seconds
 
 
@@ -43,20 +47,26 @@ class MqttSettings(OutletSettings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         between("port", self.port, 1, 65535)
+        if set(self.host) & set("/@?"):
+            raise ValueError("host must be a name or an address; port and user are other keys")
 
 
 class WebhookSettings(OutletSettings, frozen=True, kw_only=True):
     """[webhook]: an HTTP POST for each event."""
 
     url: str
+    authorization: Secret | None = None
     secret_file: str | None = None
     timeout: Seconds = Seconds(10)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.url.startswith(("http://", "https://")):
+        if not self.url.lower().startswith(("http://", "https://")):
             raise ValueError("url must begin with http:// or https://")
-        check_url(self.url)
+        url = Address.of(self.url, "url")
+        msgspec.structs.force_setattr(self, "url", url)
+        if self.authorization is not None and url.user is not None:
+            raise ValueError("authorization is there, and a user in url, too; keep one of them")
         lasts("timeout", self.timeout, *TIMEOUT)
 
 

@@ -6,14 +6,20 @@ all kinds alike.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 import cv2
+import msgspec
 
 from edgeface.errors import EdgeFaceError
 from edgeface.pipeline.pictures import Picture
+from edgeface.system.address import Address, is_url
+from edgeface.system.secret import Secret
 from edgeface.system.settings import FPS, PIXELS, SettingsTable, between
 
 
@@ -32,10 +38,14 @@ class SourceSettings(SettingsTable, frozen=True, kw_only=True):
 
     rotation: degrees clockwise that make the picture upright; mirror: swap left and right; pace:
     whether a video plays at its own speed or as fast as frames are taken; loop: begin again at
-    the end of a file or folder.
+    the end of a file or folder; user, password: of a URL, where it does not hold them itself.
+
+    A spec that is a URL becomes an `Address`, which shows dots for its secrets.
     """
 
     spec: str = "picamera2"
+    user: Secret | None = None
+    password: Secret | None = None
     width: int = 1280
     height: int = 720
     fps: float = 15.0
@@ -48,6 +58,29 @@ class SourceSettings(SettingsTable, frozen=True, kw_only=True):
         between("width", self.width, *PIXELS)
         between("height", self.height, *PIXELS)
         between("fps", self.fps, *FPS)
+        if is_url(self.spec):
+            self._use_address()
+        elif re.search(r":.*@", self.spec) and not Path(self.spec).exists():
+            raise ValueError("spec is no URL; begin it with its kind, as in rtsp:// or http://")
+
+    def _use_address(self) -> None:
+        msgspec.structs.force_setattr(self, "spec", Address.of(self.spec, "spec"))
+        if self.credentials is not None and (self.user or self.password) is not None:
+            raise ValueError("user and password stand in the URL of spec already; write them once")
+
+    @property
+    def credentials(self) -> tuple[Secret, Secret] | None:
+        """User and password within the spec, None where it has none."""
+        if not isinstance(self.spec, Address) or self.spec.user is None:
+            return None
+        return self.spec.user, self.spec.password or Secret("")
+
+    def login(self) -> tuple[str, str] | None:
+        """User and password in clear text, for whoever sends them; None where there are none."""
+        user, password = self.credentials or (self.user, self.password)
+        if user is None and password is None:
+            return None
+        return user.open() if user else "", password.open() if password else ""
 
 
 def _nothing() -> None:
@@ -101,7 +134,10 @@ def upright(picture: Any, settings: SourceSettings) -> Picture:
 
 
 def open_capture(target: str | int, api: int, options: Mapping[int, float]) -> cv2.VideoCapture:
-    """An open cv2.VideoCapture, or SourceLost; OpenCV's own chatter goes nowhere."""
+    """An open cv2.VideoCapture, or SourceLost; what OpenCV and FFmpeg print goes nowhere, since it
+    may hold a URL with its password."""
+    # Read once by OpenCV, when it first uses FFmpeg; -8 is AV_LOG_QUIET.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     _silence(cv2)
     capture = cv2.VideoCapture()
     try:
@@ -110,7 +146,7 @@ def open_capture(target: str | int, api: int, options: Mapping[int, float]) -> c
         opened = False
     if not opened:
         capture.release()
-        raise SourceLost(f"cannot open {target}")
+        raise SourceLost("OpenCV cannot open it")
     return capture
 
 
