@@ -115,14 +115,14 @@ class Service(Closing):
         result = self._watch.step(frame, self._feed.name, asked)
         self.frames += 1
         self.desk.see(result)
-        self._emit(result)
+        self._emit(result, frame.taken)
 
-    def _emit(self, result: FrameResult) -> None:
+    def _emit(self, result: FrameResult, seen: float | None = None) -> None:
         for event, picture in result.events:
             if event.name is not None and self.desk.lockout.left:
                 self._watch.untold(event.name)  # told when the door is open again
                 continue
-            self._put(event, picture)
+            self._put(event, picture, seen)
             self._count(event)
 
     def _count(self, event: Event) -> None:
@@ -137,9 +137,9 @@ class Service(Closing):
         if (failed or spoof) and rules.count_spoof and lockout.refused():
             self._locked_out("locked after too many pictures or failed challenges in a row")
 
-    def _put(self, event: Event, picture: Picture | None = None) -> None:
+    def _put(self, event: Event, picture: Picture | None = None, seen: float | None = None) -> None:
         self._events += 1
-        self._outlets.put(event, picture)
+        self._outlets.put(event, picture, seen)
 
     def _tell(self, kind: EventType, message: str) -> None:
         self._put(incident(kind, self._feed.name, message))

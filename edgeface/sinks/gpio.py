@@ -1,29 +1,27 @@
 """A GPIO output that is on for a while after a recognition: a relay, a door opener, a lamp.
 
 Takes in events, drives one pin through gpiozero. Off is the state of rest: when it is opened, after
-the pulse, when the sink fails, when the service ends. A recognition during a pulse prolongs it; one
-that comes late does nothing, since whoever it was may have left.
+the pulse, when the sink fails, when the service ends. A recognition during a pulse prolongs it.
 """
 
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
 from edgeface.errors import ConfigError
 from edgeface.events import Event
 from edgeface.pipeline.pictures import Picture
+from edgeface.sinks import Left
 from edgeface.sinks.settings import GpioSettings
-
-_LATEST = 3.0  # seconds after the event
 
 
 class Gpio:
     """One output pin, off until told otherwise."""
 
     name = "gpio"
+    acts = True
 
     def __init__(self, settings: GpioSettings) -> None:
         try:
@@ -42,12 +40,9 @@ class Gpio:
         except gpiozero.GPIOZeroError as error:
             raise ConfigError(f"GPIO {settings.pin} cannot be used: {error}") from None
 
-    def deliver(self, event: Event, picture: Picture | None) -> None:
+    def deliver(self, event: Event, picture: Picture | None, left: Left) -> None:
         people = self._settings.people
         if people is not None and event.name not in people:
-            return
-        late = datetime.now(UTC) - datetime.fromisoformat(event.time)
-        if late.total_seconds() > _LATEST:
             return
         self._output.on()
         self._off_at = time.monotonic() + self._settings.pulse

@@ -14,6 +14,7 @@ import subprocess
 
 from edgeface.events import Event, to_json
 from edgeface.pipeline.pictures import Picture
+from edgeface.sinks import Left
 from edgeface.sinks.settings import ExecSettings
 
 _log = logging.getLogger("edgeface.sinks")
@@ -23,11 +24,12 @@ class Program:
     """Runs one program, one event at a time."""
 
     name = "exec"
+    acts = True
 
     def __init__(self, settings: ExecSettings) -> None:
         self._settings = settings
 
-    def deliver(self, event: Event, picture: Picture | None) -> None:
+    def deliver(self, event: Event, picture: Picture | None, left: Left) -> None:
         command = list(self._settings.command)
         try:
             process = subprocess.Popen(  # noqa: S603

@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from edgeface.events import EVENT_TYPES, EventType
+from edgeface.sinks import FRESHNESS
 from edgeface.system.address import Address
 from edgeface.system.secret import Secret
 from edgeface.system.settings import TIMEOUT, SettingsTable, between, lasts
@@ -25,13 +26,26 @@ class OutletSettings(SettingsTable, frozen=True, kw_only=True):
             raise ValueError("queue must lie between 1 and 100000 events")
 
 
+class FreshSettings(OutletSettings, frozen=True, kw_only=True):
+    """What sinks share that act upon events, or let others act.
+
+    freshness: how long after its frame an event may be acted upon.
+    """
+
+    freshness: Seconds = Seconds(FRESHNESS)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        lasts("freshness", self.freshness, 0.1, 60)
+
+
 class StdoutSettings(OutletSettings, frozen=True, kw_only=True):
     """[stdout]: events as JSON lines, which the journal keeps."""
 
     events: tuple[EventType, ...] = EVENT_TYPES
 
 
-class MqttSettings(OutletSettings, frozen=True, kw_only=True):
+class MqttSettings(FreshSettings, frozen=True, kw_only=True):
     """[mqtt]: an MQTT broker, with Home Assistant's discovery."""
 
     host: str
@@ -51,10 +65,11 @@ class MqttSettings(OutletSettings, frozen=True, kw_only=True):
             raise ValueError("host must be a name or an address; port and user are other keys")
 
 
-class WebhookSettings(OutletSettings, frozen=True, kw_only=True):
-    """[webhook]: an HTTP POST for each event."""
+class WebhookSettings(FreshSettings, frozen=True, kw_only=True):
+    """[webhook]: an HTTP POST for each event; trigger: whether the receiver acts upon it."""
 
     url: str
+    trigger: bool = False
     authorization: Secret | None = None
     secret_file: str | None = None
     timeout: Seconds = Seconds(10)
@@ -70,7 +85,7 @@ class WebhookSettings(OutletSettings, frozen=True, kw_only=True):
         lasts("timeout", self.timeout, *TIMEOUT)
 
 
-class ExecSettings(OutletSettings, frozen=True, kw_only=True):
+class ExecSettings(FreshSettings, frozen=True, kw_only=True):
     """[exec]: a program for each event, which gets it on stdin."""
 
     command: tuple[str, ...]
@@ -83,7 +98,7 @@ class ExecSettings(OutletSettings, frozen=True, kw_only=True):
         lasts("timeout", self.timeout, *TIMEOUT)
 
 
-class GpioSettings(OutletSettings, frozen=True, kw_only=True):
+class GpioSettings(FreshSettings, frozen=True, kw_only=True):
     """[gpio]: an output that is on for a while after a recognition, a relay for instance."""
 
     events: tuple[EventType, ...] = ("recognized",)

@@ -17,7 +17,7 @@ import logging
 from edgeface.errors import ConfigError
 from edgeface.events import Event, to_json
 from edgeface.pipeline.pictures import Picture
-from edgeface.sinks import SinkError
+from edgeface.sinks import Left, SinkError
 from edgeface.sinks.settings import WebhookSettings
 from edgeface.system.address import Address
 from edgeface.system.secret import Secret
@@ -32,13 +32,14 @@ class Webhook:
     name = "webhook"
 
     def __init__(self, settings: WebhookSettings) -> None:
+        self.acts = settings.trigger
         self._timeout = float(settings.timeout)
         self._url = Address.of(settings.url)
         named = settings.secret_file
         self._secret = None if named is None else Secret(Secret.named(named).open())
         self._authorization = _authorization(settings, self._url)
 
-    def deliver(self, event: Event, picture: Picture | None) -> None:
+    def deliver(self, event: Event, picture: Picture | None, left: Left) -> None:
         body = to_json(event)
         headers = {"Content-Type": "application/json", "X-EdgeFace-Id": event.id}
         if self._authorization is not None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any, Literal, Protocol, cast
 
 import cv2
@@ -94,7 +95,8 @@ class Frame:
     picture: uint8 BGR, shape (H, W, 3), upright; time: seconds on the source's own clock, which
     only grows; luma: a small grey version, uint8, shape (h, w), where the camera makes one; still:
     whether it has nothing to do with the picture before; release: gives the memory back to the
-    camera, after which neither picture must be read.
+    camera, after which neither picture must be read; taken: the same moment by the monotonic clock,
+    which says how old it is, whatever the source counts.
     """
 
     picture: Picture
@@ -102,6 +104,7 @@ class Frame:
     luma: Picture | None = None
     still: bool = False
     release: Callable[[], None] = _nothing
+    taken: float = field(default_factory=monotonic)
 
 
 class FrameSource(Protocol):

@@ -60,7 +60,9 @@ def test_nothing_opens_for_a_recognition_of_long_ago(pin: Any) -> None:
     door = outlet()
     then = (datetime.now(UTC) - timedelta(seconds=10)).isoformat()
     door.put(msgspec.structs.replace(event(), time=then))
-    wait_until(lambda: door.delivered == 1)
+    door.put(event(), seen=time.monotonic() - 3.5)
+    door.put(event(), seen=time.monotonic() + 60)
+    wait_until(lambda: door.lost == 3)
     assert all(state.state == 0 for state in pin.states)
     door.close()
 
