@@ -26,6 +26,8 @@ EventType = Literal[
     "gallery_restored",
     "source_lost",
     "source_back",
+    "source_blind",
+    "person_removed",
     "sink_failed",
 ]
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
@@ -140,13 +142,13 @@ def challenge_event(
     )
 
 
-def incident(kind: EventType, source: str, message: str) -> Event:
-    """An event about the service itself."""
+def incident(kind: EventType, source: str, message: str, name: str | None = None) -> Event:
+    """An event about the service itself; `name` where it is about an enrolled person."""
     return Event(
         type=kind,
         time=_now(),
         track=None,
-        name=None,
+        name=name,
         score=None,
         threshold=None,
         id=uuid.uuid4().hex,

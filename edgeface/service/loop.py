@@ -26,6 +26,7 @@ from edgeface.service.outlets import build_outlets
 from edgeface.service.people import People
 from edgeface.service.watch import Asked, Watch
 from edgeface.sources import Frame, SourceEnded, is_live
+from edgeface.sources.blind import Blindness
 from edgeface.sources.feed import open_feed
 from edgeface.system.closing import Closing
 from edgeface.system.thermal import Governor
@@ -60,6 +61,7 @@ class Service(Closing):
             self._locked_out,
         )
         self._feed = open_feed(config.source)
+        self._blindness = Blindness(config.source.blind_after)
         self._outlets = build_outlets(config, self._sink_struggles)
 
     def stop(self) -> None:
@@ -114,6 +116,9 @@ class Service(Closing):
         asked = Asked(eager=busy, judged=self.desk.judging, challenge=challenge)
         result = self._watch.step(frame, self._feed.name, asked)
         self.frames += 1
+        if noticed := self._blindness.see(frame):
+            blind, sentence = noticed
+            self._tell("source_blind" if blind else "source_back", f"{self._feed.name} {sentence}")
         self.desk.see(result)
         self._emit(result, frame.taken)
 
@@ -212,6 +217,7 @@ class Service(Closing):
             self._emit(self._watch.finish(self._feed.name))
             self._watch = Watch(self._people, config.recognition, config.profile)
         if config.source != old.source:
+            self._blindness = Blindness(config.source.blind_after)
             self._feed.close()  # before the new one: a camera can be open once
             self._feed = feed or open_feed(config.source)
         self._governor = Governor(config.power.warm, config.power.hot)

@@ -21,6 +21,8 @@ _MAKERS = {
     "gpio": "edgeface.sinks.gpio:Gpio",
     "snapshots": "edgeface.sinks.snapshots:Snapshots",
 }
+# What a sink must hear of whatever the settings choose: who is removed leaves the broker, too.
+_ALWAYS = {"mqtt": ("person_removed",)}
 NETWORKED = ("mqtt", "webhook")
 
 
@@ -46,7 +48,7 @@ def _build(name: str, settings: Any, tell: Callable[[str, str], None]) -> Outlet
     return Outlet(
         partial(_make, name, settings),
         name,
-        settings.events,
+        (*settings.events, *_ALWAYS.get(name, ())),
         settings.queue,
         partial(tell, name),
         getattr(settings, "freshness", FRESHNESS),

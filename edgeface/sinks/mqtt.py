@@ -6,6 +6,7 @@ a sensor "last person seen" and a trigger "recognized".
 
 `TOPIC/event` is a log and gets every event. `TOPIC/trigger` is what opens doors: a recognition is
 published there while it is fresh, once or never, in a way that no broker keeps for later.
+`TOPIC/person` is what the broker keeps: the last recognition, until that person is removed.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Mqtt:
         self._client = self._new_client()
         self._connected = False
         self._triggered: str | None = None  # the last event on the trigger's topic
+        self._shown: str | None = None  # whom the broker keeps, as far as it was us
 
     def _new_client(self) -> Any:
         settings = self._settings
@@ -77,6 +79,10 @@ class Mqtt:
 
     def deliver(self, event: Event, picture: Picture | None, left: Left) -> None:
         self._connect()
+        if event.type == "person_removed":
+            self._forget(event.name)
+        if event.type not in self._settings.events:
+            return
         patience = _ANSWER
         if event.type == "recognized" and event.id != self._triggered and left() > 0:
             self._trigger(event, left())
@@ -85,6 +91,7 @@ class Mqtt:
         self._publish(self._topic("event"), to_json(event), patience=patience)
         if event.type == "recognized":
             self._publish(self._topic("person"), to_json(event), retain=True)
+            self._shown = event.name
 
     def idle(self) -> float:
         self._connect()
@@ -97,6 +104,13 @@ class Mqtt:
                 self._publish(self._topic("status"), b"offline", retain=True)
             self._client.disconnect()
         self._drop(at_once=False)
+
+    def _forget(self, name: str | None) -> None:
+        """Clear the person whom the broker keeps, if it is this one, or may be: what an earlier
+        run has left there is not known."""
+        if self._shown in (None, name):
+            self._publish(self._topic("person"), b"", retain=True)
+            self._shown = None
 
     def _trigger(self, event: Event, left: float) -> None:
         """Publish what may open a door: not again, not kept, and by MQTT 5 with its last moment."""
@@ -230,7 +244,7 @@ def discovery(settings: MqttSettings) -> dict[str, dict[str, Any]]:
         "unique_id": f"{node}_last_person",
         "icon": "mdi:face-recognition",
         "state_topic": f"{settings.topic}/person",
-        "value_template": "{{ value_json.name }}",
+        "value_template": "{{ value_json.name if value_json is defined else '' }}",
         "json_attributes_topic": f"{settings.topic}/person",
         "availability_topic": f"{settings.topic}/status",
     }

@@ -21,7 +21,8 @@ from edgeface.errors import EdgeFaceError
 from edgeface.pipeline.pictures import Picture
 from edgeface.system.address import Address, is_url
 from edgeface.system.secret import Secret
-from edgeface.system.settings import FPS, PIXELS, SettingsTable, between
+from edgeface.system.settings import FPS, LONGEST, PIXELS, SettingsTable, between, lasts
+from edgeface.system.units import Seconds
 
 
 class SourceLost(EdgeFaceError, OSError):
@@ -39,7 +40,8 @@ class SourceSettings(SettingsTable, frozen=True, kw_only=True):
 
     rotation: degrees clockwise that make the picture upright; mirror: swap left and right; pace:
     whether a video plays at its own speed or as fast as frames are taken; loop: begin again at
-    the end of a file or folder; user, password: of a URL, where it does not hold them itself.
+    the end of a file or folder; blind_after: how long a picture without anything in it, or always
+    the same one, is taken for one; user, password: of a URL, where it does not hold them itself.
 
     A spec that is a URL becomes an `Address`, which shows dots for its secrets.
     """
@@ -54,11 +56,13 @@ class SourceSettings(SettingsTable, frozen=True, kw_only=True):
     mirror: bool = False
     pace: Literal["own", "fast"] = "fast"
     loop: bool = False
+    blind_after: Seconds = Seconds(10)
 
     def __post_init__(self) -> None:
         between("width", self.width, *PIXELS)
         between("height", self.height, *PIXELS)
         between("fps", self.fps, *FPS)
+        lasts("blind_after", self.blind_after, 1, LONGEST)
         if is_url(self.spec):
             self._use_address()
         elif re.search(r":.*@", self.spec) and not Path(self.spec).exists():

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from edgeface.service.config import load_config
+from edgeface.service.outlets import build_outlets
 from edgeface.sinks import Outlet
 from edgeface.sinks.mqtt import Mqtt
 from edgeface.sinks.settings import MqttSettings as Settings
@@ -285,6 +287,34 @@ def test_a_trigger_that_is_stuck_in_the_network_never_arrives(broker: Broker) ->
     sink.close()
     listener.close()
     through.close()
+
+
+def test_a_person_who_is_removed_leaves_the_broker(broker: Broker, tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text(
+        f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\n'
+        'topic = "door"\nevents = ["recognized"]\n'
+    )
+    listener = Listener(broker.port)
+    with build_outlets(load_config(file), lambda *_: None) as outlets:
+        outlets.put(event(name="ada"))
+        outlets.put(event("person_removed", "bob"))
+        wait_until(lambda: outlets.outlets[1].delivered == 2)
+        assert json.loads(listener.last("door/person") or b"")["name"] == "ada"
+        outlets.put(event("person_removed", "ada"))
+        wait_until(lambda: listener.last("door/person") == b"")
+        outlets.put(event(name="joe"))
+        wait_until(lambda: listener.last("door/person"))
+    # What an earlier run has left is not known, so it goes in any case.
+    with build_outlets(load_config(file), lambda *_: None) as outlets:
+        outlets.put(event("person_removed", "joe"))
+        wait_until(lambda: listener.last("door/person") == b"")
+    late = Listener(broker.port)
+    wait_until(lambda: late.last("door/status"))
+    assert late.last("door/person") is None
+    assert {json.loads(p)["type"] for t, p in listener.heard if t == "door/event"} == {"recognized"}
+    late.close()
+    listener.close()
 
 
 def test_a_killed_service_leaves_its_last_will(broker: Broker, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import json
 import time
 from pathlib import Path
 
+import pytest
+
 from edgeface.sinks import Outlet
 from edgeface.sinks.program import Program
 from edgeface.sinks.settings import ExecSettings as Settings
@@ -48,6 +50,23 @@ def test_a_program_gets_no_event_that_is_late(tmp_path: Path) -> None:
     wait_until(lambda: outlet.delivered + outlet.lost == 2)
     outlet.close()
     assert [json.loads(line)["name"] for line in out.read_text().splitlines()] == ["ada"]
+
+
+def test_a_program_inherits_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/edgeface.service")
+    monkeypatch.setenv("EDGEFACE_GALLERY_KEY", "00" * 32)
+    monkeypatch.setenv("EDGEFACE_GALLERY_KEY_FILE", "/a/key")
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/notify")
+    monkeypatch.setenv("SOME_TOKEN", "abc")
+    monkeypatch.setenv("LANG", "de_CH.UTF-8")
+    run(Settings(command=(script(tmp_path, f"env > {out}"),)), "ada")
+    names = {line.partition("=")[0] for line in out.read_text().splitlines()}
+    assert {"PATH", "LANG"} <= names
+    assert names <= {
+        *("PATH", "HOME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LOGNAME", "TZ", "USER"),
+        *("PWD", "SHLVL", "_", "OLDPWD"),  # the shell's own
+    }
 
 
 def test_a_program_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
