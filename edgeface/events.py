@@ -29,6 +29,8 @@ EventType = Literal[
     "settings_changed",
     "source_lost",
     "source_back",
+    "source_blind",
+    "person_removed",
     "sink_failed",
 ]
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)

@@ -27,6 +27,6 @@ def check(file: Path, as_json: bool) -> None:
         if getattr(config, name) is not None
     ]
     if as_json:
-        print_json({"file": str(file), "source": config.source.spec, "sinks": sinks})
+        print_json({"file": str(file), "source": str(config.source.spec), "sinks": sinks})
         return
     click.echo(f"{file} is fine: watches {config.source.spec}, reports to {', '.join(sinks)}")

@@ -29,14 +29,15 @@ _STATE = Path("/var/lib/edgeface")
 def command(
     path: Path | None, source: str | None, gallery: Path | None, model: Path | None, as_json: bool
 ) -> int:
-    """Check camera, runtime, model, gallery, service and heat. Exit 0 if all is well."""
-    if path is None and os.access(SYSTEM_CONFIG, os.R_OK):
+    """Check settings, camera, runtime, model, gallery, service and heat. Exit 0 if all is well."""
+    if path is None and SYSTEM_CONFIG.exists():
         path = SYSTEM_CONFIG
         # The service's settings, and so its gallery, for users who may read its folder.
         if not gallery and "EDGEFACE_GALLERY" not in os.environ and os.access(_STATE, os.X_OK):
             gallery = _STATE / "gallery.safetensors"
-    config = load_config(path) if path else Config()
-    checks = examine(with_options(config, source, gallery, model))
+    readable = path is not None and (path != SYSTEM_CONFIG or os.access(path, os.R_OK))
+    config = load_config(path) if path and readable else Config()
+    checks = examine(with_options(config, source, gallery, model), path)
     if as_json:
         print_json({"checks": [check.as_dict() for check in checks]})
     else:

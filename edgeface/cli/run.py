@@ -13,11 +13,13 @@ import click
 import msgspec
 
 from edgeface.cli import options
+from edgeface.errors import ConfigError
 from edgeface.liveness import Profile
 from edgeface.service.config import SYSTEM_CONFIG, Config, LivenessSettings, load_config
 from edgeface.service.control import ControlServer
 from edgeface.service.loop import Service
 from edgeface.service.notify import Notifier
+from edgeface.sources import SourceSettings
 
 
 @click.command("run")
@@ -69,6 +71,14 @@ def command(
         service.run(max_frames)
 
 
+def _with_source(settings: SourceSettings, spec: str) -> SourceSettings:
+    """The same but for what is watched, which does not get another camera's password."""
+    try:
+        return msgspec.structs.replace(settings, spec=spec, user=None, password=None)
+    except ValueError as error:
+        raise ConfigError(f"--source: {error}") from None
+
+
 def with_options(
     config: Config,
     source: str | None,
@@ -79,7 +89,7 @@ def with_options(
     """The settings, overridden by the command line's options."""
     replaced = msgspec.structs.replace
     if source is not None:
-        config = replaced(config, source=replaced(config.source, spec=source))
+        config = replaced(config, source=_with_source(config.source, source))
     recognition = config.recognition
     if gallery is not None:
         recognition = replaced(recognition, gallery=str(gallery))

@@ -35,6 +35,7 @@ def install(root: Path, no_start: bool) -> None:
     if root != Path("/"):
         return
     unit.make_user()
+    unit.close_settings(root)
     unit.systemctl("daemon-reload")
     if not no_start:
         unit.systemctl("enable", unit.UNIT)
@@ -80,12 +81,18 @@ def status(as_json: bool) -> int:
 @command.command("outputs-off", hidden=True)
 @click.option("--config", "path", type=click.Path(path_type=Path), required=True)
 def outputs_off(path: Path) -> None:
-    """Switch the GPIO output off; the unit calls this after the service has ended."""
-    settings = load_config(path).gpio
-    if settings is not None:
-        from edgeface.sinks.gpio import Gpio
+    """Switch off the GPIO output that the service held; the unit calls this after its end.
 
-        Gpio(settings).close()
+    The settings count only where the service has noted nothing: they may have changed since.
+    """
+    from edgeface.sinks.gpio import Held, switch_off
+
+    held = Held.noted()
+    if held is None:
+        settings = load_config(path).gpio
+        held = Held(settings.pin, settings.active_high) if settings is not None else None
+    if held is not None:
+        switch_off(held)
 
 
 @command.command("gate", hidden=True)

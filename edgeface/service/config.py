@@ -29,6 +29,8 @@ from edgeface.sinks.settings import (
     WebhookSettings,
 )
 from edgeface.sources import SourceSettings, is_live
+from edgeface.system.address import Address
+from edgeface.system.secret import Secret
 from edgeface.system.settings import FPS, LONGEST, SettingsTable, between, lasts
 from edgeface.system.units import Seconds, seconds, size
 
@@ -185,26 +187,50 @@ def audit_path(config: Config) -> Path:
     return Path(chosen) if chosen else state_folder(config) / "audit.jsonl"
 
 
+def secrets_in(config: Config) -> list[str]:
+    """The keys whose secret stands in the settings themselves, "source.password" for instance."""
+    found = []
+    for table in config.__struct_fields__:
+        settings = getattr(config, table)
+        for key in getattr(settings, "__struct_fields__", ()):
+            value = getattr(settings, key)
+            if isinstance(value, Secret):
+                standing = value.written_out
+            else:
+                standing = isinstance(value, Address) and value.holds_secrets
+            if standing:
+                found.append(f"{table}.{key}")
+    return found
+
+
 def load_config(path: Path) -> Config:
     """Read and check a file. Raises ConfigError with one sentence that names the key."""
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"there is no settings file {path}; check the path") from None
+    except PermissionError:
+        raise ConfigError(
+            f"you may not read the settings {path}, which may hold secrets; use sudo, or join the "
+            "group edgeface"
+        ) from None
     except OSError as error:
         raise ConfigError(f"cannot read the settings {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
     _refuse_unknown(tables, path)
     try:
-        return msgspec.convert(tables, Config, dec_hook=_with_unit)
+        return msgspec.convert(tables, Config, dec_hook=_of_text)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
         key = where.strip(".`") or "the file"
         raise ConfigError(f"{path}: {key}: {_plain(what)}") from None
 
 
-def _with_unit(kind: type, value: object) -> object:
+def _of_text(kind: type, value: object) -> object:
+    """What msgspec does not know itself."""
+    if kind is Secret:
+        return Secret.of_setting(value)
     return seconds(value) if kind is Seconds else size(value)
 
 

@@ -6,8 +6,11 @@ service holds it.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from edgeface.errors import EdgeFaceError
@@ -18,8 +21,8 @@ from edgeface.gallery.store import Loaded
 from edgeface.pipeline.model_file import load_model
 from edgeface.pipeline.runtime import choose_runtime
 from edgeface.service.client import ask, socket_path
-from edgeface.service.config import Config
-from edgeface.service.install import UNIT
+from edgeface.service.config import SYSTEM_CONFIG, Config, secrets_in
+from edgeface.service.install import CREDENTIALS, SETTINGS_MODE, UNIT
 from edgeface.sources import open_source
 from edgeface.system.thermal import hottest
 
@@ -37,9 +40,10 @@ class Check:
         return asdict(self)
 
 
-def examine(config: Config) -> list[Check]:
-    """All checks, each independent of the others."""
+def examine(config: Config, settings: Path | None = None) -> list[Check]:
+    """All checks, each independent of the others; `settings` is the file that `config` is from."""
     looks: dict[str, Callable[[Config], Check]] = {
+        "settings": partial(_settings, settings),
         "runtime": _runtime,
         "model": _model,
         "gallery": _gallery,
@@ -57,6 +61,46 @@ def _guarded(name: str, look: Callable[[Config], Check], config: Config) -> Chec
     except EdgeFaceError as error:
         detail, _, advice = str(error).partition("; ")
         return Check(name, False, detail, advice or detail)
+
+
+def _settings(path: Path | None, config: Config) -> Check:
+    """Whether secrets stand in the settings file, and who may read it and the secrets' folder."""
+    if path is None:
+        return Check("settings", True, "none, so the defaults")
+    if not os.access(path, os.R_OK):
+        return Check(
+            "settings",
+            False,
+            f"you may not read {path}, so this looks at the defaults",
+            "run: sudo edgeface doctor, or join the group edgeface",
+        )
+    secrets, troubles, advice = secrets_in(config), [], []
+    if secrets:
+        troubles.append(f"a secret stands in {path} as {' and '.join(secrets)}")
+        advice.append(
+            "write each into a file of /etc/edgeface/credentials (root, 0600) and name it as "
+            '"credential:NAME"; user and password of a URL have keys of their own'
+        )
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & ~SETTINGS_MODE and (secrets or path == SYSTEM_CONFIG):
+        troubles.append(f"{path} has the permissions {mode:04o}, wider than {SETTINGS_MODE:04o}")
+        advice.append(f"close it: sudo chown root:edgeface {path}; sudo chmod 0640 {path}")
+    for secret in _secret_files(config):
+        mode = stat.S_IMODE(secret.stat().st_mode)
+        if mode & 0o077:
+            troubles.append(f"{secret} has the permissions {mode:04o}, though it holds a secret")
+            advice.append(f"close it: sudo chmod go= {secret}")
+    return Check("settings", not troubles, "; ".join(troubles) or str(path), "; ".join(advice))
+
+
+def _secret_files(config: Config) -> list[Path]:
+    """The folder of the credentials, and the files of secrets that the settings name by path."""
+    found = [Path("/") / CREDENTIALS]
+    for table, key in (("mqtt", "password_file"), ("webhook", "secret_file")):
+        named = getattr(getattr(config, table), key, None)
+        if named is not None and not named.startswith("credential:"):
+            found.append(Path(named))
+    return [path for path in found if os.path.exists(path)]  # not where it cannot be looked at
 
 
 def _runtime(config: Config) -> Check:

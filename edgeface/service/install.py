@@ -1,11 +1,15 @@
 """Install: puts the systemd unit in place, for the environment that it is called from.
 
 Takes in the packaged unit, settings and drop-ins, writes them under `root` ("/" but for staging and
-tests) and asks systemd to take notice. Settings that are there already are never overwritten.
+tests) and asks systemd to take notice. Settings that are there already are never overwritten, but
+closed to everybody but root and the group of the service.
 """
 
 from __future__ import annotations
 
+import contextlib
+import grp
+import os
 import shutil
 import subprocess
 import sys
@@ -20,10 +24,12 @@ from edgeface.system.storage import write_atomically
 
 UNIT = "edgeface.service"
 _GATE = "edgeface-gate.service"  # which the unit wants and takes along
+GROUP = "edgeface"
+SETTINGS_MODE = 0o640
 PACKAGED = Path("usr/lib/systemd/system") / UNIT
 _UNITS = Path("etc/systemd/system")
 _SETTINGS = Path("etc/edgeface/edgeface.toml")
-_CREDENTIALS = Path("etc/edgeface/credentials")
+CREDENTIALS = Path("etc/edgeface/credentials")
 _SYSUSERS = Path("etc/sysusers.d/edgeface.conf")
 _HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 
@@ -41,19 +47,33 @@ def install(root: Path) -> list[Path]:
             _put(root / _SYSUSERS, _template("edgeface.sysusers")),
         ]
     if not settings.exists():
-        written.append(_put(settings, _template("edgeface.toml")))
-    (root / _CREDENTIALS).mkdir(mode=0o700, parents=True, exist_ok=True)
+        written.append(_put(settings, _template("edgeface.toml"), SETTINGS_MODE))
+    close_settings(root)
+    (root / CREDENTIALS).mkdir(mode=0o700, parents=True, exist_ok=True)
     config = load_config(settings)
     written += _drop_in(root, "network.conf", _template("network.conf"), _wants_network(config))
     text = _template("gpio.conf").replace("@EDGEFACE@", _program())
     written += _drop_in(root, "gpio.conf", text, config.gpio is not None)
-    key = (root / _CREDENTIALS / "gallery-key").exists()
+    key = (root / CREDENTIALS / "gallery-key").exists()
     written += _drop_in(root, "key.conf", _template("key.conf"), key)
     homes = _paths_in_homes()
     text = _template("home.conf").replace("@PATHS@", " ".join(map(str, homes)))
     for name in (UNIT, _GATE):
         written += _drop_in(root, "home.conf", text, bool(homes), name)
     return written
+
+
+def close_settings(root: Path) -> None:
+    """Let only root change the settings, and only the service's group read them."""
+    settings = root / _SETTINGS
+    try:
+        with contextlib.suppress(KeyError):  # the group comes with the user, after a first install
+            if os.geteuid() == 0:
+                os.chown(settings, 0, grp.getgrnam(GROUP).gr_gid, follow_symlinks=False)
+        if not settings.is_symlink():
+            settings.chmod(SETTINGS_MODE)
+    except OSError as error:
+        raise ConfigError(f"cannot close {settings} ({error.strerror}); run with sudo") from None
 
 
 def uninstall(root: Path) -> list[Path]:
@@ -100,10 +120,10 @@ def _drop_in(root: Path, name: str, text: str, wanted: bool, unit: str = UNIT) -
     return []
 
 
-def _put(path: Path, text: str) -> Path:
+def _put(path: Path, text: str, mode: int = 0o644) -> Path:
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        write_atomically(path, [text.encode()], mode=0o644)
+        write_atomically(path, [text.encode()], mode=mode)
     except OSError as error:
         raise ConfigError(f"cannot write {path} ({error.strerror}); run with sudo") from None
     return path

@@ -28,6 +28,7 @@ from edgeface.service.outlets import build_outlets
 from edgeface.service.people import People
 from edgeface.service.watch import Asked, Watch
 from edgeface.sources import Frame, SourceEnded, is_live
+from edgeface.sources.blind import Blindness
 from edgeface.sources.feed import open_feed
 from edgeface.system.closing import Closing
 from edgeface.system.thermal import Governor
@@ -62,6 +63,7 @@ class Service(Closing):
             _audit_log(config),
         )
         self._feed = open_feed(config.source)
+        self._blindness = Blindness(config.source.blind_after)
         self._outlets = build_outlets(config, self._sink_struggles)
 
     def stop(self) -> None:
@@ -124,15 +126,20 @@ class Service(Closing):
                 _log.error("a frame was not judged: %s", error)
             return
         self._frame_error = None
+        if noticed := self._blindness.see(frame):
+            blind, sentence = noticed
+            self._report(
+                "source_blind" if blind else "source_back", f"{self._feed.name} {sentence}"
+            )
         self.desk.see(result)
-        self._emit(result)
+        self._emit(result, frame.taken)
 
-    def _emit(self, result: FrameResult) -> None:
+    def _emit(self, result: FrameResult, seen: float | None = None) -> None:
         for event, picture in result.events:
             if event.name is not None and self.desk.lockout.left(event.name):
                 self._watch.untold(event.name)  # reported when attempts are taken again
                 continue
-            self._put(event, picture)
+            self._put(event, picture, seen)
             self._count(event)
 
     def _count(self, event: Event) -> None:
@@ -148,9 +155,9 @@ class Service(Closing):
             if locked is not None:
                 self._report("lockout", locked)
 
-    def _put(self, event: Event, picture: Picture | None = None) -> None:
+    def _put(self, event: Event, picture: Picture | None = None, seen: float | None = None) -> None:
         self._events += 1
-        self._outlets.put(event, picture)
+        self._outlets.put(event, picture, seen)
 
     def _report(self, kind: EventType, message: str, name: str | None = None) -> None:
         """Log and emit an incident; `name` is the person whom it is about, if anyone."""
@@ -224,6 +231,7 @@ class Service(Closing):
             self._emit(self._watch.finish(self._feed.name))
             self._watch = Watch(self._people, config.recognition, config.profile)
         if config.source != old.source:
+            self._blindness = Blindness(config.source.blind_after)
             self._feed.close()  # before the new one: a camera can be open once
             self._feed = feed or open_feed(config.source)
         self._governor = Governor(config.power.warm, config.power.hot)

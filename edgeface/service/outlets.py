@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from edgeface.service.config import Config
-from edgeface.sinks import Outlet, Outlets, Sink
+from edgeface.sinks import FRESHNESS, Outlet, Outlets, Sink
 
 _MAKERS = {
     "mqtt": "edgeface.sinks.mqtt:Mqtt",
@@ -21,6 +21,8 @@ _MAKERS = {
     "gpio": "edgeface.sinks.gpio:Gpio",
     "snapshots": "edgeface.sinks.snapshots:Snapshots",
 }
+# What a sink must hear of whatever the settings choose: who is removed leaves the broker, too.
+_ALWAYS = {"mqtt": ("person_removed",)}
 NETWORKED = ("mqtt", "webhook")
 
 
@@ -44,7 +46,12 @@ def build_outlets(
 
 def _build(name: str, settings: Any, tell: Callable[[str, str], None]) -> Outlet:
     return Outlet(
-        partial(_make, name, settings), name, settings.events, settings.queue, partial(tell, name)
+        partial(_make, name, settings),
+        name,
+        (*settings.events, *_ALWAYS.get(name, ())),
+        settings.queue,
+        partial(tell, name),
+        getattr(settings, "freshness", FRESHNESS),
     )
 
 

@@ -4,6 +4,9 @@ Takes in events (and the frame's cut-out of the face, which only the snapshot fo
 them to every sink that wants them. Each sink has a bounded queue and a worker of its own: a broker
 that is down delays nobody. An event leaves its queue when its sink has delivered it or given it
 up; when the queue is full the oldest goes, and the loss is counted and told.
+
+What only records events gets every one, however late. What acts upon them, a door opener above all,
+gets none that is older than a few seconds.
 """
 
 from __future__ import annotations
@@ -13,6 +16,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 from edgeface.errors import EdgeFaceError
@@ -25,6 +31,10 @@ _log = logging.getLogger("edgeface.sinks")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0  # seconds between attempts
 _DRAIN = 1.0  # seconds that closing gives a sink for what still waits
 _STRUGGLING = 3  # failures in a row after which it is told
+FRESHNESS = 3.0  # seconds after its frame in which an event may be acted upon
+
+Left = Callable[[], float]
+"""The seconds for which an event may still be acted upon; 0 or less when it is too late."""
 
 
 class SinkError(EdgeFaceError, OSError):
@@ -37,8 +47,10 @@ class Sink(Protocol):
     """Called by one worker thread alone, `close` at its end in any case."""
 
     name: str
+    acts: bool
+    """Whether it does something in the world, so that it must get no event that is late."""
 
-    def deliver(self, event: Event, picture: Picture | None) -> None:
+    def deliver(self, event: Event, picture: Picture | None, left: Left) -> None:
         """Deliver the event; SinkError to be called with it again, later."""
         ...
 
@@ -51,8 +63,21 @@ class Sink(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """An event in the queue; `seen` is when its frame was taken, by the outlet's clock."""
+
+    event: Event
+    picture: Picture | None
+    seen: float
+
+
 class Outlet:
-    """A sink with its queue and its worker."""
+    """A sink with its queue and its worker.
+
+    freshness: seconds after its frame in which an event may be acted upon; clock: counts seconds
+    and is never set, as a wall clock may be.
+    """
 
     def __init__(
         self,
@@ -61,6 +86,8 @@ class Outlet:
         wanted: Sequence[str],
         most: int,
         tell: Callable[[str], None] | None = None,
+        freshness: float = FRESHNESS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self.delivered = self.lost = 0
@@ -68,7 +95,8 @@ class Outlet:
         self._make, self._most = make, most
         self._wanted = frozenset(wanted)
         self._tell = tell or (lambda message: None)
-        self._waiting: deque[tuple[Event, Picture | None]] = deque()
+        self._freshness, self._clock = freshness, clock
+        self._waiting: deque[_Waiting] = deque()
         self._changed = threading.Condition()
         self._deadline: float | None = None
         self._worker = Worker(name, self._run)
@@ -78,15 +106,19 @@ class Outlet:
         """How many events have not been delivered yet."""
         return len(self._waiting)
 
-    def put(self, event: Event, picture: Picture | None = None) -> None:
-        """Queue the event if this sink wants its kind; returns at once."""
+    def put(self, event: Event, picture: Picture | None = None, seen: float | None = None) -> None:
+        """Queue the event if this sink wants its kind; returns at once.
+
+        seen: when its frame was taken, by the monotonic clock; now, for what is about no frame.
+        """
         if event.type not in self._wanted:
             return
         with self._changed:
             if len(self._waiting) == self._most:
                 self._waiting.popleft()
                 self.lost += 1
-            self._waiting.append((event, picture))
+            seen = self._clock() if seen is None else seen
+            self._waiting.append(_Waiting(event, picture, seen))
             self._changed.notify()
 
     def begin_closing(self) -> None:
@@ -134,14 +166,32 @@ class Outlet:
         """Deliver the first event that waits, or let the sink do what is due."""
         if not self._waiting:
             return sink.idle()
-        event, picture = self._waiting[0]
-        sink.deliver(event, picture)
+        first = self._waiting[0]
+        late = sink.acts and self._left(first) <= 0
+        if not late:
+            sink.deliver(first.event, first.picture, partial(self._left, first))
         with self._changed:
             # A full queue may have dropped this very event meanwhile.
-            if self._waiting and self._waiting[0][0] is event:
+            if self._waiting and self._waiting[0] is first:
                 self._waiting.popleft()
-        self.delivered += 1
+                self.lost += late
+        if late:
+            _log.warning("%s: an event came too late to act upon (%s)", self.name, first.event.id)
+        else:
+            self.delivered += 1
         return sink.idle()
+
+    def _left(self, waiting: _Waiting) -> float:
+        """How long the event may still be acted upon.
+
+        The monotonic clock decides. The wall clock can only refuse: an event that seems to come
+        from the future or from long ago was dated wrongly, or the clock has been set since.
+        """
+        written = datetime.now(UTC) - datetime.fromisoformat(waiting.event.time)
+        age = self._clock() - waiting.seen
+        if age < 0 or not 0 <= written.total_seconds() <= self._freshness:
+            return 0.0
+        return self._freshness - age
 
     def _drop_first(self) -> None:
         """Give up the event that broke the sink, so that it cannot break it again."""
@@ -178,10 +228,10 @@ class Outlets(Closing):
     def __init__(self, outlets: Sequence[Outlet]) -> None:
         self.outlets = tuple(outlets)
 
-    def put(self, event: Event, picture: Picture | None = None) -> None:
-        """Queue the event for every sink that wants it; returns at once."""
+    def put(self, event: Event, picture: Picture | None = None, seen: float | None = None) -> None:
+        """Queue the event for every sink that wants it; returns at once. `seen` as in `Outlet`."""
         for outlet in self.outlets:
-            outlet.put(event, picture)
+            outlet.put(event, picture, seen)
 
     def close(self) -> None:
         """Close all sinks, at the same time."""

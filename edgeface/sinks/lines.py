@@ -10,18 +10,19 @@ import os
 
 from edgeface.events import Event, to_json
 from edgeface.pipeline.pictures import Picture
-from edgeface.sinks import SinkError
+from edgeface.sinks import Left, SinkError
 
 
 class Lines:
     """Writes to a file descriptor, stdout by default."""
 
     name = "stdout"
+    acts = False
 
     def __init__(self, descriptor: int = 1) -> None:
         self._descriptor: int | None = descriptor
 
-    def deliver(self, event: Event, picture: Picture | None) -> None:
+    def deliver(self, event: Event, picture: Picture | None, left: Left) -> None:
         data = to_json(event) + b"\n"
         while data and self._descriptor is not None:
             try:

@@ -2,7 +2,7 @@
 
 Takes in events, starts the configured argument list, never a shell. A program that takes too long
 is killed with everything it started. What it prints goes nowhere; an exit status other than 0 is
-told and not tried again, since half of what it does may be done.
+told and not tried again, since half of what it does may be done. It inherits no secret.
 """
 
 from __future__ import annotations
@@ -14,20 +14,27 @@ import subprocess
 
 from edgeface.events import Event, to_json
 from edgeface.pipeline.pictures import Picture
+from edgeface.sinks import Left
 from edgeface.sinks.settings import ExecSettings
 
 _log = logging.getLogger("edgeface.sinks")
+
+
+# Of the service's environment only this: neither keys nor the way to the credentials.
+_PASSED_ON = ("HOME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LOGNAME", "TZ", "USER")
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Program:
     """Runs one program, one event at a time."""
 
     name = "exec"
+    acts = True
 
     def __init__(self, settings: ExecSettings) -> None:
         self._settings = settings
 
-    def deliver(self, event: Event, picture: Picture | None) -> None:
+    def deliver(self, event: Event, picture: Picture | None, left: Left) -> None:
         command = list(self._settings.command)
         try:
             process = subprocess.Popen(  # noqa: S603
@@ -37,6 +44,7 @@ class Program:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
                 close_fds=True,
+                env=_environment(),
             )
         except OSError as error:
             _log.error("cannot run %s: %s", command[0], error.strerror)
@@ -56,3 +64,8 @@ class Program:
 
     def close(self) -> None:
         """Nothing stays open between events."""
+
+
+def _environment() -> dict[str, str]:
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {**passed, "PATH": _PATH}

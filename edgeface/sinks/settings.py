@@ -5,8 +5,13 @@ Takes in the values of a table, refuses those that cannot be. It opens nothing.
 
 from __future__ import annotations
 
+import msgspec
+
 from edgeface.events import EVENT_TYPES, EventType
-from edgeface.system.settings import TIMEOUT, SettingsTable, between, check_url, lasts
+from edgeface.sinks import FRESHNESS
+from edgeface.system.address import Address
+from edgeface.system.secret import Secret
+from edgeface.system.settings import TIMEOUT, SettingsTable, between, lasts
 from edgeface.system.units import Bytes, Seconds
 
 
@@ -21,13 +26,26 @@ class OutletSettings(SettingsTable, frozen=True, kw_only=True):
             raise ValueError("queue must lie between 1 and 100000 events")
 
 
+class FreshSettings(OutletSettings, frozen=True, kw_only=True):
+    """What sinks share that act upon events, or let others act.
+
+    freshness: how long after its frame an event may be acted upon.
+    """
+
+    freshness: Seconds = Seconds(FRESHNESS)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        lasts("freshness", self.freshness, 0.1, 60)
+
+
 class StdoutSettings(OutletSettings, frozen=True, kw_only=True):
     """[stdout]: events as JSON lines, which the journal keeps."""
 
     events: tuple[EventType, ...] = EVENT_TYPES
 
 
-class MqttSettings(OutletSettings, frozen=True, kw_only=True):
+class MqttSettings(FreshSettings, frozen=True, kw_only=True):
     """[mqtt]: an MQTT broker, with Home Assistant's discovery."""
 
     host: str
@@ -43,24 +61,31 @@ class MqttSettings(OutletSettings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         between("port", self.port, 1, 65535)
+        if set(self.host) & set("/@?"):
+            raise ValueError("host must be a name or an address; port and user are other keys")
 
 
-class WebhookSettings(OutletSettings, frozen=True, kw_only=True):
-    """[webhook]: an HTTP POST for each event."""
+class WebhookSettings(FreshSettings, frozen=True, kw_only=True):
+    """[webhook]: an HTTP POST for each event; trigger: whether the receiver acts upon it."""
 
     url: str
+    trigger: bool = False
+    authorization: Secret | None = None
     secret_file: str | None = None
     timeout: Seconds = Seconds(10)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.url.startswith(("http://", "https://")):
+        if not self.url.lower().startswith(("http://", "https://")):
             raise ValueError("url must begin with http:// or https://")
-        check_url(self.url)
+        url = Address.of(self.url, "url")
+        msgspec.structs.force_setattr(self, "url", url)
+        if self.authorization is not None and url.user is not None:
+            raise ValueError("authorization is there, and a user in url, too; keep one of them")
         lasts("timeout", self.timeout, *TIMEOUT)
 
 
-class ExecSettings(OutletSettings, frozen=True, kw_only=True):
+class ExecSettings(FreshSettings, frozen=True, kw_only=True):
     """[exec]: a program for each event, which gets it on stdin."""
 
     command: tuple[str, ...]
@@ -73,7 +98,7 @@ class ExecSettings(OutletSettings, frozen=True, kw_only=True):
         lasts("timeout", self.timeout, *TIMEOUT)
 
 
-class GpioSettings(OutletSettings, frozen=True, kw_only=True):
+class GpioSettings(FreshSettings, frozen=True, kw_only=True):
     """[gpio]: an output that is on for a while after a recognition, a relay for instance."""
 
     events: tuple[EventType, ...] = ("recognized",)

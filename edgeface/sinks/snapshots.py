@@ -14,7 +14,7 @@ import cv2
 
 from edgeface.events import Event
 from edgeface.pipeline.pictures import Picture
-from edgeface.sinks import SinkError
+from edgeface.sinks import Left, SinkError
 from edgeface.sinks.settings import SnapshotsSettings
 from edgeface.system.storage import write_atomically
 
@@ -26,12 +26,13 @@ class Snapshots:
     """Writes into one folder, and removes only files of its own making."""
 
     name = "snapshots"
+    acts = False
 
     def __init__(self, settings: SnapshotsSettings) -> None:
         self._settings = settings
         self._folder = Path(settings.folder)
 
-    def deliver(self, event: Event, picture: Picture | None) -> None:
+    def deliver(self, event: Event, picture: Picture | None, left: Left) -> None:
         if picture is None or not picture.size:
             return
         data = cv2.imencode(".jpg", picture)[1].tobytes()

@@ -48,7 +48,7 @@ def open_source(settings: SourceSettings) -> FrameSource:
         return Stream(settings)
     from edgeface.sources.files import Pictures, Video
 
-    path = Path(spec)
+    path = Path(spec)  # of a URL of another kind, what it shows
     if not path.exists():
         raise ConfigError(
             f"there is no source {spec}: use picamera2, a camera's number, a picture, folder or "

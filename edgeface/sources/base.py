@@ -6,15 +6,23 @@ all kinds alike.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
 from typing import Any, Literal, Protocol, cast
 
 import cv2
+import msgspec
 
 from edgeface.errors import EdgeFaceError
 from edgeface.pipeline.pictures import Picture
-from edgeface.system.settings import FPS, PIXELS, SettingsTable, between
+from edgeface.system.address import Address, is_url
+from edgeface.system.secret import Secret
+from edgeface.system.settings import FPS, LONGEST, PIXELS, SettingsTable, between, lasts
+from edgeface.system.units import Seconds
 
 
 class SourceLost(EdgeFaceError, OSError):
@@ -32,10 +40,15 @@ class SourceSettings(SettingsTable, frozen=True, kw_only=True):
 
     rotation: degrees clockwise that make the picture upright; mirror: swap left and right; pace:
     whether a video plays at its own speed or as fast as frames are taken; loop: begin again at
-    the end of a file or folder.
+    the end of a file or folder; blind_after: how long a picture without anything in it, or always
+    the same one, is taken for one; user, password: of a URL, where it does not hold them itself.
+
+    A spec that is a URL becomes an `Address`, which shows dots for its secrets.
     """
 
     spec: str = "picamera2"
+    user: Secret | None = None
+    password: Secret | None = None
     width: int = 1280
     height: int = 720
     fps: float = 15.0
@@ -43,11 +56,36 @@ class SourceSettings(SettingsTable, frozen=True, kw_only=True):
     mirror: bool = False
     pace: Literal["own", "fast"] = "fast"
     loop: bool = False
+    blind_after: Seconds = Seconds(10)
 
     def __post_init__(self) -> None:
         between("width", self.width, *PIXELS)
         between("height", self.height, *PIXELS)
         between("fps", self.fps, *FPS)
+        lasts("blind_after", self.blind_after, 1, LONGEST)
+        if is_url(self.spec):
+            self._use_address()
+        elif re.search(r":.*@", self.spec) and not Path(self.spec).exists():
+            raise ValueError("spec is no URL; begin it with its kind, as in rtsp:// or http://")
+
+    def _use_address(self) -> None:
+        msgspec.structs.force_setattr(self, "spec", Address.of(self.spec, "spec"))
+        if self.credentials is not None and (self.user or self.password) is not None:
+            raise ValueError("user and password stand in the URL of spec already; write them once")
+
+    @property
+    def credentials(self) -> tuple[Secret, Secret] | None:
+        """User and password within the spec, None where it has none."""
+        if not isinstance(self.spec, Address) or self.spec.user is None:
+            return None
+        return self.spec.user, self.spec.password or Secret("")
+
+    def login(self) -> tuple[str, str] | None:
+        """User and password in clear text, for whoever sends them; None where there are none."""
+        user, password = self.credentials or (self.user, self.password)
+        if user is None and password is None:
+            return None
+        return user.open() if user else "", password.open() if password else ""
 
 
 def _nothing() -> None:
@@ -61,7 +99,8 @@ class Frame:
     picture: uint8 BGR, shape (H, W, 3), upright; time: seconds on the source's own clock, which
     only grows; luma: a small grey version, uint8, shape (h, w), where the camera makes one; still:
     whether it has nothing to do with the picture before; release: gives the memory back to the
-    camera, after which neither picture must be read.
+    camera, after which neither picture must be read; taken: the same moment by the monotonic clock,
+    which says how old it is, whatever the source counts.
     """
 
     picture: Picture
@@ -69,6 +108,7 @@ class Frame:
     luma: Picture | None = None
     still: bool = False
     release: Callable[[], None] = _nothing
+    taken: float = field(default_factory=monotonic)
 
 
 class FrameSource(Protocol):
@@ -101,7 +141,10 @@ def upright(picture: Any, settings: SourceSettings) -> Picture:
 
 
 def open_capture(target: str | int, api: int, options: Mapping[int, float]) -> cv2.VideoCapture:
-    """An open cv2.VideoCapture, or SourceLost; OpenCV's own chatter goes nowhere."""
+    """An open cv2.VideoCapture, or SourceLost; what OpenCV and FFmpeg print goes nowhere, since it
+    may hold a URL with its password."""
+    # Read once by OpenCV, when it first uses FFmpeg; -8 is AV_LOG_QUIET.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     _silence(cv2)
     capture = cv2.VideoCapture()
     try:
@@ -110,7 +153,7 @@ def open_capture(target: str | int, api: int, options: Mapping[int, float]) -> c
         opened = False
     if not opened:
         capture.release()
-        raise SourceLost(f"cannot open {target}")
+        raise SourceLost("OpenCV cannot open it")
     return capture
 
 

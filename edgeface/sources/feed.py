@@ -85,7 +85,7 @@ class LiveFeed(Closing):
 
     def __init__(self, settings: SourceSettings) -> None:
         self._settings = settings
-        self.name = settings.spec
+        self.name = str(settings.spec)
         self._changed = threading.Condition()
         self._newest: Frame | None = None
         self._taken: Frame | None = None

@@ -1,19 +1,20 @@
 """Cameras and streams that OpenCV reads: V4L2 devices, MJPEG and RTSP URLs.
 
 Takes in a device or a URL, hands on frames as they come. It tells a loss at once (SourceLost) and
-never retries: the feed does. A URL's password never reaches a log.
+never retries: the feed does.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import time
 from pathlib import Path
 
 import cv2
 
 from edgeface.sources.base import Frame, SourceLost, SourceSettings, open_capture, upright
+from edgeface.system.address import Address
+from edgeface.system.secret import Secret
 
 _ANSWER_MS = 5000  # how long a server may stay silent before it counts as lost
 
@@ -50,13 +51,13 @@ class Stream:
 
     def __init__(self, settings: SourceSettings) -> None:
         self._settings = settings
-        self.name = without_password(settings.spec)
+        self.name = str(settings.spec)
         options = {
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: _ANSWER_MS,
             cv2.CAP_PROP_READ_TIMEOUT_MSEC: _ANSWER_MS,
         }
         try:
-            self._capture = open_capture(settings.spec, cv2.CAP_FFMPEG, options)
+            self._capture = open_capture(_whole_url(settings).open(), cv2.CAP_FFMPEG, options)
         except SourceLost:
             raise SourceLost(
                 f"the stream {self.name} does not open; check the address and that its server runs"
@@ -79,9 +80,11 @@ def _advice(spec: str) -> str:
     return f"the camera {path} does not open; see who holds it with: sudo fuser -v {path}"
 
 
-def without_password(url: str) -> str:
-    """The URL with the part before an @ of its host replaced by dots."""
-    return re.sub(r"(?<=://)[^/@]*@", "...@", url)
+def _whole_url(settings: SourceSettings) -> Secret:
+    """The URL with everything that the server wants to see."""
+    address = Address.of(settings.spec)
+    user, password = settings.login() or (None, None)
+    return address.for_place(address.place, address.scheme, user, password)
 
 
 def _read(capture: cv2.VideoCapture, name: str, settings: SourceSettings) -> Frame:

@@ -15,6 +15,7 @@ import click
 import msgspec
 
 from edgeface.errors import EdgeFaceError
+from edgeface.system.secret import dots
 
 YES, NO, ERROR = 0, 1, 2
 _INTERRUPTED = 130  # what a shell reports after Ctrl-C
@@ -72,7 +73,7 @@ def _print_error(sentence: str, arguments: list[str]) -> None:
 def print_json(value: Any) -> None:
     """One JSON object on stdout."""
     try:
-        text = msgspec.json.encode(value).decode()
+        text = msgspec.json.encode(value, enc_hook=dots).decode()
     except UnicodeEncodeError:  # a file name that is not UTF-8
         import json
 

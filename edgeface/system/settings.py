@@ -6,8 +6,6 @@ Takes in values, refuses those out of range with a sentence that names the key. 
 
 from __future__ import annotations
 
-import urllib.parse
-
 import msgspec
 
 from edgeface.system.units import Seconds
@@ -27,16 +25,6 @@ def between(key: str, value: float, least: float, most: float) -> None:
 def lasts(key: str, value: Seconds, least: float, most: float) -> None:
     if not least <= value <= most:
         raise ValueError(f'{key} must lie between "{least:g} s" and "{most:g} s"')
-
-
-def check_url(url: str) -> None:
-    try:
-        parts = urllib.parse.urlsplit(url)
-        usable = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError("url must name a host, and its port must lie between 1 and 65535")
 
 
 class SettingsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -17,6 +17,21 @@ def event(kind: str = "recognized", name: str | None = "ada", message: str = "")
     return msgspec.structs.replace(made, name=name, track=1, score=0.8, threshold=0.5)
 
 
+class Clock:
+    """Seconds that only the test turns."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def fresh() -> float:
+    """The seconds left of an event that has just come."""
+    return 3.0
+
+
 def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
     """Return when the condition holds; fail the test if it does not in time."""
     deadline = time.monotonic() + seconds

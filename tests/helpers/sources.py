@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import socket
 import threading
@@ -30,12 +31,19 @@ def write_video(path: Path, frames: int, fps: float = 25.0) -> Path:
 class MjpegServer:
     """Serves a counter as MJPEG over HTTP on a port of its own, can be cut and restored."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, login: str | None = None) -> None:
+        """`login`: user and password that a client must give by Basic authentication."""
         served = self
+        wanted = "Basic " + base64.b64encode((login or "").encode()).decode()
         self.clients: list[socket.socket] = []
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                if login is not None and self.headers["Authorization"] != wanted:
+                    self.send_response(401)
+                    self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+                    self.end_headers()
+                    return
                 served.clients.append(self.connection)
                 self.send_response(200)
                 self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")

@@ -17,6 +17,7 @@ def test_with_the_services_settings_it_looks_at_the_services_gallery(
 ) -> None:
     settings, state = tmp_path / "edgeface.toml", tmp_path / "state"
     settings.write_text(f'[source]\nspec = "{PORTRAITS / "obama.jpg"}"\n')
+    settings.chmod(0o640)
     monkeypatch.delenv("EDGEFACE_GALLERY", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "own"))
     monkeypatch.setenv("EDGEFACE_SOCKET", str(tmp_path / "nobody.sock"))

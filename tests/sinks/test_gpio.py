@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from edgeface.sinks import Outlet
-from edgeface.sinks.gpio import Gpio
+from edgeface.cli import main
+from edgeface.sinks import Outlet, SinkError
+from edgeface.sinks.gpio import Gpio, Held
 from edgeface.sinks.settings import GpioSettings as Settings
 from edgeface.system.units import Seconds
-from tests.helpers.sinks import event, wait_until
+from tests.helpers.command import call
+from tests.helpers.sinks import event, fresh, wait_until
 
 gpiozero = pytest.importorskip("gpiozero", reason="gpiozero is not installed")
 
@@ -60,7 +63,9 @@ def test_nothing_opens_for_a_recognition_of_long_ago(pin: Any) -> None:
     door = outlet()
     then = (datetime.now(UTC) - timedelta(seconds=10)).isoformat()
     door.put(msgspec.structs.replace(event(), time=then))
-    wait_until(lambda: door.delivered == 1)
+    door.put(event(), seen=time.monotonic() - 3.5)
+    door.put(event(), seen=time.monotonic() + 60)
+    wait_until(lambda: door.lost == 3)
     assert all(state.state == 0 for state in pin.states)
     door.close()
 
@@ -100,3 +105,48 @@ def test_the_output_is_off_after_the_sink_crashes_in_the_middle_of_a_pulse(pin: 
     time.sleep(0.05)
     assert pin.state == 0
     door.close()
+
+
+@pytest.mark.parametrize("now", ["[gpio]\npin = 27\n", "", "[gpio\n", None])
+def test_after_a_kill_the_pin_goes_off_that_was_held_whatever_the_settings_say(
+    pin: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: str | None
+) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    settings = tmp_path / "edgeface.toml"
+    held = Gpio(Settings(pin=17, active_high=False))
+    held.deliver(event(), None, fresh)
+    assert pin.state == 0  # on
+    held._output._pin = None  # killed: nothing is closed
+    gpiozero.Device.pin_factory.reset()
+    pin = gpiozero.Device.pin_factory.pin(17)
+    pin.function, pin.state = "output", 0
+    if now is not None:
+        settings.write_text(now)
+    done = call(main, "service", "outputs-off", "--config", settings)
+    assert done.status == 0, done.stderr
+    assert pin.states[-1].state == 1
+    assert gpiozero.Device.pin_factory.pin(27).states[-1].state == 0  # never touched
+
+
+def test_an_output_that_was_let_go_is_not_switched_off_later(
+    pin: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    old = Gpio(Settings(pin=17))
+    assert Held.noted() == Held(17, True)
+    old.close()
+    assert Held.noted() is None
+    new = Gpio(Settings(pin=27))
+    Held(17, True).forget()  # an old one that closes late
+    assert Held.noted() == Held(27, True)
+    new.close()
+
+
+def test_a_pin_that_cannot_be_noted_is_not_used(
+    pin: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "file"))
+    with pytest.raises(SinkError, match="which pin is held"):
+        Gpio(Settings(pin=17))
+    assert pin.function == "input"

@@ -14,7 +14,7 @@ from edgeface.sinks.settings import SnapshotsSettings as Settings
 from edgeface.sinks.snapshots import Snapshots
 from edgeface.system.units import Bytes, Seconds
 from tests.helpers.images import read_image
-from tests.helpers.sinks import event
+from tests.helpers.sinks import event, fresh
 
 
 def picture(seed: int = 0) -> np.ndarray:
@@ -23,7 +23,7 @@ def picture(seed: int = 0) -> np.ndarray:
 
 def test_a_snapshot_is_a_picture_named_after_when_who_and_which_event(tmp_path: Path) -> None:
     sink = Snapshots(Settings(folder=str(tmp_path / "s")))
-    sink.deliver(event(name="Ada L/../x"), picture())
+    sink.deliver(event(name="Ada L/../x"), picture(), fresh)
     (path,) = (tmp_path / "s").iterdir()
     assert "Ada_L____x" in path.name
     assert read_image(path).shape == (64, 64, 3)
@@ -32,7 +32,7 @@ def test_a_snapshot_is_a_picture_named_after_when_who_and_which_event(tmp_path: 
 
 def test_a_name_of_any_length_and_script_fits_into_a_files(tmp_path: Path) -> None:
     sink = Snapshots(Settings(folder=str(tmp_path)))
-    sink.deliver(event(name="a" + "\u5f20" * 300), picture())
+    sink.deliver(event(name="a" + "\u5f20" * 300), picture(), fresh)
     (path,) = tmp_path.iterdir()
     assert "-a\u5f20" in path.name
     assert len(path.name.encode()) < 220
@@ -42,7 +42,7 @@ def test_the_folder_keeps_the_newest_within_its_size(tmp_path: Path) -> None:
     sink = Snapshots(Settings(folder=str(tmp_path), size=Bytes(20_000)))
     (tmp_path / "mine.jpg").write_bytes(b"x" * 50_000)
     for seed in range(20):
-        sink.deliver(event(), picture(seed))
+        sink.deliver(event(), picture(seed), fresh)
         time.sleep(0.002)  # the names begin with the time in milliseconds
     ours = [path for path in tmp_path.iterdir() if path.name != "mine.jpg"]
     assert 1 <= len(ours) < 20
@@ -52,7 +52,7 @@ def test_the_folder_keeps_the_newest_within_its_size(tmp_path: Path) -> None:
 
 def test_old_pictures_go_without_a_new_event(tmp_path: Path) -> None:
     sink = Snapshots(Settings(folder=str(tmp_path), age=Seconds(60)))
-    sink.deliver(event(), picture())
+    sink.deliver(event(), picture(), fresh)
     (path,) = tmp_path.iterdir()
     sink.idle()
     assert path.exists()
@@ -65,4 +65,4 @@ def test_a_folder_that_cannot_be_written_is_tried_again_later(tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     sink = Snapshots(Settings(folder=str(tmp_path / "file")))
     with pytest.raises(SinkError):
-        sink.deliver(event(), picture())
+        sink.deliver(event(), picture(), fresh)

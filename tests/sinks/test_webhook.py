@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
+import re
+import socket
+import textwrap
 import threading
+import time
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgeface.sinks import Outlet
 from edgeface.sinks.settings import WebhookSettings as Settings
 from edgeface.sinks.webhook import Webhook
-from tests.helpers.sinks import event, wait_until
+from edgeface.system.units import Seconds
+from tests.conftest import CHECKOUT
+from tests.helpers.sinks import Clock, event, wait_until
 
 SECRET = b"a shared secret"
 
@@ -97,6 +106,89 @@ def test_an_event_that_is_refused_for_good_does_not_block_the_next(
     hook.put(event(name="bob"))
     wait_until(lambda: len(server.accepted) == 1)
     hook.close()
+
+
+def example() -> dict[str, Any]:
+    """What the documents tell a receiver to do."""
+    text = (CHECKOUT / "docs" / "events.md").read_text()
+    found = re.search(r"(?m)^    import hmac(?:.*\n)(?:    .*\n|\n)+", text)
+    assert found is not None
+    scope: dict[str, Any] = {}
+    exec(textwrap.dedent(found[0]), scope)  # noqa: S102 (our own documents)
+    return scope
+
+
+def test_the_documented_check_refuses_a_replay(server: Server, tmp_path: Path) -> None:
+    hook = outlet(server, tmp_path)
+    hook.put(event())
+    wait_until(lambda: server.accepted)
+    hook.close()
+    headers, body = server.accepted[0]
+    sent = int(headers["X-EdgeFace-Time"])
+    assert abs(time.time() - sent) < 60
+
+    def accepts(
+        after: float, receiver: dict[str, Any] | None = None, changed: dict[str, str] | None = None
+    ) -> bool:
+        """What a receiver says to the request, or to a forged one, so many seconds later."""
+        check = (receiver or example())["accepts"]
+        return bool(check({**headers, **(changed or {})}, body, SECRET, lambda: sent + after))
+
+    assert accepts(1)
+    receiver = example()
+    assert accepts(1, receiver)
+    assert not accepts(2, receiver)  # the same again
+    for later in (11, 60, 86400, -11):
+        assert not accepts(later)
+    assert not accepts(3600, changed={"X-EdgeFace-Time": str(sent + 3600)})
+    of_the_body = headers["X-EdgeFace-Signature"]
+    assert not accepts(1, changed={"X-EdgeFace-Time-Signature": of_the_body})
+    assert not example()["accepts"](headers, body + b" ", SECRET, lambda: sent + 1)
+    assert not example()["accepts"](headers, body, b"another secret", lambda: sent + 1)
+
+
+@pytest.mark.parametrize("part", ["status", "headers", "continue"])
+def test_a_receiver_that_drips_does_not_hold_the_others_up(part: str) -> None:
+    stopped = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+    drops = {
+        "status": b"H",
+        "headers": b"HTTP/1.1 200 OK\r\nX-Long: ",
+        "continue": b"HTTP/1.1 100 Continue\r\n\r\n",
+    }[part]
+
+    def drip() -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(drops)
+            while not stopped.wait(0.05):
+                connection.sendall(drops if part == "continue" else b"x")
+
+    threading.Thread(target=drip, daemon=True).start()
+    place = f"127.0.0.1:{listener.getsockname()[1]}"
+    settings = Settings(url=f"http://{place}/", timeout=Seconds(0.5))
+    hook = Outlet(lambda: Webhook(settings), "webhook", ["recognized"], 10)
+    hook.put(event())
+    wait_until(lambda: hook.trouble, 20)
+    assert hook.trouble == f"webhook: {place} cannot be reached (timed out)"
+    stopped.set()
+    hook.close()
+    listener.close()
+
+
+def test_a_webhook_that_opens_something_gets_no_event_that_is_late(
+    server: Server, tmp_path: Path
+) -> None:
+    clock = Clock()
+    for trigger, wanted in ((True, ["fresh"]), (False, ["late", "fresh"])):
+        server.accepted.clear()
+        settings = Settings(url=server.url, trigger=trigger)
+        hook = Outlet(partial(Webhook, settings), "webhook", ["recognized"], 9, clock=clock)
+        hook.put(event(name="late"), seen=clock.now - 3.1)
+        hook.put(event(name="fresh"))
+        wait_until(lambda: not hook.waiting)  # noqa: B023 (it is called before the next pass)
+        hook.close()
+        assert [json.loads(body)["name"] for _, body in server.accepted] == wanted
 
 
 def test_a_secret_that_is_missing_is_told(tmp_path: Path) -> None:
