@@ -74,7 +74,7 @@ def command(
 def _with_source(settings: SourceSettings, spec: str) -> SourceSettings:
     """The same but for what is watched, which does not get another camera's password."""
     try:
-        return msgspec.structs.replace(settings, spec=spec, user=None, password=None)
+        return msgspec.structs.replace(settings, spec=spec, user=None, password=None, ca_file=None)
     except ValueError as error:
         raise ConfigError(f"--source: {error}") from None
 

@@ -23,7 +23,8 @@ __all__ = [
     "open_source",
 ]
 
-_URLS = ("http://", "https://", "rtsp://", "rtsps://")
+_HTTP = ("http://", "https://")
+_URLS = (*_HTTP, "rtsp://", "rtsps://")
 _PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 
@@ -42,6 +43,10 @@ def open_source(settings: SourceSettings) -> FrameSource:
         from edgeface.sources.stream import V4l2
 
         return V4l2(settings)
+    if spec.lower().startswith(_HTTP):
+        from edgeface.sources.mjpeg import Mjpeg
+
+        return Mjpeg(settings)
     if needs_network(spec):
         from edgeface.sources.stream import Stream
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Any, Literal, Protocol, cast
 import cv2
 import msgspec
 
-from edgeface.errors import EdgeFaceError
+from edgeface.errors import ConfigError, EdgeFaceError
 from edgeface.pipeline.pictures import Picture
 from edgeface.system.address import Address, is_url
 from edgeface.system.secret import Secret
@@ -41,7 +43,9 @@ class SourceSettings(SettingsTable, frozen=True, kw_only=True):
     rotation: degrees clockwise that make the picture upright; mirror: swap left and right; pace:
     whether a video plays at its own speed or as fast as frames are taken; loop: begin again at
     the end of a file or folder; blind_after: how long a picture without anything in it, or always
-    the same one, is taken for one; user, password: of a URL, where it does not hold them itself.
+    the same one, is taken for one; user, password: of a URL, where it does not hold them itself;
+    ca_file: the authority that an https:// or rtsps:// camera's certificate must come from, instead
+    of the system's.
 
     A spec that is a URL becomes an `Address`, which shows dots for its secrets.
     """
@@ -49,6 +53,7 @@ class SourceSettings(SettingsTable, frozen=True, kw_only=True):
     spec: str = "picamera2"
     user: Secret | None = None
     password: Secret | None = None
+    ca_file: str | None = None
     width: int = 1280
     height: int = 720
     fps: float = 15.0
@@ -63,6 +68,8 @@ class SourceSettings(SettingsTable, frozen=True, kw_only=True):
         between("height", self.height, *PIXELS)
         between("fps", self.fps, *FPS)
         lasts("blind_after", self.blind_after, 1, LONGEST)
+        if self.ca_file is not None and not self.spec.lower().startswith(("https://", "rtsps://")):
+            raise ValueError("ca_file is for cameras whose spec begins with https:// or rtsps://")
         if is_url(self.spec):
             self._use_address()
         elif re.search(r":.*@", self.spec) and not Path(self.spec).exists():
@@ -140,6 +147,23 @@ def upright(picture: Any, settings: SourceSettings) -> Picture:
     return cast(Picture, picture)
 
 
+_OPENING = threading.Lock()  # FFmpeg's options come from the environment of the whole process
+_FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+
+
+def open_with(ffmpeg: str, target: str, options: Mapping[int, float]) -> cv2.VideoCapture:
+    """The same with these options of FFmpeg ("key;value|key;value") and no others."""
+    with _OPENING:
+        before = os.environ.get(_FFMPEG_OPTIONS)
+        os.environ[_FFMPEG_OPTIONS] = ffmpeg
+        try:
+            return open_capture(target, cv2.CAP_FFMPEG, options)
+        finally:
+            del os.environ[_FFMPEG_OPTIONS]
+            if before is not None:
+                os.environ[_FFMPEG_OPTIONS] = before
+
+
 def open_capture(target: str | int, api: int, options: Mapping[int, float]) -> cv2.VideoCapture:
     """An open cv2.VideoCapture, or SourceLost; what OpenCV and FFmpeg print goes nowhere, since it
     may hold a URL with its password."""
@@ -155,6 +179,25 @@ def open_capture(target: str | int, api: int, options: Mapping[int, float]) -> c
         capture.release()
         raise SourceLost("OpenCV cannot open it")
     return capture
+
+
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """What checks a camera's certificate and name; ConfigError if `ca_file` cannot be read."""
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        reason = error.strerror or "it holds no certificate"
+        raise ConfigError(f"source.ca_file: cannot read {ca_file} ({reason}); check it") from None
+
+
+def tls_trouble(name: str, error: ssl.SSLError) -> str:
+    """A sentence for a camera whose TLS is not accepted."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"the certificate of {name} is not accepted ({error.verify_message}); if it comes from "
+            "an authority of your own, name its certificate as [source] ca_file"
+        )
+    return f"{name} speaks no TLS that can be trusted ({error.reason or 'it ended'})"
 
 
 def _silence(opencv: Any) -> None:

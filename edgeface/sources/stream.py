@@ -1,4 +1,4 @@
-"""Cameras and streams that OpenCV reads: V4L2 devices, MJPEG and RTSP URLs.
+"""Cameras and streams that OpenCV reads: V4L2 devices and RTSP URLs.
 
 Takes in a device or a URL, hands on frames as they come. It tells a loss at once (SourceLost) and
 never retries: the feed does.
@@ -7,16 +7,32 @@ never retries: the feed does.
 from __future__ import annotations
 
 import os
+import ssl
 import time
 from pathlib import Path
 
 import cv2
 
-from edgeface.sources.base import Frame, SourceLost, SourceSettings, open_capture, upright
+from edgeface.sources.base import (
+    Frame,
+    SourceLost,
+    SourceSettings,
+    open_capture,
+    open_with,
+    tls_context,
+    tls_trouble,
+    upright,
+)
+from edgeface.sources.relay import Relay
 from edgeface.system.address import Address
-from edgeface.system.secret import Secret
 
 _ANSWER_MS = 5000  # how long a server may stay silent before it counts as lost
+_LIMITS = {
+    cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: _ANSWER_MS,
+    cv2.CAP_PROP_READ_TIMEOUT_MSEC: _ANSWER_MS,
+}
+_RTSPS_PORT = 322
+_OVER_RELAY = "rtsp_transport;tcp|protocol_whitelist;rtsp,rtp,tcp"
 
 
 class V4l2:
@@ -47,27 +63,54 @@ class V4l2:
 
 
 class Stream:
-    """An MJPEG or RTSP stream by its URL."""
+    """An RTSP stream by its URL; rtsps:// comes through a relay that checks the certificate."""
 
     def __init__(self, settings: SourceSettings) -> None:
         self._settings = settings
         self.name = str(settings.spec)
-        options = {
-            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: _ANSWER_MS,
-            cv2.CAP_PROP_READ_TIMEOUT_MSEC: _ANSWER_MS,
-        }
+        self._relay = _relay(settings) if Address.of(settings.spec).scheme == "rtsps" else None
         try:
-            self._capture = open_capture(_whole_url(settings).open(), cv2.CAP_FFMPEG, options)
+            self._capture = self._open()
         except SourceLost:
+            trouble = self._relay.trouble if self._relay else None
+            self.close()
             raise SourceLost(
-                f"the stream {self.name} does not open; check the address and that its server runs"
+                f"the stream {self.name} is not read: {trouble}"
+                if trouble
+                else f"the stream {self.name} does not open; check the address, the user and "
+                "password, and that its server runs"
             ) from None
+
+    def _open(self) -> cv2.VideoCapture:
+        address = Address.of(self._settings.spec)
+        user, password = self._settings.login() or (None, None)
+        if self._relay is None:
+            url = address.for_place(address.place, address.scheme, user, password).open()
+            return open_capture(url, cv2.CAP_FFMPEG, _LIMITS)
+        url = address.for_place(self._relay.place, "rtsp", user, password).open()
+        return open_with(_OVER_RELAY, url, _LIMITS)
 
     def read(self) -> Frame:
         return _read(self._capture, self.name, self._settings)
 
     def close(self) -> None:
-        self._capture.release()
+        if self._relay is not None:
+            self._relay.close()
+        if hasattr(self, "_capture"):
+            self._capture.release()
+
+
+def _relay(settings: SourceSettings) -> Relay:
+    address = Address.of(settings.spec)
+    try:
+        port = address.port or _RTSPS_PORT
+        return Relay(address.host, port, tls_context(settings.ca_file))
+    except ssl.SSLError as error:
+        raise SourceLost(tls_trouble(str(address), error)) from None
+    except OSError:
+        raise SourceLost(
+            f"the stream {address} does not open; check the address and that its server runs"
+        ) from None
 
 
 def _advice(spec: str) -> str:
@@ -78,13 +121,6 @@ def _advice(spec: str) -> str:
     if not os.access(path, os.R_OK | os.W_OK):
         return f"you may not use {path}; run: sudo usermod -aG video $USER, then log in again"
     return f"the camera {path} does not open; see who holds it with: sudo fuser -v {path}"
-
-
-def _whole_url(settings: SourceSettings) -> Secret:
-    """The URL with everything that the server wants to see."""
-    address = Address.of(settings.spec)
-    user, password = settings.login() or (None, None)
-    return address.for_place(address.place, address.scheme, user, password)
 
 
 def _read(capture: cv2.VideoCapture, name: str, settings: SourceSettings) -> Frame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,8 +32,15 @@ def write_video(path: Path, frames: int, fps: float = 25.0) -> Path:
 class MjpegServer:
     """Serves a counter as MJPEG over HTTP on a port of its own, can be cut and restored."""
 
-    def __init__(self, port: int = 0, login: str | None = None) -> None:
-        """`login`: user and password that a client must give by Basic authentication."""
+    def __init__(
+        self,
+        port: int = 0,
+        login: str | None = None,
+        context: ssl.SSLContext | None = None,
+        name: str = "127.0.0.1",
+    ) -> None:
+        """`login`: user and password that a client must give by Basic authentication; `context`:
+        for TLS, as the host `name`."""
         served = self
         wanted = "Basic " + base64.b64encode((login or "").encode()).decode()
         self.clients: list[socket.socket] = []
@@ -66,7 +74,12 @@ class MjpegServer:
 
         self._server = Server(("127.0.0.1", port), Handler)
         self.port = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/stream.mjpg"
+        if context is not None:
+            plain = self._server.socket
+            self._server.socket = context.wrap_socket(
+                plain, server_side=True, do_handshake_on_connect=False
+            )
+        self.url = f"http{'s' if context else ''}://{name}:{self.port}/stream.mjpg"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def cut(self) -> None:

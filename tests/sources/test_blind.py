@@ -81,7 +81,7 @@ def test_a_frame_costs_no_memory() -> None:
         blindness.see(frame)
     peak = tracemalloc.get_traced_memory()[1] - before
     tracemalloc.stop()
-    assert peak < 2000  # bytes; the points alone are 1,700
+    assert peak < 10_000  # bytes; a channel of the frame has 307,200
 
 
 def test_the_service_says_so(edgeface: Any, tmp_path: Path) -> None:

@@ -1,0 +1,139 @@
+"""RTSP cameras over TLS: FFmpeg reads only what comes from a certificate that was checked."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeface.sources import SourceLost, SourceSettings, open_source
+from edgeface.sources.relay import Messages, Refused, Relay
+from tests.helpers.certificates import Authority
+from tests.helpers.rtsp import RtspServer
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def servers() -> Iterator[Any]:
+    made: list[RtspServer] = []
+
+    def make(*arguments: Any, **more: Any) -> RtspServer:
+        made.append(RtspServer(*arguments, **more))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+def brightness(spec: str, ca_file: Path | None = None, count: int = 5) -> list[int]:
+    source = open_source(SourceSettings(spec=spec, ca_file=str(ca_file) if ca_file else None))
+    try:
+        return [round(float(source.read().picture.mean())) for _ in range(count)]
+    finally:
+        source.close()
+
+
+def test_a_camera_over_tls_is_read_with_its_user_and_password(
+    authority: Authority, servers: Any
+) -> None:
+    server = servers(authority.server("localhost"), login="ada:p@ss/w0rd")
+    seen = brightness(f"rtsps://ada:p@ss/w0rd@localhost:{server.port}/live", authority.file)
+    assert seen[-1] > seen[0]
+    with pytest.raises(SourceLost, match=r"rtsps://\.\.\.@localhost"):
+        brightness(f"rtsps://ada:wr0ng@localhost:{server.port}/live", authority.file)
+
+
+def test_one_without_tls_is_read_as_before(servers: Any) -> None:
+    server = servers(login="ada:p@ss/w0rd")
+    seen = brightness(f"rtsp://ada:p@ss/w0rd@127.0.0.1:{server.port}/live")
+    assert seen[-1] > seen[0]
+
+
+@pytest.mark.parametrize("wrong", ["system", "other authority", "other name", "no TLS"])
+def test_a_camera_that_cannot_be_trusted_hears_nothing(
+    authority: Authority, servers: Any, tmp_path: Path, wrong: str
+) -> None:
+    name = "another.example" if wrong == "other name" else "localhost"
+    server = servers(None if wrong == "no TLS" else authority.server(name), login="ada:pw")
+    ca_file = {"system": None, "other authority": Authority(tmp_path, "other").file}.get(
+        wrong, authority.file
+    )
+    with pytest.raises(SourceLost, match=r"certificate of|no TLS|does not open"):
+        brightness(f"rtsps://ada:pw@localhost:{server.port}/live", ca_file)
+    assert not server.requests or wrong == "no TLS"
+    assert server.logins == []
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "rtsps"])
+def test_a_redirect_is_not_followed(authority: Authority, servers: Any, scheme: str) -> None:
+    other = servers(authority.server("127.0.0.1") if scheme == "rtsps" else None)
+    away = f"{scheme}://127.0.0.1:{other.port}/live"
+    server = servers(authority.server("localhost"), redirect=away)
+    with pytest.raises(SourceLost, match="leads to another address, which is not followed"):
+        brightness(f"rtsps://localhost:{server.port}/live", authority.file)
+    assert other.requests == []
+
+
+def test_nobody_else_gets_through_the_relay(authority: Authority, servers: Any) -> None:
+    import ssl
+
+    server = servers(authority.server("localhost"))
+    context = ssl.create_default_context(cafile=authority.file)
+    with Relay("localhost", server.port, context) as relay:
+        host, _, port = relay.place.partition(":")
+        assert host == "127.0.0.1"
+        first = socket.create_connection((host, int(port)))
+        first.sendall(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+        assert first.recv(100).startswith(b"RTSP/1.0 200")
+        with socket.create_connection((host, int(port))) as second:
+            second.sendall(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+            second.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                second.recv(100)
+        first.close()
+
+
+STREAM = (
+    b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nContent-Length: 9\r\n\r\nRTSP/1.0 "
+    b"$\0\0\x0cRTSP/1.0 302"
+    b"\r\nRTSP/1.0 200 OK\r\ncontent-length:0\r\n\r\n$\1\0\0"
+)
+
+
+def passed(data: bytes, cuts: random.Random) -> bytes:
+    messages, told = Messages(), b""
+    while data:
+        count = cuts.randint(1, 9)
+        told += messages.passed(data[:count])
+        data = data[count:]
+    return told
+
+
+def test_what_is_no_redirect_passes_however_it_is_cut() -> None:
+    for seed in range(200):
+        assert passed(STREAM, random.Random(seed)) == STREAM
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        b"RTSP/1.0 302 Found\r\nLocation: rtsp://other/\r\n\r\n",
+        b"RTSP/2.0 301 Moved\r\n\r\n",
+        b"REDIRECT rtsp://cam/ RTSP/1.0\r\nLocation: rtsp://other/\r\n\r\n",
+        b"RTSP/1.0 200 OK\r\nContent-Length: 99999999\r\n\r\n",
+        b"x" * 70_000,
+    ],
+)
+def test_a_redirect_is_noticed_however_it_is_cut(last: bytes) -> None:
+    for seed in range(20):
+        with pytest.raises(Refused):
+            passed(STREAM + last, random.Random(seed))
