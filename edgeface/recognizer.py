@@ -22,7 +22,8 @@ from edgeface.decide import (
 )
 from edgeface.errors import GalleryError
 from edgeface.gallery.change import GalleryChange, remove_person
-from edgeface.gallery.gallery import Gallery, clean_name
+from edgeface.gallery.gallery import Gallery
+from edgeface.gallery.names import person_name
 from edgeface.pipeline.detect import Face
 from edgeface.pipeline.model_file import Model
 from edgeface.pipeline.pictures import Picture
@@ -100,7 +101,7 @@ class Recognizer:
         """
         from edgeface.enrollment import Candidate, Rejection, enroll_candidates
 
-        name = clean_name(name)
+        person = person_name(name)
         self.current_gallery()  # what is wrong with it is better known before the work
         candidates: list[Candidate] = []
         rejected: list[Rejection] = []
@@ -115,7 +116,7 @@ class Recognizer:
                 continue
             candidates.append(Candidate(position, encoded.embedding))
         with GalleryChange.open(self._path, self.model, self._key) as change:
-            done = enroll_candidates(change, self.model, name, candidates, rejected, force=force)
+            done = enroll_candidates(change, self.model, person, candidates, rejected, force=force)
         self._gallery = change.gallery
         return done
 
@@ -125,7 +126,7 @@ class Recognizer:
         Raises UnknownPerson, and GalleryError as `current_gallery` does.
         """
         self.current_gallery()
-        removed, self._gallery = remove_person(self._path, self.model, self._key, clean_name(name))
+        removed, self._gallery = remove_person(self._path, self.model, self._key, person_name(name))
         return removed
 
 

@@ -9,7 +9,8 @@ import click
 from edgeface.cli import options, print_json
 from edgeface.gallery.change import remove_person
 from edgeface.gallery.encryption import find_key
-from edgeface.gallery.gallery import clean_name, default_gallery_path
+from edgeface.gallery.gallery import default_gallery_path
+from edgeface.gallery.names import person_name
 from edgeface.pipeline.model_file import load_model
 
 
@@ -21,10 +22,10 @@ def command(
 ) -> None:
     """Remove a person and all their templates from the gallery."""
     path = gallery or default_gallery_path()
-    name = clean_name(name)
-    removed, left = remove_person(path, load_model(model), find_key(key_file), name)
+    person = person_name(name)
+    removed, left = remove_person(path, load_model(model), find_key(key_file), person)
     if as_json:
         people = [{"name": other, "templates": count} for other, count in left.people]
-        print_json({"name": name, "templates": removed, "people": people})
+        print_json({"name": person, "templates": removed, "people": people})
         return
-    click.echo(f"removed {name} and {removed} template{'s' if removed > 1 else ''}")
+    click.echo(f"removed {person} and {removed} template{'s' if removed > 1 else ''}")

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.gallery.contents import Contents, with_people, with_templates, without_person
-from edgeface.gallery.gallery import Gallery, clean_name, file_signature
+from edgeface.gallery.gallery import Gallery, file_signature
+from edgeface.gallery.names import PersonName, person_name
 from edgeface.gallery.store import Loaded, commit, exclusively, load_for_change
 from edgeface.pipeline.model_file import Model
 
@@ -66,10 +67,10 @@ class GalleryChange:
 
         Raises GalleryError for a name that cannot be one.
         """
-        encoded = {clean_name(name).encode(): rows for name, rows in people.items()}
+        encoded = {person_name(name).encode(): rows for name, rows in people.items()}
         self._use(with_people(self.gallery.contents, encoded))
 
-    def remove(self, name: str) -> int:
+    def remove(self, name: PersonName) -> int:
         """Remove a person; returns how many templates went. Raises UnknownPerson."""
         person = self.gallery.index(name)
         templates = int(self.gallery.template_counts[person])
@@ -88,7 +89,9 @@ class GalleryChange:
         self.gallery = Gallery(self.gallery.path, self._model, loaded, signature)
 
 
-def remove_person(path: Path, model: Model, key: bytes | None, name: str) -> tuple[int, Gallery]:
+def remove_person(
+    path: Path, model: Model, key: bytes | None, name: PersonName
+) -> tuple[int, Gallery]:
     """Remove a person from a gallery's file for good; how many templates went, and who is left.
 
     Raises UnknownPerson, before a lock or a folder is made, and GalleryError as `open` does.

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.errors import GalleryError
-from edgeface.gallery.contents import Contents, is_consistent
+from edgeface.gallery.contents import Contents, is_consistent, wrong_value
 from edgeface.gallery.encryption import is_sealed, seal, unseal
 
 FORMAT = "edgeface-gallery-1"
@@ -50,7 +50,8 @@ def read_contents(path: Path, key: bytes | None = None) -> Contents:
     """Read and check a gallery file.
 
     Raises FileNotFoundError, DamagedGallery for bytes that were never written, and GalleryError
-    for a file of another format, that cannot be read, or that `key` does not open.
+    for a file of another format, that cannot be read, that `key` does not open, or that holds what
+    EdgeFace would never have written (a name not in its one form, a template of another length).
     """
     try:
         data = _bytes_of(path)
@@ -193,10 +194,16 @@ def _parse(data: memoryview, path: Path) -> Contents:
             and start + header.names.data_offsets[1] == len(data)
             and is_consistent(contents)
         )
+        problem = wrong_value(contents) if sound else None
     except (msgspec.DecodeError, UnicodeError, KeyError, ValueError, IndexError, OverflowError):
         sound = False
     if not sound:
         raise DamagedGallery(f"the gallery {path} contradicts itself")
+    if problem is not None:  # no accident, since the digest fits: somebody made it so
+        raise GalleryError(
+            f"{path} was not written by EdgeFace: {problem}, so nothing in it is used; restore a "
+            "good one with: edgeface gallery restore, or export it again where it comes from"
+        )
     return contents
 
 

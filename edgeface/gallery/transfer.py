@@ -6,6 +6,7 @@ Takes in galleries and keys, hands on files. An exported file is a gallery file.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from edgeface.errors import GalleryError
 from edgeface.gallery.change import GalleryChange
 from edgeface.gallery.file import is_sealed_file, read_contents, to_chunks
 from edgeface.gallery.gallery import Gallery
+from edgeface.gallery.names import PersonName, near_names
 from edgeface.gallery.store import Loaded, commit, exclusively, load_for_change
 from edgeface.pipeline.model_file import Model
 from edgeface.system.storage import write_atomically
@@ -21,9 +23,17 @@ from edgeface.system.storage import write_atomically
 _SAME_PICTURE = 0.995  # cosine of two templates above which the second adds nothing
 
 
+@dataclass(frozen=True)
+class Imported:
+    """Who was imported, and what somebody should look at."""
+
+    people: list[PersonName]
+    warnings: tuple[str, ...]
+
+
 def export_people(
-    gallery: Gallery, file: Path, names: Sequence[str], key: bytes | None
-) -> list[str]:
+    gallery: Gallery, file: Path, names: Sequence[PersonName], key: bytes | None
+) -> list[PersonName]:
     """Write some people (none named: all) to a new file; returns their names.
 
     Raises UnknownPerson, and GalleryError when the file exists or cannot be written.
@@ -43,8 +53,8 @@ def export_people(
 
 def import_people(
     file: Path, from_key: bytes | None, path: Path, model: Model, key: bytes | None, *, force: bool
-) -> list[str]:
-    """Add the people of an exported file to the gallery at `path`; returns their names.
+) -> Imported:
+    """Add the people of an exported file to the gallery at `path`.
 
     Raises GalleryError when somebody is enrolled already (unless `force`), and as opening does.
     """
@@ -62,9 +72,13 @@ def import_people(
                 + (f", and {len(known) - 1} more" if known[1:] else "")
                 + "; use --force to add to them"
             )
+        warnings = near_names(
+            [name for name in names if name not in change.gallery],
+            [name for name, _ in change.gallery.people],
+        )
         if names:
             change.add_people({name: arriving.templates(name) for name in names})
-    return names
+    return Imported(names, warnings)
 
 
 def change_key(path: Path, key: bytes | None, new_key: bytes | None) -> None:
@@ -87,7 +101,7 @@ def compact(path: Path, model: Model, key: bytes | None) -> int:
     return sum(int((~needed).sum()) for needed in keep)
 
 
-def _needed(gallery: Gallery, name: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _needed(gallery: Gallery, name: PersonName) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     rows = gallery.templates(name)
     needed = np.ones(len(rows), np.bool_)
     for number in range(1, len(rows)):

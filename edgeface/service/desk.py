@@ -15,7 +15,7 @@ from typing import Annotated, Literal, Protocol
 import msgspec
 
 from edgeface.errors import EdgeFaceError
-from edgeface.gallery.gallery import clean_name
+from edgeface.gallery.names import person_name
 from edgeface.liveness import Profile
 from edgeface.service.attempts import (
     Answer,
@@ -145,7 +145,7 @@ class Desk:
             raise EdgeFaceError("somebody else is being challenged; try again in a moment")
         if request.command == "identify":
             return LiveIdentification(self._people, self.rules, profile, until)
-        name = clean_name(request.name or "")
+        name = person_name(request.name or "")
         return LiveVerification(self._people, self.rules, profile, name, until)
 
     def _enrollment(self, request: Request) -> Attempt:
@@ -154,7 +154,7 @@ class Desk:
             raise EdgeFaceError("a challenge is for verify and identify; enroll without it")
         profile = Profile.STANDARD if self.profile.judged else self.profile
         until = time.monotonic() + (request.within or _WITHIN_ENROLLING)
-        return LiveEnrollment(self._people, profile, clean_name(request.name or ""), until)
+        return LiveEnrollment(self._people, profile, person_name(request.name or ""), until)
 
     def _finished(self, attempt: Attempt, asker: Asker, now: float) -> bool:
         """Tell what there is to tell; whether the attempt is over."""

@@ -16,6 +16,7 @@ from edgeface.enrollment import Enrollment
 from edgeface.errors import EdgeFaceError
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import default_gallery_path
+from edgeface.gallery.names import person_name
 from edgeface.liveness import Likeness
 from edgeface.pipeline.pictures import Picture
 from edgeface.pipeline.pipeline import EncodedFace, FacePipeline
@@ -77,11 +78,11 @@ class People:
 
     def require(self, name: str) -> None:
         """Raises UnknownPerson if nobody of this name is enrolled."""
-        self._recognizer.gallery.require(name)
+        self._recognizer.gallery.require(person_name(name))
 
     def compare(self, name: str, face: EncodedFace) -> Decision:
         """Whether an encoded face is this person (1:1)."""
-        return self._recognizer.verify(name, face)
+        return self._recognizer.verify(person_name(name), face)
 
     def enroll(self, name: str, pictures: list[Picture]) -> Enrollment:
         """Add pictures of one person and save the gallery; EdgeFaceError says why not."""

@@ -5,7 +5,10 @@ Takes in the values of a table, refuses those that cannot be. It opens nothing.
 
 from __future__ import annotations
 
+import msgspec
+
 from edgeface.events import EVENT_TYPES, EventType
+from edgeface.gallery.names import person_name
 from edgeface.system.settings import TIMEOUT, SettingsTable, between, check_url, lasts
 from edgeface.system.units import Bytes, Seconds
 
@@ -85,6 +88,9 @@ class GpioSettings(OutletSettings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         between("pin", self.pin, 0, 53)
+        if self.people is not None:
+            people = tuple(person_name(name) for name in self.people)
+            msgspec.structs.force_setattr(self, "people", people)
         lasts("pulse", self.pulse, 0.01, 86400)
 
 

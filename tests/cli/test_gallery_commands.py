@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PORTRAITS, CommandLine
+from tests.helpers.galleries import craft, renamed
 
 OBAMA, OBAMA2, OBAMA3, BIDEN, COLLINS = (
     PORTRAITS / f"{name}.jpg" for name in ("obama", "obama2", "obama3", "biden", "collins")
@@ -123,3 +124,39 @@ def test_an_encrypted_gallery_opens_with_its_key_alone(
     assert enrolled("gallery", "decrypt", "--key-file", other).status == 0
     assert enrolled("import", file, "--from-key-file", key, "--force").status == 0
     assert enrolled("gallery", "decrypt").status == 2
+
+
+def test_a_near_name_is_reported_by_enroll_and_by_import(
+    enrolled: CommandLine, tmp_path: Path
+) -> None:
+    done = enrolled("enroll", "Biden", COLLINS, "--json")
+    assert done.status == 0
+    assert "Biden is easily taken for biden" in " ".join(done.json["warnings"])
+    file, other = tmp_path / "people", tmp_path / "other.safetensors"
+    assert enrolled("export", file, "Biden").status == 0
+    assert enrolled("enroll", "biden", BIDEN, "--gallery", other).status == 0
+    moved = enrolled("import", file, "--gallery", other, "--json")
+    (warning,) = moved.json["warnings"]
+    assert "Biden is easily taken for biden" in warning
+    assert enrolled("remove", "Biden", "--gallery", other).status == 0
+    assert "note: the name Biden" in enrolled("import", file, "--gallery", other).stderr
+
+
+def test_names_are_cleaned_at_every_command(enrolled: CommandLine, tmp_path: Path) -> None:
+    assert enrolled("verify", " obama ", OBAMA2, "--json").json["name"] == "obama"
+    assert enrolled("export", tmp_path / "people", " obama").status == 0
+    assert enrolled("remove", "obama ", "--json").json["name"] == "obama"
+
+
+def test_a_people_file_with_a_name_in_another_form_is_refused(
+    enrolled: CommandLine, tmp_path: Path
+) -> None:
+    file = tmp_path / "people"
+    assert enrolled("export", file, "biden").status == 0
+    craft(file, renamed(file, "obama "))
+    before = enrolled.gallery.read_bytes()
+    for force in ([], ["--force"]):
+        refused = enrolled("import", file, *force)
+        assert (refused.status, refused.stderr.count("\n")) == (2, 1)
+        assert "it holds the name 'obama '" in refused.stderr
+    assert enrolled.gallery.read_bytes() == before
