@@ -197,7 +197,7 @@ def _failing_disk(folder: Path, way: str, failing: int) -> Iterator[None]:
                 else:
                     unsynced.discard(name)
             else:
-                keep_copy(Path(arguments[1]))
+                keep_copy(folder / arguments[1])  # a name in the folder that is held open
             return real[kind](*arguments, **named)
 
         return act

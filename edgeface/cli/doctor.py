@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from edgeface.cli import NO, YES, options, print_json
+from edgeface.cli.ownership import work_as_owner
 from edgeface.cli.run import with_options
 from edgeface.service.config import SYSTEM_CONFIG, Config, load_config
 from edgeface.service.doctor import examine
@@ -35,8 +36,10 @@ def command(
         # The service's settings, hence its gallery, for whoever may look into its folder.
         if not gallery and "EDGEFACE_GALLERY" not in os.environ and os.access(_STATE, os.X_OK):
             gallery = _STATE / "gallery.safetensors"
-    config = load_config(path) if path else Config()
-    checks = examine(with_options(config, source, gallery, model))
+    config = with_options(load_config(path) if path else Config(), source, gallery, model)
+    named = config.recognition.gallery
+    work_as_owner(Path(named) if named else None)
+    checks = examine(config)
     if as_json:
         print_json({"checks": [check.as_dict() for check in checks]})
     else:

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from edgeface.cli import options
+from edgeface.cli.ownership import work_as_owner
 from edgeface.liveness import Profile
 from edgeface.service.config import SYSTEM_CONFIG, Config, LivenessSettings, load_config
 from edgeface.service.control import ControlServer
@@ -56,6 +57,7 @@ def command(
         return with_options(config, source, gallery, model, profile)
 
     config = load()
+    work_as_owner(_gallery_of(config))
     with ExitStack() as stack:
         service = stack.enter_context(Service(config, Notifier(), load if config_path else None))
         if config.control is not None:
@@ -65,6 +67,11 @@ def command(
         signal.signal(signal.SIGINT, lambda *_: service.stop())
         signal.signal(signal.SIGHUP, lambda *_: service.reload())
         service.run(max_frames)
+
+
+def _gallery_of(config: Config) -> Path | None:
+    named = config.recognition.gallery
+    return Path(named) if named else None
 
 
 def with_options(

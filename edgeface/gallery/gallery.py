@@ -203,7 +203,8 @@ class Gallery:
 def file_signature(path: Path) -> tuple[int, ...] | None:
     """What differs when a file has been changed or replaced; None if there is none."""
     try:
-        status = path.stat()
+        state = path.lstat()
     except OSError:
         return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    # The time of the last change of state, too: another owner or mode changes who may read it.
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns

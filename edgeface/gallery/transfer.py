@@ -5,6 +5,7 @@ Takes in galleries and keys, hands on files. An exported file is a gallery file.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from edgeface.gallery.gallery import Gallery
 from edgeface.gallery.names import PersonName, near_names
 from edgeface.gallery.store import Loaded, commit, exclusively, load_for_change
 from edgeface.pipeline.model_file import Model
-from edgeface.system.storage import write_atomically
+from edgeface.system.privileges import Owner
+from edgeface.system.storage import write_new
 
 _SAME_PICTURE = 0.995  # cosine of two templates above which the second adds nothing
 
@@ -43,11 +45,14 @@ def export_people(
         raise GalleryError(f"nobody is enrolled in {gallery.path}; there is nobody to export")
     contents = gallery.only(chosen)
     try:
-        if file.exists():
-            raise GalleryError(f"{file} exists; choose another file or move it away")
-        write_atomically(file, to_chunks(contents, key))
+        write_new(file, to_chunks(contents, key))
+    except FileExistsError:
+        raise GalleryError(f"{file} exists; choose another file or move it away") from None
     except OSError as error:
-        raise GalleryError(f"cannot write {file}: {error.strerror}") from None
+        raise GalleryError(
+            f"cannot write {file}: {error.strerror}; choose a folder in which the user "
+            f"{Owner(os.geteuid(), os.getegid()).name} may write"
+        ) from None
     return chosen
 
 
@@ -85,10 +90,10 @@ def change_key(path: Path, key: bytes | None, new_key: bytes | None) -> None:
     """Write the gallery and its last generation again: sealed with `new_key`, or plain."""
     if not path.exists():
         raise GalleryError(f"there is no gallery {path}; check --gallery")
-    with exclusively(path):
-        loaded = load_for_change(path, key)
+    with exclusively(path) as folder:
+        loaded = load_for_change(folder, path, key)
         if loaded.contents is not None:
-            commit(path, loaded.contents, new_key, forget=True)
+            commit(folder, path, loaded.contents, new_key, forget=True)
 
 
 def compact(path: Path, model: Model, key: bytes | None) -> int:

@@ -78,7 +78,7 @@ def test_a_large_file_is_mapped_and_read_the_same(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Gallery.open(path, proofs.MODEL)
-    monkeypatch.setattr(gallery_file, "_READ_WHOLE", 0)
+    monkeypatch.setattr(gallery_file, "READ_WHOLE", 0)
     mapped = Gallery.open(path, proofs.MODEL)
     probe = proofs.templates_of("bob")[1]
     assert mapped.search(probe, most=3) == whole.search(probe, most=3)
