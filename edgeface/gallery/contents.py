@@ -74,6 +74,14 @@ def empty_contents(model_identity: str, numbers: int) -> Contents:
     return Contents(model_identity, 0, b"", np.empty(0, np.int32), nothing, templates, nothing)
 
 
+def same_contents(one: Contents, other: Contents) -> bool:
+    """Whether two hold the same people with the same templates."""
+    return one.names == other.names and all(
+        np.array_equal(getattr(one, name), getattr(other, name))
+        for name in ("counts", "closeness", "templates", "scales")
+    )
+
+
 def with_people(contents: Contents, people: Mapping[bytes, NDArray[np.float32]]) -> Contents:
     """With the templates (unit rows, shape (m, n), m >= 1) of people who are new or known; the
     names in UTF-8."""

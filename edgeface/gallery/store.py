@@ -25,6 +25,7 @@ from edgeface.gallery.file import READ_WHOLE, DamagedGallery, read_contents, to_
 from edgeface.system.storage import Folder, InUse, unfinished
 
 LOCK_TIMEOUT = 10.0  # seconds to wait for another process's change
+_FAR_ABOVE = 1000  # changes: more than were lost between a backup and what a service has seen
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -125,6 +126,32 @@ def commit(
             f"the gallery {path} was changed, but the disk does not confirm that it will last "
             f"({error.strerror}); check the disk and repeat the command"
         ) from None
+
+
+def bring_back(folder: Folder, path: Path, contents: Contents, key: bytes | None) -> Contents:
+    """Make contents of another file the gallery at `path`; the holder of the lock calls it.
+
+    Returns them with the number of a change far above all others here, so that a running service
+    takes them, whatever it has seen. A good gallery becomes the previous generation, another is put
+    aside as damaged. Raises GalleryError with the old gallery unchanged.
+    """
+    newest = contents.generation
+    good = False
+    for file in (previous_of(path), path):
+        try:
+            newest = max(newest, read_contents(file, key, folder).generation)
+            good = file == path
+        except (FileNotFoundError, GalleryError):
+            pass  # what is there is no hindrance
+    contents = replace(contents, generation=newest + _FAR_ABOVE)
+    if good:
+        commit(folder, path, contents, key)
+        return contents
+    try:
+        _put_back(folder, path, contents, key)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    return contents
 
 
 def _replace(folder: Folder, path: Path, contents: Contents, key: bytes | None) -> None:

@@ -17,7 +17,7 @@ from edgeface.gallery.change import GalleryChange
 from edgeface.gallery.file import is_sealed_file, read_contents, to_chunks
 from edgeface.gallery.gallery import Gallery
 from edgeface.gallery.names import PersonName, near_names
-from edgeface.gallery.store import Loaded, commit, exclusively, load_for_change
+from edgeface.gallery.store import Loaded, bring_back, commit, exclusively, load_for_change
 from edgeface.pipeline.model_file import Model
 from edgeface.system.privileges import Owner
 from edgeface.system.storage import write_new
@@ -84,6 +84,23 @@ def import_people(
         if names:
             change.add_people({name: arriving.templates(name) for name in names})
     return Imported(names, warnings)
+
+
+def restore(
+    file: Path, from_key: bytes | None, path: Path, model: Model, key: bytes | None
+) -> Gallery:
+    """Make the people of a gallery file (a backup, an export, the last generation) the gallery at
+    `path`, beside a running service too; returns it.
+
+    Raises GalleryError, with the gallery unchanged, for a file that cannot be one.
+    """
+    with exclusively(path) as folder:
+        try:
+            contents = read_contents(file, from_key)
+        except FileNotFoundError:
+            raise GalleryError(f"there is no file {file}; check the path") from None
+        Gallery(file, model, Loaded(contents))  # refuses another model's
+        return Gallery(path, model, Loaded(bring_back(folder, path, contents, key)))
 
 
 def change_key(path: Path, key: bytes | None, new_key: bytes | None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PORTRAITS, CommandLine
-from tests.helpers.galleries import craft, renamed
+from tests.helpers.galleries import craft, renamed, scaled
 
 OBAMA, OBAMA2, OBAMA3, BIDEN, COLLINS = (
     PORTRAITS / f"{name}.jpg" for name in ("obama", "obama2", "obama3", "biden", "collins")
@@ -160,3 +160,49 @@ def test_a_people_file_with_a_name_in_another_form_is_refused(
         assert (refused.status, refused.stderr.count("\n")) == (2, 1)
         assert "it holds the name 'obama '" in refused.stderr
     assert enrolled.gallery.read_bytes() == before
+
+
+def names(edgeface: CommandLine, *options: str | Path) -> list[str]:
+    return [person["name"] for person in edgeface("list", "--json", *options).json["people"]]
+
+
+def test_a_backup_is_restored_in_place(enrolled: CommandLine, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    backup.write_bytes(enrolled.gallery.read_bytes())
+    before = enrolled("gallery", "verify", "--json").json["generation"]
+    assert enrolled("remove", "obama").status == 0
+    done = enrolled("gallery", "restore", backup, "--json")
+    assert (done.status, done.json["people"]) == (0, 2)
+    assert done.json["generation"] > before + 1
+    assert names(enrolled) == ["biden", "obama"]
+    assert enrolled("gallery", "restore", "previous").status == 0  # and back again
+    assert names(enrolled) == ["biden"]
+    assert enrolled("gallery", "verify").status == 0
+
+
+def test_a_damaged_gallery_is_put_aside_by_a_restore(enrolled: CommandLine, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    backup.write_bytes(enrolled.gallery.read_bytes())
+    for file in tmp_path.glob("gallery.safetensors*"):
+        file.write_bytes(b"damaged")
+    assert enrolled("list").status == 2
+    assert enrolled("gallery", "restore", backup).status == 0
+    assert names(enrolled) == ["biden", "obama"]
+    assert (tmp_path / "gallery.safetensors.damaged").read_bytes() == b"damaged"
+
+
+def test_what_cannot_be_the_gallery_is_not_restored(
+    enrolled: CommandLine, key: Path, tmp_path: Path
+) -> None:
+    before = enrolled.gallery.read_bytes()
+    noise, crafted, sealed = tmp_path / "noise", tmp_path / "crafted", tmp_path / "sealed"
+    noise.write_bytes(b"noise" * 50)
+    craft(crafted, scaled(enrolled.gallery, 2))
+    assert enrolled("export", sealed).status == 0
+    assert enrolled("gallery", "encrypt", "--gallery", sealed, "--key-file", key).status == 0
+    for file in (noise, crafted, sealed, tmp_path / "missing", tmp_path):
+        refused = enrolled("gallery", "restore", file)
+        assert (refused.status, refused.stdout) == (2, "")
+    assert enrolled.gallery.read_bytes() == before
+    assert enrolled("gallery", "restore", sealed, "--from-key-file", key).status == 0
+    assert names(enrolled) == ["biden", "obama"]
