@@ -24,6 +24,7 @@ EventType = Literal[
     "challenge",
     "lockout",
     "gallery_restored",
+    "gallery_unusable",
     "source_lost",
     "source_back",
     "sink_failed",

@@ -163,6 +163,8 @@ class Service(Closing):
             self._watch.gallery_changed()
         if restored := self._people.take_restored():
             self._tell("gallery_restored", restored)
+        if problem := self._people.take_problem():
+            self._tell("gallery_unusable", problem)
         self.desk.work()
         self._notifier.status(self.summary())
 
@@ -227,6 +229,7 @@ class Service(Closing):
         return (
             f"watching {self._feed.name}, {self._rate:.0f} fps, "
             f"{people} {'person' if people == 1 else 'people'}"
+            + (", nobody is recognized: the gallery cannot be used" if self._people.problem else "")
         )
 
     def status(self) -> dict[str, Any]:
@@ -237,6 +240,7 @@ class Service(Closing):
             "frames": self.frames,
             "fps": round(self._rate, 1),
             "people": len(self._people),
+            "gallery_problem": self._people.problem,
             "profile": self._config.profile.value,
             "in_view": [
                 {"track": track, "name": name, "liveness": account(verdict)["liveness"]}
