@@ -72,6 +72,10 @@ class GalleryChange:
         Raises GalleryError for a name that cannot be one, and for what is no template.
         """
         encoded = {person_name(name).encode(): rows for name, rows in people.items()}
+        if len(encoded) != len(people):
+            raise GalleryError(
+                "nobody was added: two of the names are one; give each person theirs"
+            )
         for rows in encoded.values():
             if not np.allclose(np.linalg.norm(rows, axis=1), 1, atol=_UNIT):
                 raise GalleryError(

@@ -176,3 +176,12 @@ def test_nobody_is_removed_who_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UnknownPerson):
         remove_person(tmp_path / "new" / "g", proofs.MODEL, None, "ada")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_names_that_are_one_add_nobody(tmp_path: Path) -> None:
+    with (
+        pytest.raises(GalleryError, match="two of the names are one"),
+        GalleryChange.open(tmp_path / "g", proofs.MODEL) as change,
+    ):
+        change.add_people({"ada": rows(1), "ada ": rows(1, 1)})
+    assert not (tmp_path / "g").exists()
