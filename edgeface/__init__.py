@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from edgeface.gallery.file import DamagedGallery
     from edgeface.gallery.gallery import Gallery, Match
+    from edgeface.gallery.names import PersonName
     from edgeface.pipeline.detect import Face, Landmarks
     from edgeface.pipeline.encode import Embedding
     from edgeface.pipeline.geometry import Box, Point
@@ -63,6 +64,7 @@ __all__ = [
     "Landmarks",
     "Match",
     "ModelError",
+    "PersonName",
     "PictureError",
     "Point",
     "Quality",
@@ -96,6 +98,7 @@ _HOMES = {
     "Landmarks": "edgeface.pipeline.detect",
     "Match": "edgeface.gallery.gallery",
     "ModelError": "edgeface.errors",
+    "PersonName": "edgeface.gallery.names",
     "PictureError": "edgeface.errors",
     "Point": "edgeface.pipeline.geometry",
     "Quality": "edgeface.pipeline.quality",

@@ -16,6 +16,7 @@ from edgeface.decide import DEFAULT_FPIR, identification_threshold, threshold_fo
 from edgeface.errors import FaceError
 from edgeface.gallery.change import GalleryChange
 from edgeface.gallery.gallery import Gallery, Match
+from edgeface.gallery.names import PersonName, near_names
 from edgeface.pipeline.encode import Embedding
 from edgeface.pipeline.model_file import Model
 
@@ -56,7 +57,7 @@ class Candidate:
 def enroll_candidates(
     change: GalleryChange,
     model: Model,
-    name: str,
+    name: PersonName,
     candidates: Sequence[Candidate],
     rejected: Sequence[Rejection],
     *,
@@ -77,6 +78,8 @@ def enroll_candidates(
         raise FaceError(f"{name} was not enrolled: {reasons}")
     embeddings = [candidate.embedding for candidate in candidates]
     warnings = _resemblances(change.gallery, model, name, embeddings, force=force)
+    if name not in change.gallery:
+        warnings += near_names([name], [known for known, _ in change.gallery.people])
     change.add(name, embeddings)
     templates = change.gallery.compare(name, embeddings[0]).templates
     in_order = tuple(sorted(rejected, key=lambda refused: refused.position))
@@ -84,7 +87,7 @@ def enroll_candidates(
 
 
 def _without_outliers(
-    gallery: Gallery, model: Model, name: str, candidates: Sequence[Candidate]
+    gallery: Gallery, model: Model, name: PersonName, candidates: Sequence[Candidate]
 ) -> tuple[list[Candidate], list[Rejection]]:
     """The candidates that look like one person, and the others with the reason.
 
@@ -116,7 +119,7 @@ def _without_outliers(
 
 
 def _resemblances(
-    gallery: Gallery, model: Model, name: str, embeddings: list[Embedding], *, force: bool
+    gallery: Gallery, model: Model, name: PersonName, embeddings: list[Embedding], *, force: bool
 ) -> tuple[str, ...]:
     """A warning where the person looks like another; FaceError where they look the same."""
     other = _nearest_other(gallery, name, np.mean(embeddings, axis=0))

@@ -27,6 +27,7 @@ EventType = Literal[
     "person_enrolled",
     "person_removed",
     "settings_changed",
+    "gallery_unusable",
     "source_lost",
     "source_back",
     "source_blind",

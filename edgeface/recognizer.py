@@ -22,7 +22,8 @@ from edgeface.decide import (
 )
 from edgeface.errors import GalleryError
 from edgeface.gallery.change import GalleryChange, remove_person
-from edgeface.gallery.gallery import Gallery, clean_name
+from edgeface.gallery.gallery import Gallery, file_signature
+from edgeface.gallery.names import person_name
 from edgeface.pipeline.detect import Face
 from edgeface.pipeline.model_file import Model
 from edgeface.pipeline.pictures import Picture
@@ -35,11 +36,24 @@ if TYPE_CHECKING:
 class Recognizer:
     """One opened pipeline and the gallery file at `path`. One thread at a time."""
 
-    def __init__(self, pipeline: FacePipeline, path: Path, key: bytes | None = None) -> None:
-        """`key` opens an encrypted gallery. The gallery is read when first needed."""
+    def __init__(
+        self,
+        pipeline: FacePipeline,
+        path: Path,
+        key: bytes | None = None,
+        *,
+        before: Recognizer | None = None,
+    ) -> None:
+        """`key` opens an encrypted gallery. The gallery is read when first needed; where `before`
+        read it already, none that is older is taken."""
         self.pipeline = pipeline
-        self._path, self._key = path, key
+        self.path, self._key = path, key
         self._gallery: Gallery | None = None
+        self._newest: Gallery | None = None  # of all that were good
+        if before is not None and before.path == path:
+            self._newest = before._newest
+        self._tried: tuple[int, ...] | None = None
+        self.problem: GalleryError | None = None  # why the gallery cannot be used, as last read
 
     @property
     def model(self) -> Model:
@@ -48,7 +62,9 @@ class Recognizer:
 
     @property
     def gallery(self) -> Gallery:
-        """The gallery as it was last read. Raises GalleryError where it cannot be."""
+        """The gallery as it was last read. Raises GalleryError where it could not be."""
+        if self.problem is not None:
+            raise self.problem.with_traceback(None)
         return self.read_gallery() if self._gallery is None else self._gallery
 
     @property
@@ -56,10 +72,45 @@ class Recognizer:
         """Whether the gallery has not been read, or its file has changed since."""
         return self._gallery is None or self._gallery.outdated
 
+    @property
+    def changed_since_tried(self) -> bool:
+        """Whether the file has changed since somebody last tried to read it."""
+        return self._tried != file_signature(self.path)
+
     def read_gallery(self) -> Gallery:
-        """Read the gallery from its file. GalleryError leaves the one that was read before."""
-        self._gallery = Gallery.open(self._path, self.model, self._key)
-        return self._gallery
+        """Read the gallery from its file.
+
+        Raises GalleryError where that cannot be done, and where its generation went back: then
+        nobody is recognized, for who was removed since would come back.
+        """
+        self._tried = file_signature(self.path)
+        try:
+            opened = Gallery.open(self.path, self.model, self._key)
+            self._refuse_older(opened)
+        except GalleryError as error:
+            self._gallery, self.problem = None, error
+            raise
+        return self._use(opened)
+
+    def _use(self, gallery: Gallery) -> Gallery:
+        self._gallery = self._newest = gallery
+        self.problem = None
+        return gallery
+
+    def _refuse_older(self, gallery: Gallery) -> None:
+        newest = self._newest
+        if newest is None or gallery.follows(newest):
+            return
+        if gallery.generation == 0:
+            raise GalleryError(
+                f"the gallery {self.path} is gone, and nobody is recognized; bring it back with: "
+                "edgeface gallery restore FILE, or restart whatever uses it to begin with nobody"
+            )
+        raise GalleryError(
+            f"the gallery {self.path} went back from change {newest.generation} to "
+            f"{gallery.generation}, so that nobody in it is recognized: an older copy took its "
+            f"place; if that is meant, run: edgeface gallery restore {self.path}"
+        )
 
     def current_gallery(self) -> Gallery:
         """The gallery, read again if its file has changed.
@@ -71,7 +122,7 @@ class Recognizer:
             raise GalleryError(
                 "nothing was decided or changed, since the gallery was damaged and has just been "
                 "restored; look with: edgeface list, then run this again (if it says the same, "
-                f"this user may not write to {self._path.parent})"
+                f"this user may not write to {self.path.parent})"
             )
         return self.gallery
 
@@ -104,7 +155,7 @@ class Recognizer:
         """
         from edgeface.enrollment import Candidate, Rejection, enroll_candidates
 
-        name = clean_name(name)
+        person = person_name(name)
         self.current_gallery()  # what is wrong with it is better known before the work
         candidates: list[Candidate] = []
         rejected: list[Rejection] = []
@@ -118,9 +169,10 @@ class Recognizer:
                 rejected.append(Rejection(position, "; ".join(encoded.quality.reasons)))
                 continue
             candidates.append(Candidate(position, encoded.embedding))
-        with GalleryChange.open(self._path, self.model, self._key) as change:
-            done = enroll_candidates(change, self.model, name, candidates, rejected, force=force)
-        self._gallery = change.gallery
+        with GalleryChange.open(self.path, self.model, self._key) as change:
+            self._refuse_older(change.gallery)
+            done = enroll_candidates(change, self.model, person, candidates, rejected, force=force)
+        self._use(change.gallery)
         return done
 
     def remove(self, name: str) -> int:
@@ -129,7 +181,8 @@ class Recognizer:
         Raises UnknownPerson, and GalleryError as `current_gallery` does.
         """
         self.current_gallery()
-        removed, self._gallery = remove_person(self._path, self.model, self._key, clean_name(name))
+        removed, left = remove_person(self.path, self.model, self._key, person_name(name))
+        self._use(left)
         return removed
 
 

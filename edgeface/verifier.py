@@ -31,7 +31,8 @@ from edgeface.decide import (
 )
 from edgeface.errors import ConfigError, FaceError, PictureError
 from edgeface.gallery.encryption import find_key
-from edgeface.gallery.gallery import Gallery, clean_name, default_gallery_path
+from edgeface.gallery.gallery import Gallery, default_gallery_path
+from edgeface.gallery.names import person_name
 from edgeface.pipeline.detect import Face
 from edgeface.pipeline.encode import Embedding
 from edgeface.pipeline.pictures import ImageInput, Picture, as_frame
@@ -116,8 +117,8 @@ class FaceVerifier(Closing):
 
     @property
     def people(self) -> dict[str, int]:
-        """The enrolled people: each name with its number of templates, in alphabetical order."""
-        return dict(self.gallery.people)
+        """The enrolled people: each name with how many templates they have, in the names' order."""
+        return {str(name): templates for name, templates in self.gallery.people}
 
     def detect(self, image: ImageInput) -> list[Face]:
         """Where the faces of an image are, the largest first; empty if there are none.
@@ -218,14 +219,14 @@ class FaceVerifier(Closing):
         `timings`, where given, receives the milliseconds of each station. Raises UnknownPerson,
         PictureError or FaceError.
         """
-        name = clean_name(name)
-        self.gallery.require(name)
+        person = person_name(name)
+        self.gallery.require(person)
         frame, timings = self._frame(image), timings or Timings()
         face = self.pipeline.main_face(frame, timings)
         for flip_augmented in (False, True):
             encoded = self.pipeline.encode(frame, face, timings, flip_augmented=flip_augmented)
             started = time.perf_counter()
-            decision = self._recognizer.verify(name, encoded, far=far)
+            decision = self._recognizer.verify(person, encoded, far=far)
             timings.match += 1e3 * (time.perf_counter() - started)
             if not in_doubt(decision):
                 break

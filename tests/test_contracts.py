@@ -34,6 +34,7 @@ RUN: dict[str, tuple[int | None, str]] = {
     "list": (0, "list"),
     "gallery verify": (0, "gallery verify"),
     "gallery compact": (0, "gallery compact"),
+    "gallery restore": (0, "gallery restore previous"),
     "export": (0, "export people"),
     "import": (0, "import people --force"),
     "eval": (0, "eval --images lfw --pairs pairs.txt"),

@@ -25,6 +25,7 @@ from edgeface.decide import (
 from edgeface.errors import ConfigError, ModelError
 from edgeface.gallery.change import GalleryChange
 from edgeface.gallery.gallery import Match
+from edgeface.gallery.names import person_name
 from edgeface.pipeline.model_file import FarPoint, ScoreTable
 
 
@@ -111,7 +112,7 @@ def test_a_score_must_reach_the_threshold() -> None:
 
 
 def test_the_best_person_is_taken_unless_another_is_as_near() -> None:
-    ada, bob = Match("ada", 0.8, 1), Match("bob", 0.8 - 2 * AMBIGUOUS, 1)
+    ada, bob = Match(person_name("ada"), 0.8, 1), Match(person_name("bob"), 0.8 - 2 * AMBIGUOUS, 1)
     clear = decide_among([ada, bob], 0.5)
     assert (clear.name, clear.match, clear.note) == ("ada", True, None)
     unclear = decide_among([ada, replace(bob, score=0.8 - AMBIGUOUS / 2)], 0.5)
@@ -121,7 +122,9 @@ def test_the_best_person_is_taken_unless_another_is_as_near() -> None:
     assert "bob" in unclear.note
 
 
-@pytest.mark.parametrize("best", [[], [Match("ada", 0.49, 1)], [Match("ada", float("nan"), 1)]])
+@pytest.mark.parametrize(
+    "best", [[], [Match(person_name("ada"), 0.49, 1)], [Match(person_name("ada"), float("nan"), 1)]]
+)
 def test_nobody_is_taken_below_the_threshold(best: list[Match]) -> None:
     decision = decide_among(best, 0.5)
     assert (decision.name, decision.match) == (None, False)

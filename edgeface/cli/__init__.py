@@ -26,7 +26,7 @@ _COMMANDS = {
     "enroll": "Add a person, or more pictures of one, to the gallery.",
     "eval": "Measure accuracy on a list of pairs in LFW's format.",
     "export": "Write people to a file for another device.",
-    "gallery": "Check, compact or encrypt the gallery.",
+    "gallery": "Check, compact, encrypt or restore the gallery.",
     "identify": "Who is in this picture? (1:K, every face)",
     "import": "Add the people of an exported file.",
     "list": "Show who is enrolled.",

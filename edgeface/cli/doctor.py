@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from edgeface.cli import NO, YES, options, print_json
+from edgeface.cli.ownership import work_as_owner
 from edgeface.cli.run import with_options
 from edgeface.service.config import SYSTEM_CONFIG, Config, load_config
 from edgeface.service.doctor import examine
@@ -37,7 +38,10 @@ def command(
             gallery = _STATE / "gallery.safetensors"
     readable = path is not None and (path != SYSTEM_CONFIG or os.access(path, os.R_OK))
     config = load_config(path) if path and readable else Config()
-    checks = examine(with_options(config, source, gallery, model), path)
+    config = with_options(config, source, gallery, model)
+    named = config.recognition.gallery
+    work_as_owner(Path(named) if named else None)
+    checks = examine(config, path)
     if as_json:
         print_json({"checks": [check.as_dict() for check in checks]})
     else:

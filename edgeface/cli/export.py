@@ -8,7 +8,8 @@ import click
 
 from edgeface.cli import options, print_json
 from edgeface.gallery.encryption import find_key
-from edgeface.gallery.gallery import Gallery, clean_name, default_gallery_path
+from edgeface.gallery.gallery import Gallery, default_gallery_path
+from edgeface.gallery.names import person_name
 from edgeface.gallery.transfer import export_people
 from edgeface.pipeline.model_file import load_model
 
@@ -31,7 +32,7 @@ def command(
     """
     key = find_key(key_file)
     opened = Gallery.open(gallery or default_gallery_path(), load_model(model), key)
-    people = export_people(opened, file, [clean_name(name) for name in names], key)
+    people = export_people(opened, file, [person_name(name) for name in names], key)
     if as_json:
         print_json({"file": str(file), "people": people})
         return

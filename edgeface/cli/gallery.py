@@ -1,4 +1,4 @@
-"""`edgeface gallery verify|compact|encrypt|decrypt|rekey`"""
+"""`edgeface gallery verify|compact|encrypt|decrypt|rekey|restore`"""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from edgeface.gallery.encryption import find_key, read_key
 from edgeface.gallery.file import is_sealed_file
 from edgeface.gallery.gallery import default_gallery_path
 from edgeface.gallery.report import check
-from edgeface.gallery.transfer import change_key, compact
+from edgeface.gallery.store import previous_of
+from edgeface.gallery.transfer import change_key, compact, restore
 from edgeface.pipeline.model_file import load_model
 
 
@@ -103,6 +104,38 @@ def rekey(new_key_file: Path, gallery: Path | None, key_file: Path | None, as_js
     path = gallery or default_gallery_path()
     change_key(path, _key_of(path, key_file), read_key(new_key_file))
     _report(f"{path} has the new key; the old one no longer opens it", path, as_json)
+
+
+@command.command("restore")
+@click.argument("file", metavar="FILE|previous", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--from-key-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Key of FILE, if it is not the gallery's.",
+)
+@options.on_gallery
+def restore_(
+    file: Path,
+    from_key_file: Path | None,
+    gallery: Path | None,
+    key_file: Path | None,
+    model: Path | None,
+    as_json: bool,
+) -> None:
+    """Make FILE, a backup or an export, the gallery; or its last generation.
+
+    The present gallery is kept as the last generation. A running service takes the restored one
+    with the next frame.
+    """
+    path = gallery or default_gallery_path()
+    key = find_key(key_file)
+    from_key = key if from_key_file is None else read_key(from_key_file)
+    source = previous_of(path) if file == Path("previous") else file
+    restored = restore(source, from_key, path, load_model(model), key)
+    if as_json:
+        print_json({"file": str(path), "people": len(restored), "generation": restored.generation})
+        return
+    click.echo(f"restored {len(restored)} people from {source}; look with: edgeface list")
 
 
 def _key_of(path: Path, key_file: Path | None) -> bytes | None:

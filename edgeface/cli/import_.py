@@ -35,8 +35,10 @@ def command(
     key = find_key(key_file)
     from_key = key if from_key_file is None else read_key(from_key_file)
     path = gallery or default_gallery_path()
-    people = import_people(file, from_key, path, load_model(model), key, force=force)
+    done = import_people(file, from_key, path, load_model(model), key, force=force)
     if as_json:
-        print_json({"file": str(file), "people": people})
+        print_json({"file": str(file), "people": done.people, "warnings": done.warnings})
         return
-    click.echo(f"imported {len(people)} from {file}")
+    for warning in done.warnings:
+        click.echo(f"note: {warning}", err=True)
+    click.echo(f"imported {len(done.people)} from {file}")

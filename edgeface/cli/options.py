@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -12,11 +13,28 @@ from edgeface.decide import DEFAULT_FAR, DEFAULT_FPIR
 
 IMAGE = click.Path(path_type=Path)
 
-gallery = click.option(
+_gallery = click.option(
     "--gallery",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Gallery file (default: $EDGEFACE_GALLERY, else your data folder).",
 )
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def gallery(command: _Command) -> _Command:
+    """--gallery, for a command that works on one: it does so as whoever owns the folder."""
+
+    @wraps(command)
+    def as_owner(**parameters: Any) -> Any:
+        if not parameters.get("at_camera"):  # then the service does it
+            from edgeface.cli.ownership import work_as_owner  # not for a command without a gallery
+
+            work_as_owner(parameters["gallery"], parameters)
+        return command(**parameters)
+
+    return _gallery(cast(_Command, as_owner))
+
+
 key_file = click.option(
     "--key-file",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -29,8 +47,6 @@ model = click.option(
     help="Model file made by convert-model (default: the shipped one).",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def on_gallery(command: _Command) -> _Command:

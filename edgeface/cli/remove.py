@@ -9,7 +9,8 @@ import click
 from edgeface.cli import live, options, print_json
 from edgeface.gallery.change import remove_person
 from edgeface.gallery.encryption import find_key
-from edgeface.gallery.gallery import clean_name, default_gallery_path
+from edgeface.gallery.gallery import default_gallery_path
+from edgeface.gallery.names import person_name
 from edgeface.pipeline.model_file import load_model
 
 
@@ -33,7 +34,7 @@ def command(
         live.refuse_gallery_options("--service")
         answer = live.administer("remove", name=name)
     else:
-        path, name = gallery or default_gallery_path(), clean_name(name)
+        path, name = gallery or default_gallery_path(), person_name(name)
         removed, left = remove_person(path, load_model(model), find_key(key_file), name)
         people = [{"name": other, "templates": count} for other, count in left.people]
         answer = {"name": name, "templates": removed, "people": people}

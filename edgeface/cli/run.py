@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from edgeface.cli import options
+from edgeface.cli.ownership import work_as_owner
 from edgeface.errors import ConfigError
 from edgeface.liveness import Profile
 from edgeface.service.config import SYSTEM_CONFIG, Config, LivenessSettings, load_config
@@ -59,6 +60,7 @@ def command(
         return with_options(config, source, gallery, model, profile)
 
     config = load()
+    work_as_owner(Path(config.recognition.gallery) if config.recognition.gallery else None)
     with ExitStack() as stack:
         service = stack.enter_context(Service(config, Notifier(), load if config_path else None))
         if config.control is not None:

@@ -15,13 +15,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeface.errors import GalleryError
 from edgeface.gallery.contents import Contents, with_people, with_templates, without_person
-from edgeface.gallery.gallery import Gallery, clean_name, file_signature
+from edgeface.gallery.gallery import Gallery, file_signature
+from edgeface.gallery.names import PersonName, person_name
 from edgeface.gallery.store import Loaded, commit, exclusively, load_for_change
 from edgeface.pipeline.model_file import Model
 
 if TYPE_CHECKING:
     from edgeface.pipeline.encode import Embedding
+
+
+_UNIT = 1e-2  # how far from 1 a template's length may be; it is rounded to int8 anyway
 
 
 class GalleryChange:
@@ -45,13 +50,13 @@ class GalleryChange:
         was changed. Raises GalleryError as `Gallery.open` does, when another process keeps the
         gallery for ten seconds (naming it), and when the disk does not take the change.
         """
-        with exclusively(path):
-            change = cls(Gallery(path, model, load_for_change(path, key)), model)
+        with exclusively(path) as folder:
+            change = cls(Gallery(path, model, load_for_change(folder, path, key)), model)
             before = change.gallery.contents
             yield change
             if change.gallery.contents is not before:
                 after = replace(change.gallery.contents, generation=before.generation + 1)
-                commit(path, after, key, forget=change._removed)
+                commit(folder, path, after, key, forget=change._removed)
                 change._use(after, file_signature(path))
 
     def add(self, name: str, embeddings: Sequence[Embedding]) -> None:
@@ -64,12 +69,21 @@ class GalleryChange:
     def add_people(self, people: Mapping[str, NDArray[np.float32]]) -> None:
         """Add the templates (unit rows, shape (m, n), m >= 1) of people who are new or known.
 
-        Raises GalleryError for a name that cannot be one.
+        Raises GalleryError for a name that cannot be one, and for what is no template.
         """
-        encoded = {clean_name(name).encode(): rows for name, rows in people.items()}
+        encoded = {person_name(name).encode(): rows for name, rows in people.items()}
+        if len(encoded) != len(people):
+            raise GalleryError(
+                "nobody was added: two of the names are one; give each person theirs"
+            )
+        for rows in encoded.values():
+            if not np.allclose(np.linalg.norm(rows, axis=1), 1, atol=_UNIT):
+                raise GalleryError(
+                    "nobody was added: a template is not of unit length; take it from encode"
+                )
         self._use(with_people(self.gallery.contents, encoded))
 
-    def remove(self, name: str) -> int:
+    def remove(self, name: PersonName) -> int:
         """Remove a person; returns how many templates went. Raises UnknownPerson."""
         person = self.gallery.index(name)
         templates = int(self.gallery.template_counts[person])
@@ -88,7 +102,9 @@ class GalleryChange:
         self.gallery = Gallery(self.gallery.path, self._model, loaded, signature)
 
 
-def remove_person(path: Path, model: Model, key: bytes | None, name: str) -> tuple[int, Gallery]:
+def remove_person(
+    path: Path, model: Model, key: bytes | None, name: PersonName
+) -> tuple[int, Gallery]:
     """Remove a person from a gallery's file for good; how many templates went, and who is left.
 
     Raises UnknownPerson, before a lock or a folder is made, and GalleryError as `open` does.

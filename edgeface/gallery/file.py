@@ -17,8 +17,10 @@ last tensor, so that any changed bit is noticed before a score is computed. A se
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import mmap
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,12 +30,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.errors import GalleryError
-from edgeface.gallery.contents import Contents, is_consistent
+from edgeface.gallery.contents import Contents, is_consistent, wrong_value
 from edgeface.gallery.encryption import is_sealed, seal, unseal
+from edgeface.system.storage import Folder, open_regular
 
 FORMAT = "edgeface-gallery-1"
 _DIGEST_BYTES = 32
-_READ_WHOLE = 32 << 20  # bytes: smaller files are copied, so that nobody can cut them under us
+READ_WHOLE = 32 << 20  # bytes: smaller files are copied, so that nobody can cut them under us
 _DTYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "I32": np.dtype("<i4"),
@@ -46,23 +49,28 @@ class DamagedGallery(GalleryError):
     """A gallery file whose bytes are not those that were written."""
 
 
-def read_contents(path: Path, key: bytes | None = None) -> Contents:
-    """Read and check a gallery file.
+def read_contents(path: Path, key: bytes | None = None, folder: Folder | None = None) -> Contents:
+    """Read and check a gallery file, an entry of `folder` where that is open already.
 
     Raises FileNotFoundError, DamagedGallery for bytes that were never written, and GalleryError
-    for a file of another format, that cannot be read, or that `key` does not open.
+    for a file of another format, that cannot be read, that `key` does not open, or that holds what
+    EdgeFace would never have written (a name not in its one form, a template of another length).
     """
     try:
-        data = _bytes_of(path)
+        data, digest = _read(path, folder)
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no ordinary file"
+    except OSError as error:
+        if error.errno == errno.EIO:
+            raise DamagedGallery(
+                f"the gallery {path} is damaged (the disk does not give it back: {error.strerror})"
+            ) from None
         raise GalleryError(
-            f"cannot read the gallery {path}: {reason}; check its owner and permissions"
+            f"cannot read the gallery {path}: {error.strerror}; check its owner, permissions and "
+            "kind"
         ) from None
     body = data[:-_DIGEST_BYTES]
-    if hashlib.sha256(body).digest() != data[-_DIGEST_BYTES:]:
+    if digest != data[-_DIGEST_BYTES:]:
         raise DamagedGallery(f"the gallery {path} is damaged (its checksum does not fit)")
     if is_sealed(data):
         return _parse(memoryview(unseal(body, key, path)), path)
@@ -77,7 +85,7 @@ def read_contents(path: Path, key: bytes | None = None) -> Contents:
 def is_sealed_file(path: Path) -> bool:
     """Whether a gallery file is encrypted; False if there is none."""
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path), "rb") as file:
             return is_sealed(file.read(64))
     except OSError:
         return False
@@ -193,10 +201,16 @@ def _parse(data: memoryview, path: Path) -> Contents:
             and start + header.names.data_offsets[1] == len(data)
             and is_consistent(contents)
         )
+        problem = wrong_value(contents) if sound else None
     except (msgspec.DecodeError, UnicodeError, KeyError, ValueError, IndexError, OverflowError):
         sound = False
     if not sound:
         raise DamagedGallery(f"the gallery {path} contradicts itself")
+    if problem is not None:  # no accident, since the digest fits: somebody made it so
+        raise GalleryError(
+            f"{path} was not written by EdgeFace: {problem}, so nothing in it is used; restore a "
+            "good one with: edgeface gallery restore, or export it again where it comes from"
+        )
     return contents
 
 
@@ -207,11 +221,19 @@ def _metadata(header: memoryview, path: Path) -> dict[str, str]:
         raise DamagedGallery(f"{path} is not a gallery") from None
 
 
-def _bytes_of(path: Path) -> memoryview:
-    """A file's bytes: a copy of a small one, a mapping of a large one."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(0)
-        if size < _READ_WHOLE:
-            return memoryview(file.read())
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+def _read(path: Path, folder: Folder | None) -> tuple[memoryview, bytes]:
+    """A file's bytes (a copy of a small one, a mapping of a large one) and the digest of all but
+    its last 32."""
+    handle = open_regular(path) if folder is None else folder.open(path.name)
+    with os.fdopen(handle, "rb") as file:
+        size = os.fstat(handle).st_size
+        if size < max(READ_WHOLE, 2 * _DIGEST_BYTES):  # nothing at all cannot be mapped
+            data = memoryview(file.read())
+            return data, hashlib.sha256(data[:-_DIGEST_BYTES]).digest()
+        # Read, not only mapped: what the disk does not give back is then an error and no signal.
+        digest = hashlib.sha256()
+        left = size - _DIGEST_BYTES
+        while part := file.read(min(left, 1 << 20)):
+            digest.update(part)
+            left -= len(part)
+        return memoryview(mmap.mmap(handle, 0, access=mmap.ACCESS_READ)), digest.digest()

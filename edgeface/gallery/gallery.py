@@ -10,7 +10,6 @@ another model's numbers mean something else.
 from __future__ import annotations
 
 import os
-import unicodedata
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,13 +21,14 @@ from numpy.typing import NDArray
 
 from edgeface.errors import GalleryError, UnknownPerson
 from edgeface.gallery.contents import (
-    LONGEST_NAME,
     Contents,
     empty_contents,
+    same_contents,
     sums,
     with_people,
 )
 from edgeface.gallery.file import is_sealed_file
+from edgeface.gallery.names import PersonName
 from edgeface.gallery.search import Searcher
 from edgeface.gallery.store import Loaded, load
 from edgeface.pipeline.model_file import Model
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 class Match:
     """A person, the score of a probe with them (a cosine), and how many templates they have."""
 
-    name: str
+    name: PersonName
     score: float
     templates: int
 
@@ -53,16 +53,6 @@ def default_gallery_path() -> Path:
         return Path(chosen)
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(data) / "edgeface" / "gallery.safetensors"
-
-
-def clean_name(name: str) -> str:
-    """The name as it is stored: trimmed, Unicode NFC. GalleryError if it cannot be a name."""
-    name = unicodedata.normalize("NFC", name.strip())
-    if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise GalleryError(
-            f"a person's name must be 1 to {LONGEST_NAME} printable characters, not {name!r}"
-        )
-    return name
 
 
 class Gallery:
@@ -113,6 +103,12 @@ class Gallery:
         """How many changes made this gallery."""
         return self.contents.generation
 
+    def follows(self, other: Gallery) -> bool:
+        """Whether this is a later state than `other`, or the same: not one that came back."""
+        if self.generation == other.generation:
+            return same_contents(self.contents, other.contents)
+        return self.generation > other.generation
+
     @property
     def encrypted(self) -> bool:
         """Whether the file is encrypted."""
@@ -146,7 +142,7 @@ class Gallery:
         self.index(name)
 
     @property
-    def people(self) -> list[tuple[str, int]]:
+    def people(self) -> list[tuple[PersonName, int]]:
         """Names and how many templates each has, in the names' byte order."""
         return list(zip(self._names(), self.contents.counts.tolist(), strict=True))
 
@@ -159,7 +155,7 @@ class Gallery:
         """A person's templates as unit vectors, shape (m, n). Raises UnknownPerson."""
         return self.contents.unit_templates(self.contents.rows_of(self.index(name)))
 
-    def only(self, names: Sequence[str]) -> Contents:
+    def only(self, names: Sequence[PersonName]) -> Contents:
         """The contents of a gallery of these people alone. Raises UnknownPerson."""
         nobody = empty_contents(self.contents.model_identity, self.numbers)
         return with_people(nobody, {name.encode(): self.templates(name) for name in names})
@@ -171,7 +167,7 @@ class Gallery:
         rows = old.rows_of(person)
         scores = Searcher(old.templates[rows], old.scales[rows]).scores(probe)
         score = (scores.max() + np.add.reduce(scores) * old.closeness[person]) / 2
-        return Match(name, float(score), len(scores))
+        return Match(self._name(person), float(score), len(scores))
 
     def search(self, probe: Embedding, most: int = 1) -> list[Match]:
         """The `most` best people for `probe`, the best first; empty if nobody is enrolled."""
@@ -197,11 +193,11 @@ class Gallery:
         nobody = self.contents.unit_templates(slice(0))
         return np.concatenate([nobody, *sums(self.contents)]) * self.contents.closeness[:, None]
 
-    def _name(self, person: int) -> str:
-        return self.contents.encoded_name(person).decode()
+    def _name(self, person: int) -> PersonName:
+        return PersonName(self.contents.encoded_name(person).decode())  # the reader checked it
 
-    def _names(self) -> list[str]:
-        return self.contents.names.decode().split("\n")[:-1]
+    def _names(self) -> list[PersonName]:
+        return [PersonName(name) for name in self.contents.names.decode().split("\n")[:-1]]
 
     def _find(self, name: str) -> int | None:
         wanted = name.encode(errors="surrogatepass")
@@ -214,7 +210,8 @@ class Gallery:
 def file_signature(path: Path) -> tuple[int, ...] | None:
     """What differs when a file has been changed or replaced; None if there is none."""
     try:
-        status = path.stat()
+        state = path.lstat()
     except OSError:
         return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    # The time of the last change of state, too: another owner or mode changes who may read it.
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns

@@ -94,15 +94,6 @@ def _problems(path: Path, key: bytes | None, contents: Contents) -> list[str]:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         problems.append(f"others may read it (mode {mode:04o}); run: chmod 600 {path}")
-    lengths = np.concatenate(
-        [np.empty(0)]
-        + [
-            np.linalg.norm(contents.unit_templates(slice(start, start + 8192)), axis=1)
-            for start in range(0, len(contents.scales), 8192)
-        ]
-    )
-    if not np.allclose(lengths, 1, atol=1e-3):
-        problems.append("it holds templates that are not of unit length; enroll those people again")
     previous = previous_of(path)
     try:
         read_contents(previous, key)

@@ -6,31 +6,27 @@ FILE.damaged (what was found, kept for study). It never judges what a change mea
 
 A change: under the lock the new file is written beside and brought to the disk, the present file
 becomes the previous one, the new one takes its place, the folder is brought to the disk. At every
-instruction between, FILE is the old or the new one, whole.
+instruction between, FILE is the old or the new one, whole. What was written is read back before it
+takes anything's place. The folder is held open throughout.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeface.errors import GalleryError
 from edgeface.gallery.contents import Contents
-from edgeface.gallery.file import DamagedGallery, read_contents, to_chunks
-from edgeface.system.storage import (
-    InUse,
-    locked,
-    sweep,
-    sync_folder,
-    unfinished,
-    write_atomically,
-    write_beside,
-)
+from edgeface.gallery.file import READ_WHOLE, DamagedGallery, read_contents, to_chunks
+from edgeface.system.storage import Folder, InUse, unfinished
 
 LOCK_TIMEOUT = 10.0  # seconds to wait for another process's change
+_FAR_ABOVE = 1000  # changes: more than were lost between a backup and what a service has seen
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -61,22 +57,34 @@ def load(path: Path, key: bytes | None) -> Loaded:
     try:
         return Loaded(read_contents(path, key))
     except (FileNotFoundError, DamagedGallery):
-        if not previous_of(path).exists():
-            return _without_previous(path, key)
+        pass
     try:
-        with locked(path, LOCK_TIMEOUT):
-            return _restore(path, key)
-    except OSError:  # no lock file can be made, or another holds it: use it without writing
-        return _restore(path, key, write=False)
+        folder = Folder(path.parent)
+    except FileNotFoundError:
+        return Loaded(None)
+    except OSError as error:
+        raise GalleryError(f"cannot read the gallery {path}: {error.strerror}") from None
+    with folder:
+        if not folder.exists(previous_of(path).name):
+            return _without_previous(folder, path, key)
+        try:
+            with folder.locked(path.name, LOCK_TIMEOUT):
+                return _restore(folder, path, key)
+        except OSError:  # no lock file can be made, or another holds it: use it without writing
+            return _restore(folder, path, key, write=False)
 
 
 @contextmanager
-def exclusively(path: Path) -> Iterator[None]:
-    """Hold the gallery's lock for a change; GalleryError names who has it after ten seconds."""
+def exclusively(path: Path) -> Iterator[Folder]:
+    """Hold the gallery's lock, and its folder, for a change; GalleryError names who has it after
+    ten seconds."""
     try:
-        with locked(path, LOCK_TIMEOUT):
-            sweep(path)
-            yield
+        with (
+            Folder(path.parent, create=True) as folder,
+            folder.locked(path.name, LOCK_TIMEOUT),
+        ):
+            folder.sweep(path.name)
+            yield folder
     except InUse as error:
         raise GalleryError(
             f"the gallery {path} is {error.args[0]}; try again when that has ended"
@@ -85,40 +93,34 @@ def exclusively(path: Path) -> Iterator[None]:
         raise _unwritable(path, error) from None
 
 
-def load_for_change(path: Path, key: bytes | None) -> Loaded:
+def load_for_change(folder: Folder, path: Path, key: bytes | None) -> Loaded:
     """As `load`, for the holder of the lock."""
     try:
-        return Loaded(read_contents(path, key))
+        return Loaded(read_contents(path, key, folder))
     except (FileNotFoundError, DamagedGallery):
-        if previous_of(path).exists():
-            return _restore(path, key)
-        return _without_previous(path, key)
+        if folder.exists(previous_of(path).name):
+            return _restore(folder, path, key)
+        return _without_previous(folder, path, key)
 
 
-def commit(path: Path, contents: Contents, key: bytes | None, *, forget: bool = False) -> None:
+def commit(
+    folder: Folder, path: Path, contents: Contents, key: bytes | None, *, forget: bool = False
+) -> None:
     """Make `contents` the gallery at `path` (0600); the holder of the lock calls it.
 
     The generation that was there becomes the previous one; `forget` writes the new one in its
     place too, so that nothing removed can come back. Raises GalleryError with the old gallery
     unchanged when the folder or the disk does not take it.
     """
-    waiting: list[Path] = []
     try:
-        waiting.append(write_beside(path, to_chunks(contents, key)))
         if forget:
-            waiting.append(write_beside(previous_of(path), to_chunks(contents, key)))
-            os.replace(waiting[1], previous_of(path))
-            damaged_of(path).unlink(missing_ok=True)
-        elif path.exists():
-            _keep(path, previous_of(path))
-        os.replace(waiting[0], path)
+            _replace_both(folder, path, contents, key)
+        else:
+            _replace(folder, path, contents, key)
     except OSError as error:
         raise _unwritable(path, error) from None
-    finally:
-        for left in waiting:
-            left.unlink(missing_ok=True)
     try:
-        sync_folder(path.parent)
+        folder.sync()
     except OSError as error:
         raise GalleryError(
             f"the gallery {path} was changed, but the disk does not confirm that it will last "
@@ -126,44 +128,147 @@ def commit(path: Path, contents: Contents, key: bytes | None, *, forget: bool = 
         ) from None
 
 
-def _keep(path: Path, other: Path) -> None:
-    """Give the file at `path` a second name, `other`, in one step and without copying it."""
-    link = unfinished(path, "link")
-    link.unlink(missing_ok=True)
+def bring_back(folder: Folder, path: Path, contents: Contents, key: bytes | None) -> Contents:
+    """Make contents of another file the gallery at `path`; the holder of the lock calls it.
+
+    Returns them with the number of a change far above all others here, so that a running service
+    takes them, whatever it has seen. A good gallery becomes the previous generation, another is put
+    aside as damaged. Raises GalleryError with the old gallery unchanged.
+    """
+    newest = contents.generation
+    good = False
+    for file in (previous_of(path), path):
+        try:
+            newest = max(newest, read_contents(file, key, folder).generation)
+            good = file == path
+        except (FileNotFoundError, GalleryError):
+            pass  # what is there is no hindrance
+    contents = replace(contents, generation=newest + _FAR_ABOVE)
+    if good:
+        commit(folder, path, contents, key)
+        return contents
     try:
-        os.link(path, link)
-    except OSError:  # a file system without links, such as FAT
-        write_atomically(other, [path.read_bytes()])
+        _put_back(folder, path, contents, key)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    return contents
+
+
+def _replace(folder: Folder, path: Path, contents: Contents, key: bytes | None) -> None:
+    new = _written(folder, path, contents, key)
+    try:
+        if folder.exists(path.name):
+            _keep(folder, path.name, previous_of(path).name)
+        folder.replace(new, path.name)
+    finally:
+        folder.remove(new)
+
+
+def _replace_both(folder: Folder, path: Path, contents: Contents, key: bytes | None) -> None:
+    previous = previous_of(path)
+    waiting: list[str] = []
+    try:
+        for place in (path, previous):
+            waiting.append(_written(folder, place, contents, key))
+        folder.replace(waiting[1], previous.name)
+        folder.remove(damaged_of(path).name)
+        folder.replace(waiting[0], path.name)
         return
-    os.replace(link, other)
-    link.unlink(missing_ok=True)  # it stays where both already were one file
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+    finally:
+        for left in waiting:
+            folder.remove(left)
+    _replace_without_room(folder, path, contents, key)
 
 
-def _restore(path: Path, key: bytes | None, *, write: bool = True) -> Loaded:
-    """The previous generation, brought back unless `path` turns out to be good by now."""
+def _replace_without_room(
+    folder: Folder, path: Path, contents: Contents, key: bytes | None
+) -> None:
+    """On a full disk: what has to go in any case makes room for what stays.
+
+    Where that is not enough the file itself is written again, as long as it grows no larger and
+    whoever reads it has a copy: a power cut in that moment leaves a gallery that is refused.
+    """
+    for old in (damaged_of(path), previous_of(path)):
+        folder.remove(old.name)
     try:
-        return Loaded(read_contents(path, key))
+        new = _written(folder, path, contents, key)
+    except OSError as error:
+        data = b"".join(to_chunks(contents, key))
+        if error.errno not in _FULL or not len(data) <= folder.stat(path.name).st_size < READ_WHOLE:
+            raise
+        folder.overwrite(path.name, [data])
+        _read_back(folder, path, path.name, key)
+        return
+    try:
+        folder.replace(new, path.name)
+    finally:
+        folder.remove(new)
+
+
+def _written(folder: Folder, path: Path, contents: Contents, key: bytes | None) -> str:
+    """The name of a temporary file with the contents, which has been read back."""
+    new = folder.write(path.name, to_chunks(contents, key))
+    try:
+        _read_back(folder, path, new, key)
+    except BaseException:
+        folder.remove(new)
+        raise
+    return new
+
+
+def _read_back(folder: Folder, path: Path, name: str, key: bytes | None) -> None:
+    try:
+        read_contents(path.with_name(name), key, folder)
+    except GalleryError as error:
+        raise GalleryError(
+            f"the gallery {path} was not changed: what was written for it cannot be read back "
+            f"({error}); check the disk"
+        ) from None
+
+
+def _keep(folder: Folder, name: str, other: str) -> None:
+    """Give the file `name` a second name, `other`, in one step and without copying it."""
+    link = unfinished(name, "link")
+    folder.remove(link)
+    try:
+        folder.link(name, link)
+    except OSError:  # a file system without links, such as FAT
+        with os.fdopen(folder.open(name), "rb") as file:
+            link = folder.write(name, [file.read()])
+    folder.replace(link, other)
+    folder.remove(link)  # it stays where both already were one file
+
+
+def _restore(folder: Folder, path: Path, key: bytes | None, *, write: bool = True) -> Loaded:
+    """The previous generation, brought back unless `path` turns out to be good by now.
+
+    Its number then lies above that of the lost one, as after any change.
+    """
+    try:
+        return Loaded(read_contents(path, key, folder))
     except FileNotFoundError:
         problem = f"the gallery {path} is missing"
     except DamagedGallery as error:
         problem = str(error)
     previous = previous_of(path)
     try:
-        contents = read_contents(previous, key)
+        contents = read_contents(previous, key, folder)
     except (FileNotFoundError, DamagedGallery):
         raise DamagedGallery(
-            f"{problem} and its last generation {previous} too; restore one from a backup, or "
-            "move both away and enroll again"
+            f"{problem} and its last generation {previous} too; restore one from a backup with: "
+            "edgeface gallery restore FILE, or move both away and enroll again"
         ) from None
     sentence = (
         f"{problem}; its last generation ({contents.generation}, {len(contents.counts)} people) "
         "took its place: what was changed since is lost, so look with: edgeface list"
     )
+    contents = replace(contents, generation=contents.generation + 2)
     try:
         if write:
-            if path.exists():
-                _keep(path, damaged_of(path))
-            write_atomically(path, [previous.read_bytes()])
+            _put_back(folder, path, contents, key)
         else:
             sentence += " (it could not be written back)"
     except OSError as error:
@@ -174,15 +279,27 @@ def _restore(path: Path, key: bytes | None, *, write: bool = True) -> Loaded:
     return Loaded(contents, sentence)
 
 
-def _without_previous(path: Path, key: bytes | None) -> Loaded:
+def _put_back(folder: Folder, path: Path, contents: Contents, key: bytes | None) -> None:
+    """Write the gallery again, with the damaged one kept aside where the disk still gives it."""
+    new = _written(folder, path, contents, key)
     try:
-        return Loaded(read_contents(path, key))
+        with suppress(OSError):
+            _keep(folder, path.name, damaged_of(path).name)
+        folder.replace(new, path.name)
+    finally:
+        folder.remove(new)
+    folder.sync()
+
+
+def _without_previous(folder: Folder, path: Path, key: bytes | None) -> Loaded:
+    try:
+        return Loaded(read_contents(path, key, folder))
     except FileNotFoundError:
         return Loaded(None)
     except DamagedGallery as error:
         raise DamagedGallery(
-            f"{error} and it has no earlier generation; restore it from a backup, or move it away "
-            "and enroll again"
+            f"{error} and it has no earlier generation; restore it from a backup with: edgeface "
+            "gallery restore FILE, or move it away and enroll again"
         ) from None
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from edgeface.errors import EdgeFaceError
 from edgeface.events import EventType
-from edgeface.gallery.gallery import clean_name
+from edgeface.gallery.names import person_name
 from edgeface.liveness import Profile
 from edgeface.service.attempts import (
     Answer,
@@ -160,7 +160,7 @@ class Desk:
 
     def _begin(self, request: Request, asker: Asker) -> None:
         if request.name is not None:  # one form from here on: what is checked is what is stored
-            request = msgspec.structs.replace(request, name=clean_name(request.name))
+            request = msgspec.structs.replace(request, name=person_name(request.name))
         if request.command in _ADMINISTRATIVE:
             self._administer(request, asker)
         elif request.command == "status":

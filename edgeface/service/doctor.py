@@ -154,7 +154,11 @@ def _camera(config: Config) -> Check:
 
 def _service(config: Config) -> Check:
     if socket_path().exists():
-        return Check("service", True, str(ask({"command": "status"})["status"]))
+        answer = ask({"command": "status"})
+        if problem := answer.get("gallery_problem"):  # as the running service sees it
+            detail, _, advice = problem.rpartition("; ")
+            return Check("service", False, f"it recognizes nobody: {detail or problem}", advice)
+        return Check("service", True, str(answer["status"]))
     units = Path("/etc/systemd/system")
     # A package brings the unit with it; it counts as installed once it is to start at boot.
     if (units / UNIT).exists() or (units / "multi-user.target.wants" / UNIT).is_symlink():

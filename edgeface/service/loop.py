@@ -180,8 +180,12 @@ class Service(Closing):
         if self._people.refresh():
             _log.info("the gallery has changed: %d people", len(self._people))
             self._watch.gallery_changed()
+            for name in self._people.take_removed():
+                self._report("person_removed", f"{name} is no longer in the gallery", name)
         if restored := self._people.take_restored():
             self._report("gallery_restored", restored)
+        if problem := self._people.take_problem():
+            self._report("gallery_unusable", problem)
         self.desk.work()
         self._notifier.status(self.summary())
 
@@ -246,6 +250,7 @@ class Service(Closing):
         return (
             f"watching {self._feed.name}, {self._rate:.0f} fps, "
             f"{people} {'person' if people == 1 else 'people'}"
+            + (", nobody is recognized: the gallery cannot be used" if self._people.problem else "")
         )
 
     def status(self) -> dict[str, Any]:
@@ -256,6 +261,7 @@ class Service(Closing):
             "frames": self.frames,
             "fps": round(self._rate, 1),
             "people": len(self._people),
+            "gallery_problem": self._people.problem,
             "profile": self._config.profile.value,
             "in_view": [
                 {"track": track, "name": name, "liveness": account(verdict)["liveness"]}

@@ -1,8 +1,8 @@
 """People: the pipeline and the gallery as the service uses them.
 
-Takes in encoded faces, hands on decisions. The gallery is read anew when its file has changed, so
-that `edgeface enroll` beside a running service takes effect; a new file that cannot be used leaves
-the old people in place.
+Takes in encoded faces, hands on decisions. The gallery is read again as soon as its file has
+changed, so that `edgeface enroll` and `edgeface remove` beside a running service take effect with
+the next frame. As long as it cannot be used nobody is recognized, and `problem` says why.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edgeface.decide import Decision
+import numpy as np
+
+from edgeface.decide import Decision, decide_among, identification_threshold
 from edgeface.enrollment import Enrollment
-from edgeface.errors import EdgeFaceError
+from edgeface.errors import GalleryError
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import default_gallery_path
+from edgeface.gallery.names import person_name
 from edgeface.gallery.report import people_reports
 from edgeface.liveness import Likeness
 from edgeface.pipeline.pictures import Picture
@@ -25,22 +28,26 @@ from edgeface.recognizer import Recognizer
 from edgeface.service.config import RecognitionSettings
 
 _log = logging.getLogger("edgeface.people")
-_PAUSE = 2.0  # seconds between looks at the gallery's file
+_PAUSE = 2.0  # seconds between two attempts to read a gallery that cannot be used
 
 
 class People:
     """An opened pipeline and gallery. One thread at a time."""
 
     def __init__(self, settings: RecognitionSettings) -> None:
-        self._looked = time.monotonic()
-        self._key = find_key()
+        self._tried = time.monotonic()
+        self._reported: str | None = None
         self._changed = False  # by this process, and not yet reported by `refresh`
-        self.use(settings)
+        self._use(settings, None)
+        self._known = self._names()
 
     def use(self, settings: RecognitionSettings) -> None:
         """Open the gallery and model of these settings; EdgeFaceError leaves the old in use."""
+        self._use(settings, self._recognizer)
+
+    def _use(self, settings: RecognitionSettings, before: Recognizer | None) -> None:
         path = Path(settings.gallery) if settings.gallery else default_gallery_path()
-        recognizer = Recognizer(FacePipeline(settings.model), path, self._key)
+        recognizer = Recognizer(FacePipeline(settings.model), path, find_key(), before=before)
         recognizer.read_gallery()
         recognizer.check_fpir(settings.fpir)
         self.likeness = Likeness.of(recognizer.model)  # what challenges ask for, of this model
@@ -51,50 +58,85 @@ class People:
         """The stations."""
         return self._recognizer.pipeline
 
+    @property
+    def problem(self) -> str | None:
+        """Why the gallery cannot be used, so that nobody is recognized; None where all is well."""
+        problem = self._recognizer.problem
+        return None if problem is None else str(problem)
+
     def __len__(self) -> int:
-        return len(self._recognizer.gallery)
+        return 0 if self.problem else len(self._recognizer.gallery)
 
     def refresh(self) -> bool:
-        """Now and then, read the gallery again if its file has changed; whether it is another."""
-        if self._changed:
-            self._changed = False
-            return True
-        now = time.monotonic()
-        if now - self._looked < _PAUSE:
+        """Read the gallery again where its file has changed; whether who is recognized may differ.
+
+        One that could not be read is tried again now and then, too.
+        """
+        recognizer, now = self._recognizer, time.monotonic()
+        if not recognizer.outdated:
+            changed, self._changed = self._changed, False
+            return changed
+        waiting = recognizer.problem is not None and now - self._tried < _PAUSE
+        if waiting and not recognizer.changed_since_tried:
             return False
-        self._looked = now
-        if not self._recognizer.outdated:
-            return False
+        self._tried, before = now, self.problem
+        untold = recognizer.gallery.restored if before is None else None
         try:
-            self._recognizer.read_gallery()
-        except EdgeFaceError as error:
-            _log.error("the changed gallery is not used: %s", error)
-            return False
+            gallery = recognizer.read_gallery()
+            gallery.restored = gallery.restored or untold
+        except GalleryError as error:
+            if str(error) == before:
+                return False
+            _log.error("nobody is recognized: %s", error)
         return True
+
+    def take_problem(self) -> str | None:
+        """The sentence about a gallery that cannot be used, once."""
+        problem, reported = self.problem, self._reported
+        self._reported = problem
+        return problem if problem != reported else None
+
+    def take_removed(self) -> list[str]:
+        """Names that have gone from the gallery by another's hand since the last call."""
+        if self.problem is not None:
+            return []
+        gone, self._known = self._known - (names := self._names()), names
+        return sorted(gone)
+
+    def _names(self) -> frozenset[str]:
+        return frozenset(str(name) for name, _ in self._recognizer.gallery.people)
 
     def take_restored(self) -> str | None:
         """The sentence about a damaged gallery that was restored, once."""
+        if self.problem is not None:
+            return None
         gallery = self._recognizer.gallery
         told, gallery.restored = gallery.restored, None
         return told
 
     def recognize(self, face: EncodedFace) -> Decision:
-        """Whom an encoded face is, if anyone (1:K)."""
+        """Whom an encoded face is, if anyone (1:K); nobody where the gallery cannot be used."""
+        if self.problem is not None:
+            nobody = np.empty(0, np.int32)
+            model = self._recognizer.model
+            return decide_among([], identification_threshold(model, self._fpir, nobody))
         return self._recognizer.identify(face, fpir=self._fpir)
 
     def require(self, name: str) -> None:
-        """Raises UnknownPerson if nobody of this name is enrolled."""
-        self._recognizer.gallery.require(name)
+        """Raises UnknownPerson if nobody of this name is enrolled, GalleryError where that cannot
+        be known."""
+        self._recognizer.gallery.require(person_name(name))
 
     def compare(self, name: str, face: EncodedFace) -> Decision:
-        """Whether an encoded face is this person (1:1)."""
-        return self._recognizer.verify(name, face)
+        """Whether an encoded face is this person (1:1). Raises as `require` does."""
+        return self._recognizer.verify(person_name(name), face)
 
     def remove(self, name: str) -> tuple[int, list[dict[str, Any]]]:
         """Remove a person and save the gallery; how many templates went, and who is left as
         {name, templates}. Raises UnknownPerson and GalleryError."""
-        templates = self._recognizer.remove(name)
+        templates = self._recognizer.remove(person_name(name))
         self._changed = True
+        self._known -= {name}  # whoever had it removed reports it
         left = self._recognizer.gallery.people
         return templates, [{"name": other, "templates": count} for other, count in left]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from edgeface.events import EVENT_TYPES, EventType
+from edgeface.gallery.names import person_name
 from edgeface.sinks import FRESHNESS
 from edgeface.system.address import Address
 from edgeface.system.secret import Secret
@@ -110,6 +111,9 @@ class GpioSettings(FreshSettings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         between("pin", self.pin, 0, 53)
+        if self.people is not None:
+            people = tuple(person_name(name) for name in self.people)
+            msgspec.structs.force_setattr(self, "people", people)
         lasts("pulse", self.pulse, 0.01, 86400)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PORTRAITS, CommandLine
+from tests.helpers.galleries import craft, renamed, scaled
 
 OBAMA, OBAMA2, OBAMA3, BIDEN, COLLINS = (
     PORTRAITS / f"{name}.jpg" for name in ("obama", "obama2", "obama3", "biden", "collins")
@@ -123,3 +124,85 @@ def test_an_encrypted_gallery_opens_with_its_key_alone(
     assert enrolled("gallery", "decrypt", "--key-file", other).status == 0
     assert enrolled("import", file, "--from-key-file", key, "--force").status == 0
     assert enrolled("gallery", "decrypt").status == 2
+
+
+def test_a_near_name_is_reported_by_enroll_and_by_import(
+    enrolled: CommandLine, tmp_path: Path
+) -> None:
+    done = enrolled("enroll", "Biden", COLLINS, "--json")
+    assert done.status == 0
+    assert "Biden is easily taken for biden" in " ".join(done.json["warnings"])
+    file, other = tmp_path / "people", tmp_path / "other.safetensors"
+    assert enrolled("export", file, "Biden").status == 0
+    assert enrolled("enroll", "biden", BIDEN, "--gallery", other).status == 0
+    moved = enrolled("import", file, "--gallery", other, "--json")
+    (warning,) = moved.json["warnings"]
+    assert "Biden is easily taken for biden" in warning
+    assert enrolled("remove", "Biden", "--gallery", other).status == 0
+    assert "note: the name Biden" in enrolled("import", file, "--gallery", other).stderr
+
+
+def test_names_are_cleaned_at_every_command(enrolled: CommandLine, tmp_path: Path) -> None:
+    assert enrolled("verify", " obama ", OBAMA2, "--json").json["name"] == "obama"
+    assert enrolled("export", tmp_path / "people", " obama").status == 0
+    assert enrolled("remove", "obama ", "--json").json["name"] == "obama"
+
+
+def test_a_people_file_with_a_name_in_another_form_is_refused(
+    enrolled: CommandLine, tmp_path: Path
+) -> None:
+    file = tmp_path / "people"
+    assert enrolled("export", file, "biden").status == 0
+    craft(file, renamed(file, "obama "))
+    before = enrolled.gallery.read_bytes()
+    for force in ([], ["--force"]):
+        refused = enrolled("import", file, *force)
+        assert (refused.status, refused.stderr.count("\n")) == (2, 1)
+        assert "it holds the name 'obama '" in refused.stderr
+    assert enrolled.gallery.read_bytes() == before
+
+
+def names(edgeface: CommandLine, *options: str | Path) -> list[str]:
+    return [person["name"] for person in edgeface("list", "--json", *options).json["people"]]
+
+
+def test_a_backup_is_restored_in_place(enrolled: CommandLine, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    backup.write_bytes(enrolled.gallery.read_bytes())
+    before = enrolled("gallery", "verify", "--json").json["generation"]
+    assert enrolled("remove", "obama").status == 0
+    done = enrolled("gallery", "restore", backup, "--json")
+    assert (done.status, done.json["people"]) == (0, 2)
+    assert done.json["generation"] > before + 1
+    assert names(enrolled) == ["biden", "obama"]
+    assert enrolled("gallery", "restore", "previous").status == 0  # and back again
+    assert names(enrolled) == ["biden"]
+    assert enrolled("gallery", "verify").status == 0
+
+
+def test_a_damaged_gallery_is_put_aside_by_a_restore(enrolled: CommandLine, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    backup.write_bytes(enrolled.gallery.read_bytes())
+    for file in tmp_path.glob("gallery.safetensors*"):
+        file.write_bytes(b"damaged")
+    assert enrolled("list").status == 2
+    assert enrolled("gallery", "restore", backup).status == 0
+    assert names(enrolled) == ["biden", "obama"]
+    assert (tmp_path / "gallery.safetensors.damaged").read_bytes() == b"damaged"
+
+
+def test_what_cannot_be_the_gallery_is_not_restored(
+    enrolled: CommandLine, key: Path, tmp_path: Path
+) -> None:
+    before = enrolled.gallery.read_bytes()
+    noise, crafted, sealed = tmp_path / "noise", tmp_path / "crafted", tmp_path / "sealed"
+    noise.write_bytes(b"noise" * 50)
+    craft(crafted, scaled(enrolled.gallery, 2))
+    assert enrolled("export", sealed).status == 0
+    assert enrolled("gallery", "encrypt", "--gallery", sealed, "--key-file", key).status == 0
+    for file in (noise, crafted, sealed, tmp_path / "missing", tmp_path):
+        refused = enrolled("gallery", "restore", file)
+        assert (refused.status, refused.stdout) == (2, "")
+    assert enrolled.gallery.read_bytes() == before
+    assert enrolled("gallery", "restore", sealed, "--from-key-file", key).status == 0
+    assert names(enrolled) == ["biden", "obama"]

@@ -7,11 +7,13 @@ import random
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from benchmarks.proofs import gallery as proofs
 from edgeface.errors import GalleryError
 from edgeface.gallery.change import GalleryChange
-from edgeface.gallery.encryption import find_key, read_key
+from edgeface.gallery.encryption import Passphrase, find_key, read_key
 from edgeface.gallery.file import DamagedGallery
 from edgeface.gallery.gallery import Gallery
 from edgeface.gallery.store import damaged_of, previous_of
@@ -140,6 +142,76 @@ def test_keys_come_from_a_file_the_environment_or_systemd(
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "endless"))
     with pytest.raises(GalleryError, match="cannot look for the gallery's key"):
         find_key()
-    (tmp_path / "raw").chmod(0o644)
-    with pytest.raises(GalleryError, match="everyone can read the key file"):
-        read_key(tmp_path / "raw")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o660, 0o604])
+def test_a_key_that_others_can_use_is_refused(mode: int, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(KEY)
+    path.chmod(mode)
+    with pytest.raises(GalleryError, match=rf"mode {mode:04o}\); run: chmod 600"):
+        find_key(path)
+
+
+def test_a_credential_has_the_mode_that_systemd_gives_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("EDGEFACE_GALLERY_KEY_FILE", "EDGEFACE_GALLERY_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "edgeface-gallery-key").write_bytes(KEY)
+    (tmp_path / "edgeface-gallery-key").chmod(0o440)  # a list of access rights shows so
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert find_key() == KEY
+
+
+def test_a_pipe_is_no_key_and_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with pytest.raises(GalleryError, match=r"no ordinary file|Is a directory"):
+            find_key(path)
+
+
+def key_file(tmp_path: Path, content: str) -> Path:
+    path = tmp_path / "key"
+    path.touch(0o600)
+    path.write_text(content)
+    return path
+
+
+def test_a_passphrase_becomes_a_key_by_argon2_and_is_warned_of(
+    path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    phrase = find_key(key_file(tmp_path, "correct horse battery staple\n"))
+    assert "a passphrase, which somebody may guess" in caplog.text
+    change_key(path, None, phrase)
+    sealed = path.read_bytes()
+    assert sealed.startswith(b"EDGEFACE-SEALED\x02")
+    salt = sealed[16:32]
+    derived = Argon2id(salt=salt, length=32, iterations=3, lanes=4, memory_cost=64 * 1024).derive(
+        b"correct horse battery staple"
+    )
+    AESGCM(derived).decrypt(sealed[32:44], sealed[44:-32], sealed[:32])
+    assert len(Gallery.open(path, proofs.MODEL, phrase)) == 2
+    for wrong in (KEY, Passphrase(b"correct horse battery stapler")):
+        with pytest.raises(GalleryError, match="the key does not open"):
+            Gallery.open(path, proofs.MODEL, wrong)
+
+
+def test_a_passphrase_that_was_taken_for_a_key_still_opens_its_gallery(
+    path: Path, tmp_path: Path
+) -> None:
+    text = "thirty-two characters of a text."
+    assert len(text) == 32
+    change_key(path, None, bytes(text.encode()))  # as the version before did
+    assert path.read_bytes().startswith(b"EDGEFACE-SEALED\x01")
+    phrase = find_key(key_file(tmp_path, text))
+    with GalleryChange.open(path, proofs.MODEL, phrase) as change:
+        change.add("Alan Turing", list(proofs.templates_of("Alan Turing")))
+    assert path.read_bytes().startswith(b"EDGEFACE-SEALED\x02")
+    assert len(Gallery.open(path, proofs.MODEL, phrase)) == 3
+
+
+@pytest.mark.parametrize("content", ["too short", "ab" * 31, "ab" * 33, "", "a\x00b" * 8])
+def test_what_is_neither_a_key_nor_a_passphrase_is_refused(content: str, tmp_path: Path) -> None:
+    with pytest.raises(GalleryError, match="holds no key"):
+        find_key(key_file(tmp_path, content))

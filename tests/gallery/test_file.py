@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ from benchmarks.proofs import gallery as proofs
 from edgeface.errors import GalleryError
 from edgeface.gallery import file as gallery_file
 from edgeface.gallery.change import GalleryChange
+from edgeface.gallery.contents import Contents
 from edgeface.gallery.file import DamagedGallery, read_contents
 from edgeface.gallery.gallery import Gallery
+from edgeface.gallery.transfer import import_people
+from tests.helpers.galleries import craft, scaled
 
 
 @pytest.fixture
@@ -79,7 +83,7 @@ def test_a_large_file_is_mapped_and_read_the_same(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Gallery.open(path, proofs.MODEL)
-    monkeypatch.setattr(gallery_file, "_READ_WHOLE", 0)
+    monkeypatch.setattr(gallery_file, "READ_WHOLE", 0)
     mapped = Gallery.open(path, proofs.MODEL)
     probe = proofs.templates_of("bob")[1]
     assert mapped.search(probe, most=3) == whole.search(probe, most=3)
@@ -141,3 +145,57 @@ def test_arbitrary_bytes_are_refused(tmp_path: Path, data: bytes) -> None:
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GalleryError, match="cannot read the gallery"):
         read_contents(tmp_path)
+
+
+def _blank(contents: Contents) -> Contents:
+    templates = contents.templates.copy()
+    templates[4] = 0
+    return replace(contents, templates=templates)
+
+
+def _with_scale(value: float) -> Callable[[Contents], Contents]:
+    def change(contents: Contents) -> Contents:
+        scales = contents.scales.copy()
+        scales[4] = value
+        return replace(contents, scales=scales)
+
+    return change
+
+
+WRONG_TEMPLATES = {
+    "long": lambda contents: replace(contents, scales=contents.scales * np.float32(1.02)),
+    "very long": _with_scale(1.0),
+    "short": lambda contents: replace(contents, scales=contents.scales * np.float32(0.98)),
+    "zero": _blank,
+    "zero scale": _with_scale(0.0),
+    "negative": _with_scale(-0.01),
+    "not a number": _with_scale(float("nan")),
+    "infinite": _with_scale(float("inf")),
+    "near everybody": lambda contents: replace(
+        contents, closeness=np.full_like(contents.closeness, 1.0)
+    ),
+}
+
+
+@pytest.mark.parametrize("change", WRONG_TEMPLATES.values(), ids=WRONG_TEMPLATES.keys())
+def test_templates_whose_scores_are_no_cosines_are_refused_and_imported_by_nobody(
+    path: Path, tmp_path: Path, change: Callable[[Contents], Contents]
+) -> None:
+    own = tmp_path / "own" / "gallery.safetensors"
+    proofs.enroll(own, "eve")
+    before = own.read_bytes()
+    craft(path, change(read_contents(path)))
+    crafted = path.read_bytes()
+    for attempt in (
+        lambda: Gallery.open(path, proofs.MODEL),
+        lambda: import_people(path, None, own, proofs.MODEL, None, force=True),
+    ):
+        with pytest.raises(GalleryError, match="not written by EdgeFace: it holds a "):
+            attempt()
+    assert path.read_bytes() == crafted
+    assert own.read_bytes() == before
+
+
+def test_rounding_of_a_scale_is_no_reason_to_refuse(path: Path) -> None:
+    craft(path, scaled(path, 1 + 1e-6))
+    assert len(Gallery.open(path, proofs.MODEL)) == 3

@@ -19,7 +19,9 @@ import numpy as np
 import pytest
 
 from edgeface import events
+from edgeface.gallery import transfer
 from edgeface.gallery.change import GalleryChange
+from edgeface.gallery.encryption import read_key
 from edgeface.pipeline.geometry import Box, overlap
 from edgeface.pipeline.pipeline import FacePipeline
 from edgeface.verifier import FaceVerifier
@@ -230,3 +232,83 @@ def test_a_damaged_gallery_is_restored_with_an_event(tmp_path: Path, gallery: Pa
     assert told[0]["type"] == "gallery_restored"
     assert "edgeface list" in told[0]["message"]
     assert {event["name"] for event in told} <= {None, "barack"}
+
+
+OFTEN = '[recognition]\ncooldown = "200 ms"\nrecheck = "100 ms"\n'  # recognized again and again
+
+
+def nobody_is_recognized(service: Running) -> str:
+    """Check it for many frames after the event that says so; returns what the service says."""
+    service.until(lambda: service.of("gallery_unusable"))
+    (status,) = service.ask(command="status")
+    seen, frames = len(service.of("recognized")), status["frames"]
+    service.until(lambda: service.ask(command="status")[0]["frames"] > frames + 40)
+    assert len(service.of("recognized")) == seen
+    (status,) = service.ask(command="status")
+    (event,) = service.of("gallery_unusable")  # once, however often it was tried
+    jsonschema.validate(event, SCHEMA)
+    assert status["gallery_problem"] == event["message"]
+    assert status["people"] == 0
+    assert all(face["name"] is None for face in status["in_view"])
+    assert "nobody is recognized" in service.command("status").stdout
+    checks = json.loads(service.command("doctor", "--json").stdout)["checks"]
+    (check,) = (check for check in checks if check["name"] == "service")
+    assert not check["ok"]
+    assert "it recognizes nobody" in check["detail"]
+    return str(event["message"])
+
+
+def test_who_is_removed_after_a_new_key_is_recognized_no_more(
+    tmp_path: Path, gallery: Path
+) -> None:
+    """Before: barack was recognized for ever, with a line in the log every two seconds."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    for file, text in ((old, "ab" * 32), (new, "cd" * 32)):
+        file.touch(0o600)
+        file.write_text(text)
+    environment = {"EDGEFACE_GALLERY_KEY_FILE": str(old)}
+    transfer.change_key(gallery, None, read_key(old))
+    with Running(tmp_path, live(tmp_path, "obama2", extra=OFTEN), **environment).ready() as service:
+        service.until(lambda: len(service.of("recognized")) > 1)
+        assert service.command("gallery", "rekey", "--new-key-file", str(new)).returncode == 0
+        assert service.command("remove", "barack", "--key-file", str(new)).returncode == 0
+        assert "the key does not open" in nobody_is_recognized(service)
+        assert service.stop() == 0
+
+
+def test_an_older_copy_that_comes_back_recognizes_nobody_until_it_is_restored(
+    tmp_path: Path, gallery: Path
+) -> None:
+    settings = live(tmp_path, "obama2", extra=OFTEN)
+    with Running(tmp_path, settings).ready() as service:
+        service.until(lambda: service.of("recognized"))
+        older = gallery.read_bytes()
+        assert service.command("remove", "barack").returncode == 0
+        service.until(lambda: service.ask(command="status")[0]["people"] == 0)
+        replacement = tmp_path / "backup"
+        replacement.write_bytes(older)
+        os.replace(replacement, gallery)  # as a careless restore does
+        assert "went back from change 2 to 1" in nobody_is_recognized(service)
+        assert service.command("gallery", "restore", str(gallery)).returncode == 0
+        seen = len(service.of("recognized"))
+        service.until(lambda: len(service.of("recognized")) > seen)
+        assert service.ask(command="status")[0]["gallery_problem"] is None
+
+
+@pytest.mark.parametrize("trouble", ["damaged", "gone", "a pipe", "a folder"])
+def test_a_gallery_that_cannot_be_read_again_recognizes_nobody(
+    trouble: str, tmp_path: Path, gallery: Path
+) -> None:
+    with Running(tmp_path, live(tmp_path, "obama2", extra=OFTEN)).ready() as service:
+        service.until(lambda: service.of("recognized"))
+        whole = gallery.read_bytes()
+        if trouble == "damaged":
+            gallery.write_bytes(whole[:-5])
+        else:
+            gallery.unlink()
+        if trouble == "a pipe":
+            os.mkfifo(gallery)
+        if trouble == "a folder":
+            gallery.mkdir()
+        nobody_is_recognized(service)
+        assert service.stop() == 0

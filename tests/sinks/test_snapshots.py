@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeface.errors import ConfigError
 from edgeface.sinks import SinkError
 from edgeface.sinks.settings import SnapshotsSettings as Settings
 from edgeface.sinks.snapshots import Snapshots
@@ -66,3 +67,28 @@ def test_a_folder_that_cannot_be_written_is_tried_again_later(tmp_path: Path) ->
     sink = Snapshots(Settings(folder=str(tmp_path / "file")))
     with pytest.raises(SinkError):
         sink.deliver(event(), picture(), fresh)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o755, 0o701])
+def test_a_folder_that_others_share_is_refused(mode: int, tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(ConfigError, match=rf"mode {mode:04o}\); run: chmod 700"):
+        Snapshots(Settings(folder=str(folder)))
+    folder.chmod(0o750)  # to look at them is for the owner to allow
+    sink = Snapshots(Settings(folder=str(folder)))
+    folder.chmod(mode)
+    with pytest.raises(ConfigError, match="chmod 700"):
+        sink.deliver(event(), picture(), fresh)
+    assert list(folder.iterdir()) == []
+
+
+def test_no_link_in_the_folder_is_followed(tmp_path: Path) -> None:
+    target, folder = tmp_path / "target", tmp_path / "s"
+    target.write_bytes(b"x" * 50_000)
+    folder.mkdir(0o700)
+    sink = Snapshots(Settings(folder=str(folder), size=Bytes(1)))
+    (folder / "20260101T000000Z-ada-1.jpg").symlink_to(target)
+    sink.deliver(event(), picture(), fresh)
+    assert target.read_bytes() == b"x" * 50_000
