@@ -7,7 +7,7 @@ PIP_QUIET = --quiet --disable-pip-version-check
 PARALLEL = --numprocesses auto --dist loadfile
 
 .PHONY: api demo test quick servers lint types test-litert test-tflite models clean soak systemd-trial \
-	prove-gallery identification import-graph dist deb reproducible lint-deb test-pi test-deb \
+	prove-gallery prove-pictures identification import-graph dist deb reproducible lint-deb test-pi test-deb \
 	pi-cost precisions benchmark benchmark-timing
 QUICK = tests/pipeline tests/gallery tests/liveness tests/system tests/test_architecture.py \
 	tests/test_decide.py tests/test_enrollment.py tests/test_recognizer.py tests/test_verifier.py \
@@ -50,6 +50,10 @@ test-tflite: .venv-tflite/.ready servers
 # The gallery's proofs at full size (minutes); the tests run them small.
 prove-gallery: .venv-tools/.ready
 	.venv-tools/bin/python benchmarks/proofs/gallery.py
+
+# 100,000 hostile pictures (minutes); the tests read some of them.
+prove-pictures: .venv-tools/.ready
+	.venv-tools/bin/python benchmarks/proofs/pictures.py
 
 # The tables of docs/identification.md: make identification LFW=folder with View 1's images and pairs
 identification: .venv-tools/.ready

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.proofs import pictures as proofs
 from edgeface.errors import PictureError
 from edgeface.pipeline.pictures import read_picture
 from tests.conftest import PORTRAITS, CommandLine
@@ -145,3 +146,8 @@ def test_every_orientation_is_turned_upright(tmp_path: Path, orientation: int) -
     column = 8 if corner[1] == "l" else -8
     assert frame[row, column].min() > 200
     assert frame.mean() < 40
+
+
+def test_hostile_pictures_end_in_a_sentence_within_300_mb() -> None:
+    """`make prove-pictures` reads 100,000."""
+    assert proofs.hostile_pictures(1000, seed=50_000).startswith("1,000 pictures")
