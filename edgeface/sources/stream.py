@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 
 from edgeface.sources.base import Frame, SourceLost, SourceSettings, open_capture, upright
+from edgeface.sources.limits import too_large
 
 _ANSWER_MS = 5000  # how long a server may stay silent before it counts as lost
 
@@ -61,6 +62,10 @@ class Stream:
             raise SourceLost(
                 f"the stream {self.name} does not open; check the address and that its server runs"
             ) from None
+        unfit = too_large(self._capture)
+        if unfit:
+            self._capture.release()
+            raise SourceLost(f"the stream {self.name} {unfit}; choose a smaller size at the camera")
 
     def read(self) -> Frame:
         return _read(self._capture, self.name, self._settings)
