@@ -7,7 +7,7 @@ PIP_QUIET = --quiet --disable-pip-version-check
 PARALLEL = --numprocesses auto --dist loadfile
 
 .PHONY: api demo test quick servers lint types test-litert test-tflite models clean soak systemd-trial \
-	prove-gallery prove-pictures identification import-graph dist deb reproducible lint-deb test-pi test-deb \
+	prove-gallery prove-pictures identification import-graph dist deb sign reproducible lint-deb test-pi test-deb \
 	pi-cost precisions benchmark benchmark-timing
 QUICK = tests/pipeline tests/gallery tests/liveness tests/system tests/test_architecture.py \
 	tests/test_decide.py tests/test_enrollment.py tests/test_recognizer.py tests/test_verifier.py \
@@ -116,9 +116,15 @@ systemd-trial: .venv/.ready
 # Source archive and wheel; one Debian package for each processor. The same bytes every time.
 dist: .venv-tools/.ready
 	.venv-tools/bin/python packaging/release/dists.py
+	.venv-tools/bin/python packaging/release/sums.py
 
 deb: .venv-tools/.ready
 	.venv-tools/bin/python packaging/release/deb.py
+	.venv-tools/bin/python packaging/release/sums.py
+
+# dist/SHA256SUMS.sig, by an OpenSSH key that is kept elsewhere: make sign KEY=file
+sign: .venv-tools/.ready
+	.venv-tools/bin/python packaging/release/sums.py --sign $(if $(KEY),$(KEY),$(error KEY=file is missing))
 
 # Both again, twice each, with the hashes compared (ten minutes or more).
 reproducible: .venv-tools/.ready
