@@ -7,7 +7,7 @@ PIP_QUIET = --quiet --disable-pip-version-check
 PARALLEL = --numprocesses auto --dist loadfile
 
 .PHONY: api demo test quick servers lint types test-litert test-tflite models clean soak systemd-trial \
-	prove-gallery prove-pictures identification import-graph dist deb sign reproducible lint-deb test-pi test-deb \
+	prove-gallery prove-pictures prove-socket identification import-graph dist deb sign reproducible lint-deb test-pi test-deb \
 	pi-cost precisions benchmark benchmark-timing
 QUICK = tests/pipeline tests/gallery tests/liveness tests/system tests/test_architecture.py \
 	tests/test_decide.py tests/test_enrollment.py tests/test_recognizer.py tests/test_verifier.py \
@@ -54,6 +54,10 @@ prove-gallery: .venv-tools/.ready
 # 100,000 hostile pictures (minutes); the tests read some of them.
 prove-pictures: .venv-tools/.ready
 	.venv-tools/bin/python benchmarks/proofs/pictures.py
+
+# 100,000 hostile lines on the control socket of a running service (minutes).
+prove-socket: .venv-tools/.ready
+	.venv-tools/bin/python benchmarks/proofs/control.py
 
 # The tables of docs/identification.md: make identification LFW=folder with View 1's images and pairs
 identification: .venv-tools/.ready
