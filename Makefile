@@ -9,7 +9,7 @@ PIP_QUIET = --quiet --disable-pip-version-check
 PARALLEL = --numprocesses auto --dist loadfile
 
 .PHONY: api coverage demo test quick hooks servers lint types test-litert test-tflite models clean soak systemd-trial \
-	prove-gallery identification import-graph dist deb reproducible lint-deb test-pi test-deb \
+	prove-gallery prove-pictures prove-socket identification import-graph dist deb sign reproducible lint-deb test-pi test-deb \
 	pi-cost precisions benchmark benchmark-timing
 QUICK = tests/pipeline tests/gallery tests/liveness tests/system tests/test_architecture.py \
 	tests/test_decide.py tests/test_enrollment.py tests/test_recognizer.py tests/test_verifier.py \
@@ -64,6 +64,14 @@ test-tflite: .venv-tflite/.ready servers
 # The gallery's proofs at full size (minutes); the tests run them small.
 prove-gallery: .venv-tools/.ready
 	.venv-tools/bin/python benchmarks/proofs/gallery.py
+
+# 100,000 hostile pictures (minutes); the tests read some of them.
+prove-pictures: .venv-tools/.ready
+	.venv-tools/bin/python benchmarks/proofs/pictures.py
+
+# 100,000 hostile lines on the control socket of a running service (minutes).
+prove-socket: .venv-tools/.ready
+	.venv-tools/bin/python benchmarks/proofs/control.py
 
 # The tables of docs/identification.md: make identification LFW=folder with View 1's images and pairs
 identification: .venv-tools/.ready
@@ -126,9 +134,15 @@ systemd-trial: .venv/.ready
 # Source archive and wheel; one Debian package for each processor. The same bytes every time.
 dist: .venv-tools/.ready
 	.venv-tools/bin/python packaging/release/dists.py
+	.venv-tools/bin/python packaging/release/sums.py
 
 deb: .venv-tools/.ready
 	.venv-tools/bin/python packaging/release/deb.py
+	.venv-tools/bin/python packaging/release/sums.py
+
+# dist/SHA256SUMS.sig, by an OpenSSH key that is kept elsewhere: make sign KEY=file
+sign: .venv-tools/.ready
+	.venv-tools/bin/python packaging/release/sums.py --sign $(if $(KEY),$(KEY),$(error KEY=file is missing))
 
 # Both again, twice each, with the hashes compared (ten minutes or more).
 reproducible: .venv-tools/.ready

@@ -30,7 +30,7 @@ from edgeface.pipeline.pictures import Picture
 from edgeface.pipeline.pipeline import EncodedFace, FacePipeline
 
 if TYPE_CHECKING:
-    from edgeface.enrollment import Enrollment
+    from edgeface.enrollment import Candidate, Enrollment, Rejection
 
 
 class Recognizer:
@@ -153,27 +153,36 @@ class Recognizer:
         is left, or when the person is enrolled under another name, and GalleryError as
         `current_gallery` does; the gallery is then unchanged.
         """
-        from edgeface.enrollment import Candidate, Rejection, enroll_candidates
+        from edgeface.enrollment import Candidate, enroll_candidates
 
         person = person_name(name)
         self.current_gallery()  # what is wrong with it is better known before the work
         candidates: list[Candidate] = []
         rejected: list[Rejection] = []
-        for position, frame in enumerate(frames):
-            faces = _in_the_foreground(self.pipeline.detect(frame))
-            if len(faces) != 1:
-                rejected.append(Rejection(position, _count_reason(len(faces))))
-                continue
-            encoded = self.pipeline.encode(frame, faces[0], flip_augmented=True)
-            if encoded.quality.reasons and not force:
-                rejected.append(Rejection(position, "; ".join(encoded.quality.reasons)))
-                continue
-            candidates.append(Candidate(position, encoded.embedding))
+        for frame in frames:
+            seen = self._candidate(len(candidates) + len(rejected), frame, force)
+            del frame  # one picture is held at a time; enumerate would keep the one before, too
+            if isinstance(seen, Candidate):
+                candidates.append(seen)
+            else:
+                rejected.append(seen)
         with GalleryChange.open(self.path, self.model, self._key) as change:
             self._refuse_older(change.gallery)
             done = enroll_candidates(change, self.model, person, candidates, rejected, force=force)
         self._use(change.gallery)
         return done
+
+    def _candidate(self, position: int, frame: Picture, force: bool) -> Candidate | Rejection:
+        """The one face of a picture, encoded, or why the picture is left out."""
+        from edgeface.enrollment import Candidate, Rejection
+
+        faces = _in_the_foreground(self.pipeline.detect(frame))
+        if len(faces) != 1:
+            return Rejection(position, _count_reason(len(faces)))
+        encoded = self.pipeline.encode(frame, faces[0], flip_augmented=True)
+        if encoded.quality.reasons and not force:
+            return Rejection(position, "; ".join(encoded.quality.reasons))
+        return Candidate(position, encoded.embedding)
 
     def remove(self, name: str) -> int:
         """Remove a person from the gallery's file for good; returns how many templates went.

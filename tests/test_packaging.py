@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -93,3 +94,60 @@ def test_the_proof_on_a_pi_names_tests_that_exist() -> None:
     for name in named:
         path, _, test = name.partition("::")
         assert f"def {test}" in (CHECKOUT / "tests" / path).read_text(), name
+
+
+SUMS = CHECKOUT / "packaging" / "release" / "sums.py"
+needs_ssh = pytest.mark.skipif(
+    shutil.which("ssh-keygen") is None,
+    reason="no ssh-keygen; install it: apt install openssh-client",
+)
+
+
+def sums(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, SUMS, *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def verified(folder: Path, signers: Path) -> bool:
+    """What docs/security.md says, line by line."""
+    text = (CHECKOUT / "docs/security.md").read_text()
+    (check,) = re.findall(r"^ssh-keygen -Y verify .*$", text, flags=re.M)
+    (count,) = re.findall(r"^sha256sum --check .*$", text, flags=re.M)
+    script = f"set -e\n{check.replace('-f signers', f'-f {signers}')}\n{count}"
+    return subprocess.run(["sh", "-c", script], cwd=folder, check=False).returncode == 0  # noqa: S607
+
+
+@needs_ssh
+def test_the_sums_beside_the_packages_are_signed_and_checked_as_documented(tmp_path: Path) -> None:
+    dist, key = tmp_path / "dist", tmp_path / "key"
+    dist.mkdir()
+    for name in ("edgeface_0.1.0_arm64.deb", "edgeface-0.1.0-py3-none-any.whl"):
+        (dist / name).write_bytes(name.encode())
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key],  # noqa: S607
+        check=True,
+    )
+    signers = tmp_path / "signers"
+    public = key.with_suffix(".pub").read_text()
+    signers.write_text(f'packages@edgeface.invalid namespaces="edgeface-release" {public}')
+    done = sums("--out", dist, "--sign", key)
+    assert done.returncode == 0, done.stderr
+    assert len((dist / "SHA256SUMS").read_text().splitlines()) == 2
+    assert verified(dist, signers)
+
+    (dist / "edgeface_0.1.0_arm64.deb").write_bytes(b"another")
+    assert not verified(dist, signers)
+    assert sums("--out", dist).returncode == 0  # the sums are right again, the signature is gone
+    assert not verified(dist, signers)
+    assert sums("--out", dist, "--sign", key).returncode == 0
+    signers.write_text(signers.read_text().replace("edgeface-release", "git"))
+    assert not verified(dist, signers)
+
+
+def test_a_key_in_the_checkout_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.deb").write_bytes(b"")
+    done = sums("--out", tmp_path, "--sign", CHECKOUT / "release-key")
+    assert done.returncode == 1
+    assert "lies in the checkout" in done.stderr
+    assert not (tmp_path / "SHA256SUMS.sig").exists()

@@ -30,6 +30,7 @@ from edgeface.errors import GalleryError
 from edgeface.gallery.change import GalleryChange
 from edgeface.gallery.file import DamagedGallery, read_contents, to_chunks
 from edgeface.gallery.gallery import Gallery
+from edgeface.gallery.names import person_name
 from edgeface.gallery.store import previous_of
 
 NUMBERS = 32
@@ -133,7 +134,7 @@ def _fails(path: Path, change: str, way: str, failing: int) -> bool:
             with _failing_disk(path.parent, way, failing) as met:
                 if change == "remove":
                     with GalleryChange.open(path, MODEL) as removal:
-                        removal.remove("b")
+                        removal.remove(person_name("b"))
                 else:
                     enroll(path, "c")
             status = 4 if met() else 0

@@ -7,11 +7,13 @@ logic.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 
 import click
 
 import edgeface
+from edgeface.pipeline.containers.layout import MOST_MEGAPIXELS
 from edgeface.system.program import ERROR, NO, YES, print_json, run_command
 
 __all__ = ["ERROR", "NO", "YES", "cli", "main", "print_json"]
@@ -71,4 +73,13 @@ def cli(debug: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status; the entry point of `edgeface`."""
+    _limit_opencv()
     run_command(cli, arguments, "edgeface")
+
+
+def _limit_opencv() -> None:
+    """A second wall behind the pictures' own: OpenCV reads it once, when it is imported.
+
+    Here and not in the package, whose importers have pictures of their own to read.
+    """
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_MEGAPIXELS * 1_000_000))

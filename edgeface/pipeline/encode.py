@@ -31,6 +31,10 @@ class Encoder:
     def __init__(self, model: Model, threads: int | None = None) -> None:
         self._spec = model.description.input
         self._cohort = Cohort(model.description)
+        if not model.shipped:
+            from edgeface.pipeline.trial import try_out  # the shipped one need not pay for it
+
+            try_out(model)
         self._network = open_network(model.path, threads)
         _check_shapes(self._network, model)
         self._values = np.arange(256, dtype=np.float64)

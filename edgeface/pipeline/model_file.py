@@ -11,9 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import mmap
+import os
 import zipfile
+import zlib
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -24,8 +28,18 @@ from edgeface.system.threads import Worker
 
 DESCRIPTION_NAME = "edgeface.json"
 DESCRIPTION_FORMAT = 1
+SHIPPED = {"c7c394a89132fcf88fda05d20d0b9ebee07e3c842d70d3cddaa47fceab87667c": "facenet-int8"}
+"""The models that belong to this version, by the SHA-256 of their files."""
+_LARGEST_DESCRIPTION = 8 << 20  # bytes, with the archive around it; the shipped one takes 90 kB
+_LETS_EVERYBODY_IN = 1e-3  # at this FAR and below, half of all impostors reach a score of 0
 _SLOWEST_DIGEST = 60.0  # seconds; a Pi Zero with a slow card takes about two
 _TFLITE_MAGIC = b"TFL3"  # flatbuffer file identifier, bytes 4..8
+
+
+def _require(holds: bool, sentence: str) -> None:
+    """ValueError where a description cannot be meant; msgspec adds where it stands."""
+    if not holds:
+        raise ValueError(sentence)
 
 
 class FarPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,6 +50,10 @@ class FarPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     supported: bool = True
     """False where fewer than 10 impostor pairs lie above the score: read it as a guess."""
 
+    def __post_init__(self) -> None:
+        _require(0 < self.far < 1, "a false accept rate must lie between 0 and 1")
+        _require(math.isfinite(self.score), "a score must be a finite number")
+
 
 class ScoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the score-to-FAR points were measured, and the points, FAR falling."""
@@ -44,6 +62,18 @@ class ScoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     impostor_pairs: int
     genuine_pairs: int
     measured_on: str
+
+    def __post_init__(self) -> None:
+        for point, stricter in pairwise(self.points):
+            _require(
+                stricter.far < point.far and stricter.score >= point.score,
+                "a smaller false accept rate must have a higher score",
+            )
+        for point in self.points:
+            _require(
+                point.far > _LETS_EVERYBODY_IN or point.score > 0,
+                f"a threshold of {point.score:g} lets everybody in",
+            )
 
     @property
     def measured(self) -> bool:
@@ -62,6 +92,11 @@ class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     offset: float = 0.0
     scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        _require(0 <= self.size <= 1024, "the picture must have a side of 1024 pixels at most")
+        _require(math.isfinite(self.offset), "the offset must be a finite number")
+        _require(math.isfinite(self.scale) and self.scale != 0, "the scale must not be 0")
+
 
 class AlignmentSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the landmarks go, as fractions of the picture's side: (x, y) each."""
@@ -69,6 +104,10 @@ class AlignmentSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     right_eye: tuple[float, float]
     left_eye: tuple[float, float]
     mouth: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        places = (*self.right_eye, *self.left_eye, *self.mouth)
+        _require(all(-1 <= place <= 2 for place in places), "a landmark lies outside the picture")
 
 
 class EmbeddingSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,6 +119,11 @@ class EmbeddingSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     size: int
     centre: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.size <= 8192, "an embedding must have 1 to 8192 numbers")
+        if self.centre is not None:
+            _require(all(map(math.isfinite, self.centre)), "the centre's numbers must be finite")
 
 
 class CohortSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,6 +138,10 @@ class CohortSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     strength: float
     sharpness: float
     nearest_left_out: int
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.strength <= 1, "the cohort's strength must lie between 0 and 1")
+        _require(math.isfinite(self.sharpness), "the cohort's sharpness must be finite")
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,6 +189,13 @@ class Model:
     path: Path
     description: Description
     identity: str
+    sha256: str = ""
+    """Of the whole file, description included."""
+
+    @property
+    def shipped(self) -> str | None:
+        """The name of the shipped model that this is, by its hash; None for any other."""
+        return SHIPPED.get(self.sha256)
 
 
 def models_folder() -> Path:
@@ -191,13 +246,16 @@ class PendingModel:
             raise ModelError(f"there is no model file {self._path}; check --model") from None
         except OSError as error:
             raise ModelError(f"cannot read the model file {self._path}: {error.strerror}") from None
-        self._digest = ""
+        self._digest = self._file_digest = ""
         self._hashing = Worker("digest", lambda stopping: self._hash())
 
     def _hash(self) -> None:
         size = self._description.network_bytes
-        with self._data, memoryview(self._data) as view, view[:size] as head:
-            self._digest = hashlib.sha256(head).hexdigest()
+        with self._data, memoryview(self._data) as view, view[:size] as head, view[size:] as rest:
+            seen = hashlib.sha256(head)
+            self._digest = seen.hexdigest()
+            seen.update(rest)
+            self._file_digest = seen.hexdigest()
 
     def checked(self) -> Model:
         """The model, once its bytes were found to be those described."""
@@ -206,21 +264,31 @@ class PendingModel:
             raise ModelError(
                 f"the model file {self._path} is damaged (its network changed); copy it again"
             )
-        return Model(self._path, self._description, self._description.identity)
+        return Model(self._path, self._description, self._description.identity, self._file_digest)
 
 
 def read_description(file: BinaryIO, path: Path) -> Description:
     """The description inside an open model file; ModelError when it has none or a wrong one."""
     if file.read(8)[4:] != _TFLITE_MAGIC:
         raise ModelError(f"{path} is not a TFLite model; give --model a .tflite file")
+    # An archive's index is read whole and may be as large as the file: only the end is looked at.
+    file.seek(max(0, file.seek(0, os.SEEK_END) - _LARGEST_DESCRIPTION))
     try:
-        with zipfile.ZipFile(file) as archive:
-            text = archive.read(DESCRIPTION_NAME)
-    except (zipfile.BadZipFile, KeyError):
+        with (
+            zipfile.ZipFile(io.BytesIO(file.read(_LARGEST_DESCRIPTION))) as archive,
+            archive.open(_described(archive)) as packed,
+        ):
+            text = packed.read(_LARGEST_DESCRIPTION + 1)
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError):
         raise ModelError(
             f"the model file {path} is cut short or carries no description; copy it again, "
             "or add one with: convert-model describe"
         ) from None
+    if len(text) > _LARGEST_DESCRIPTION:
+        raise ModelError(
+            f"the description in the model file {path} is larger than "
+            f"{_LARGEST_DESCRIPTION >> 20} MB; use another copy"
+        )
     try:
         description = msgspec.json.decode(text, type=Description)
     except msgspec.DecodeError as error:
@@ -234,6 +302,15 @@ def read_description(file: BinaryIO, path: Path) -> Description:
             f"reads {DESCRIPTION_FORMAT}; convert the model again"
         )
     return description
+
+
+def _described(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    """The archive's entry for the description; KeyError where there is none that can be read."""
+    entry = archive.getinfo(DESCRIPTION_NAME)
+    encrypted = entry.flag_bits & 1
+    if encrypted or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise KeyError(DESCRIPTION_NAME)
+    return entry
 
 
 def describe(network: bytes, description: Description) -> bytes:

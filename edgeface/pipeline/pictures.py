@@ -2,13 +2,12 @@
 
 Takes in a path, a file's bytes, an open binary file or an array, hands on a frame: uint8 BGR, shape
 (H, W, 3), upright. Grey, alpha and 16-bit pictures become that; a file that is cut short is
-refused, since a half-grey face is not the face. It finds no faces and keeps nothing.
+refused, since a half-grey face is not the face, and so is one that takes more memory than a small
+board has: size and needs are known before anything is decoded. It finds no faces and keeps nothing.
 """
 
 from __future__ import annotations
 
-import re
-import struct
 from os import PathLike
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.errors import PictureError
+from edgeface.pipeline.containers import KINDS, MOST_MEMORY, CutShort, Layout, Unfit, layout_of
+from edgeface.system.chatter import without_chatter
 
 Picture = NDArray[np.uint8]
 """A frame: uint8, shape (H, W, 3), channels blue, green, red."""
@@ -34,14 +35,17 @@ ImageInput = str | PathLike[str] | bytes | bytearray | memoryview | BinaryFile |
 """A picture as a caller may give it: a path, a picture file's bytes, such a file open for reading
 in binary mode, or an array (uint8, shape (H, W, 3))."""
 
-MOST_MEGAPIXELS = 100
-_MOST_BYTES = 512 << 20  # more than 100 megapixels take in any of these formats
 _UNNAMED = "data"  # what error sentences call a picture that has no path
-_KINDS = "JPEG, PNG, WebP, BMP and TIFF"
-_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-_BMP, _TIFF = b"BM", (b"II*\x00", b"MM\x00*")
-_JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF markers: hold the size
-_JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")  # all but stuffing, fill and bare ones
+_UPRIGHT: dict[int, tuple[int | None, int | None]] = {
+    # EXIF's orientation: how to turn the stored picture, then how to mirror it.
+    2: (None, 1),
+    3: (cv2.ROTATE_180, None),
+    4: (None, 0),
+    5: (cv2.ROTATE_90_CLOCKWISE, 1),
+    6: (cv2.ROTATE_90_CLOCKWISE, None),
+    7: (cv2.ROTATE_90_COUNTERCLOCKWISE, 1),
+    8: (cv2.ROTATE_90_COUNTERCLOCKWISE, None),
+}
 
 
 def as_frame(image: ImageInput, *, rgb: bool = False) -> Picture:
@@ -77,23 +81,25 @@ def check_array(array: NDArray[np.uint8]) -> Picture:
 def read_picture(path: Path) -> Picture:
     """Read a picture file: turned upright by its EXIF orientation, alpha dropped, 16 bits scaled.
 
-    Raises PictureError when the file is missing, empty, no picture, cut short or over
-    100 megapixels.
+    Raises PictureError when the file is missing, empty, no picture, cut short, or too large to be
+    decoded on a small board (25 megapixels, 160 MB).
     """
+    return decode_picture(_content(path), str(path))
+
+
+def _content(path: Path) -> bytes:
     try:
         ordinary = path.is_file() or not path.exists()  # reading a pipe or a device may never end
         if ordinary:
             with path.open("rb") as file:
-                data = file.read(_MOST_BYTES)
+                return file.read(MOST_MEMORY + 1)
     except FileNotFoundError:
         raise PictureError(f"there is no picture {path}; check the path") from None
     except OSError as error:
         raise PictureError(f"cannot read the picture {path}: {error.strerror}") from None
     except ValueError:
         raise PictureError(f"{str(path)!r} is not a path; check it") from None
-    if not ordinary:
-        raise PictureError(f"cannot read the picture {path}: it is no ordinary file")
-    return decode_picture(data, str(path))
+    raise PictureError(f"cannot read the picture {path}: it is no ordinary file")
 
 
 def _read_file(file: BinaryFile) -> Picture:
@@ -101,7 +107,7 @@ def _read_file(file: BinaryFile) -> Picture:
     name = getattr(file, "name", None)
     name = name if isinstance(name, str) else _UNNAMED
     try:
-        data = file.read(_MOST_BYTES)
+        data = file.read(MOST_MEMORY + 1)
     except (OSError, ValueError) as error:  # ValueError: it is closed
         raise PictureError(f"cannot read the picture {name}: {error}") from None
     if not isinstance(data, bytes):
@@ -114,120 +120,51 @@ def _read_file(file: BinaryFile) -> Picture:
 def decode_picture(data: bytes, name: str = _UNNAMED) -> Picture:
     """A frame from the bytes of a picture file, as `read_picture`; error sentences use `name`.
 
-    Raises PictureError when they are empty, no picture, cut short or over 100 megapixels.
+    Raises PictureError as `read_picture` does.
+    """
+    layout = _layout(data, name)
+    del data  # the layout has what is needed of it
+    try:
+        with without_chatter():  # libpng and libtiff print what is wrong with a file
+            frame = cv2.imdecode(
+                np.frombuffer(layout.data, np.uint8),
+                cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION,
+            )
+    except cv2.error:
+        frame = None
+    if frame is None or frame.shape != (layout.height, layout.width, 3):
+        raise PictureError(f"the picture {name} is damaged and cannot be read; use another copy")
+    return _upright(frame, layout.orientation)  # type: ignore[arg-type]
+
+
+def _layout(data: bytes, name: str) -> Layout:
+    """What the file holds; PictureError when it is not to be decoded.
+
+    Decoders would fill what is missing with grey and say nothing, and unpack any size.
     """
     if not data:
         raise PictureError(f"the picture {name} is empty (0 bytes); take or copy it again")
-    _check_kind(data, name)
-    size = _declared_size(data, name)
-    if size[0] * size[1] > MOST_MEGAPIXELS * 1_000_000:
+    if len(data) > MOST_MEMORY:
         raise PictureError(
-            f"the picture {name} has {size[0]}x{size[1]} pixels, more than {MOST_MEGAPIXELS} "
-            "megapixels; make it smaller first"
+            f"{name} is larger than {MOST_MEMORY // 1_000_000} MB; make the picture smaller first"
         )
     try:
-        frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        frame = None
-    if frame is None:
-        raise PictureError(f"the picture {name} is damaged and cannot be read; use another copy")
-    return frame  # type: ignore[return-value]
-
-
-def _check_kind(data: bytes, name: str) -> None:
-    if _is_webp(data) or data.startswith((_JPEG, _PNG, _BMP, *_TIFF)):
-        return
-    if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
-        raise PictureError(f"the picture {name} is HEIC, which cannot be read; save it as JPEG")
-    raise PictureError(f"{name} is not a picture; {_KINDS} files can be read")
-
-
-def _is_webp(data: bytes) -> bool:
-    return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
-
-
-def _declared_size(data: bytes, name: str) -> tuple[int, int]:
-    """Width and height from the header; PictureError when the end is missing.
-
-    The decoder would fill what is missing with grey and say nothing, and unpack any size.
-    """
-    try:
-        if data.startswith(_JPEG):
-            return _walk_jpeg(data)
-        if data.startswith(_PNG):
-            return _walk_png(data)
-        if data.startswith(_BMP):
-            return _look_at_bmp(data)
-        if data.startswith(_TIFF):
-            return _look_at_tiff(data)
-        return _look_at_webp(data)
-    except (struct.error, IndexError):
+        layout = layout_of(data)
+    except CutShort:
         raise PictureError(f"the picture {name} is cut short; copy or take it again") from None
+    except Unfit as unfit:
+        raise PictureError(f"the picture {name} {unfit}") from None
+    if layout is None:
+        if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
+            raise PictureError(f"the picture {name} is HEIC, which cannot be read; save it as JPEG")
+        raise PictureError(f"{name} is not a picture; {KINDS} files can be read")
+    return layout
 
 
-def _look_at_bmp(data: bytes) -> tuple[int, int]:
-    """Size in the core header (12 bytes) or the later ones; the file's length is not trusted."""
-    if struct.unpack_from("<I", data, 14) == (12,):
-        width, height = struct.unpack_from("<HH", data, 18)
-    else:
-        width, height = struct.unpack_from("<ii", data, 18)
-    return width, abs(height)  # a negative height: stored from the top
-
-
-def _look_at_tiff(data: bytes) -> tuple[int, int]:
-    """ImageWidth (256) and ImageLength (257) of the first directory (TIFF 6.0, section 2)."""
-    order = "<" if data.startswith(b"II") else ">"
-    (at,) = struct.unpack_from(order + "I", data, 4)
-    (entries,) = struct.unpack_from(order + "H", data, at)
-    found = {}
-    for entry in range(at + 2, at + 2 + 12 * entries, 12):
-        tag, kind = struct.unpack_from(order + "HH", data, entry)
-        (found[tag],) = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, entry + 8)
-    if not {256, 257} <= found.keys():
-        raise IndexError
-    return found[256], found[257]
-
-
-def _look_at_webp(data: bytes) -> tuple[int, int]:
-    """Size in the first chunk: lossy, lossless or extended (RFC 9649, sections 2.5 to 2.7)."""
-    (length,) = struct.unpack_from("<I", data, 4)
-    if len(data) < length + 8:
-        raise IndexError
-    if data[12:16] == b"VP8 ":
-        width, height = struct.unpack_from("<HH", data, 26)
-        return width & 0x3FFF, height & 0x3FFF
-    if data[12:16] == b"VP8L":
-        (bits,) = struct.unpack_from("<I", data, 21)
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    low_width, high_width, low_height, high_height = struct.unpack_from("<HBHB", data, 24)
-    return low_width + (high_width << 16) + 1, low_height + (high_height << 16) + 1
-
-
-def _walk_jpeg(data: bytes) -> tuple[int, int]:
-    """Follow the segments to the scan and the scans to the end marker (ITU T.81, annex B)."""
-    size, at = None, 2
-    while True:
-        found = _JPEG_MARKER.search(data, at)
-        if found is None:
-            raise IndexError
-        marker, at = data[found.end() - 1], found.end()
-        if marker == 0xD9:
-            if size is None:
-                raise IndexError
-            return size
-        (length,) = struct.unpack_from(">H", data, at)
-        if marker in _JPEG_FRAMES:
-            height, width = struct.unpack_from(">HH", data, at + 3)
-            size = (width, height)
-        at += length
-
-
-def _walk_png(data: bytes) -> tuple[int, int]:
-    """Follow the chunks to IEND (PNG specification, section 5)."""
-    width, height = struct.unpack_from(">II", data, 16)
-    at = 8
-    while True:
-        (length,) = struct.unpack_from(">I", data, at)
-        if data[at + 4 : at + 8] == b"IEND":
-            return width, height
-        at += 12 + length
+def _upright(frame: Picture, orientation: int) -> Picture:
+    turn, mirror = _UPRIGHT.get(orientation, (None, None))
+    if turn is not None:
+        frame = cv2.rotate(frame, turn)  # type: ignore[assignment]
+    if mirror is not None:
+        cv2.flip(frame, mirror, dst=frame)
+    return frame

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.errors import ConfigError, ModelError, RuntimeMissing
+from edgeface.system.chatter import without_chatter
 
 RUNTIMES = {"litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
 
@@ -106,24 +106,6 @@ def default_threads() -> int:
     return min(4, len(os.sched_getaffinity(0)))
 
 
-@contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Keep the interpreter's "INFO: Created ... delegate" off stderr; it has no switch for it.
-
-    Its errors are exceptions, so none is lost.
-    """
-    sys.stderr.flush()
-    saved = os.dup(2)
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-
-
 def open_network(path: Path, threads: int | None = None) -> Network:
     """Open a .tflite file (mapped, not read) and allocate its tensors.
 
@@ -132,7 +114,7 @@ def open_network(path: Path, threads: int | None = None) -> Network:
     runtime = choose_runtime()
     interpreter_module = import_module(RUNTIMES[runtime] + ".interpreter")
     try:
-        with _without_chatter():
+        with without_chatter():  # "INFO: Created ... delegate"
             interpreter = interpreter_module.Interpreter(
                 model_path=str(path), num_threads=threads or default_threads()
             )

@@ -109,7 +109,8 @@ def _runtime(config: Config) -> Check:
 
 def _model(config: Config) -> Check:
     model = load_model(config.recognition.model)
-    detail = f"{model.path.name}, {model.description.embedding.size} numbers"
+    origin = f"shipped: {model.shipped}" if model.shipped else f"not shipped: {model.path.name}"
+    detail = f"{origin}, sha256 {model.sha256}, {model.description.embedding.size} numbers"
     scores = model.description.scores
     if scores is not None and scores.measured:
         return Check("model", True, detail)

@@ -24,6 +24,7 @@ from edgeface.sources.base import (
     open_capture,
     upright,
 )
+from edgeface.sources.limits import too_large
 
 _log = logging.getLogger("edgeface.source")
 _USUAL_FPS = 25.0  # for a video that does not say
@@ -81,6 +82,10 @@ class Video:
             raise ConfigError(
                 f"{path} is no video that can be read; use another file, or convert it to MP4"
             ) from None
+        unfit = too_large(self._capture)
+        if unfit:
+            self._capture.release()
+            raise ConfigError(f"the video {path} {unfit}; make it smaller first")
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self._step = 1 / (fps if 1 <= fps <= 1000 else _USUAL_FPS)
         self._position = 0

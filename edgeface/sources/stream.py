@@ -23,6 +23,7 @@ from edgeface.sources.base import (
     tls_trouble,
     upright,
 )
+from edgeface.sources.limits import too_large
 from edgeface.sources.relay import Relay
 from edgeface.system.address import Address
 
@@ -80,6 +81,10 @@ class Stream:
                 else f"the stream {self.name} does not open; check the address, the user and "
                 "password, and that its server runs"
             ) from None
+        unfit = too_large(self._capture)
+        if unfit:
+            self.close()
+            raise SourceLost(f"the stream {self.name} {unfit}; choose a smaller size at the camera")
 
     def _open(self) -> cv2.VideoCapture:
         address = Address.of(self._settings.spec)

@@ -335,3 +335,19 @@ def test_a_single_image_is_not_taken_for_a_list(tmp_path: Path) -> None:
     verifier = FaceVerifier(tmp_path / "gallery.safetensors")
     with pytest.raises(PictureError, match="list"):
         verifier.enroll("obama", str(OBAMA))
+
+
+def test_opencv_itself_refuses_what_is_too_large(edgeface: CommandLine) -> None:
+    """The second wall; OpenCV reads it when it is imported, so in a process of its own."""
+    script = (
+        "import sys, os\n"
+        "try:\n    __import__('edgeface.cli').cli.main(['--version'])\n"
+        "except SystemExit: pass\n"
+        "assert 'cv2' not in sys.modules\n"
+        "print(os.environ['OPENCV_IO_MAX_IMAGE_PIXELS'])"
+    )
+    environment = {key: value for key, value in os.environ.items() if "OPENCV" not in key}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "25000000"

@@ -155,7 +155,7 @@ def test_the_size_is_read_before_anything_is_unpacked(
 ) -> None:
     path = write(tmp_path, suffix, np.zeros((30, 50, 3), np.uint8))
     assert read_picture(path).shape == (30, 50, 3)
-    monkeypatch.setattr("edgeface.pipeline.pictures.MOST_MEGAPIXELS", 0.001)
+    monkeypatch.setattr("edgeface.pipeline.containers.layout.MOST_MEGAPIXELS", 0.001)
     with pytest.raises(PictureError, match="50x30"):
         read_picture(path)
 
@@ -166,7 +166,7 @@ def test_a_lossless_webp_tells_its_size_too(
     path = tmp_path / "lossless.webp"
     assert cv2.imwrite(str(path), np.zeros((30, 50, 3), np.uint8), [cv2.IMWRITE_WEBP_QUALITY, 101])
     assert path.read_bytes()[12:16] == b"VP8L"
-    monkeypatch.setattr("edgeface.pipeline.pictures.MOST_MEGAPIXELS", 0.001)
+    monkeypatch.setattr("edgeface.pipeline.containers.layout.MOST_MEGAPIXELS", 0.001)
     with pytest.raises(PictureError, match="50x30"):
         read_picture(path)
 

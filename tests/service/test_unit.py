@@ -68,6 +68,12 @@ def test_little_is_exposed(installed: Path, name: str, network: bool, most: floa
     assert float(score[1]) <= most
 
 
+def test_the_service_cannot_take_the_memory_of_a_small_board(installed: Path) -> None:
+    limit = re.search(r"^MemoryMax=(\d+)M$", unit(installed).read_text(), re.MULTILINE)
+    assert limit is not None
+    assert 300 <= int(limit[1]) <= 400  # of 512 MB, of which the GPU has 64
+
+
 def test_the_network_is_there_only_when_something_needs_it(installed: Path) -> None:
     drop_in = installed / "etc/systemd/system/edgeface.service.d/network.conf"
     settings = installed / "etc/edgeface/edgeface.toml"

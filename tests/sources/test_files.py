@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from msgspec import structs
 
 from edgeface.errors import ConfigError
 from edgeface.sources import SourceEnded, SourceSettings, is_live, needs_network, open_source
 from edgeface.sources.feed import open_feed
+from tests.conftest import PORTRAITS
+from tests.helpers.images import read_image
+from tests.helpers.memory import measure
 from tests.helpers.sources import numbered, write_video
 
 
@@ -110,3 +114,25 @@ def test_live_sources_skip_and_files_do_not() -> None:
     assert is_live(SourceSettings(spec="walkers.mp4", pace="own"))
     assert needs_network("RTSP://door/1")
     assert not needs_network("/dev/video0")
+
+
+def test_a_video_of_huge_frames_is_refused_before_one_is_read(tmp_path: Path) -> None:
+    path, side = tmp_path / "huge.avi", 9000
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (side, side))
+    writer.write(np.zeros((side, side, 3), np.uint8))
+    writer.release()
+    done = measure("run", "--source", path, "--max-frames", "1")
+    assert done.status == 2
+    assert "frames of 9000x9000, more than 25 megapixels" in done.stderr
+    assert done.peak_mb < 300
+
+
+def test_the_service_needs_no_more_than_a_small_board_has(tmp_path: Path) -> None:
+    """The largest picture that is read, in a folder that is watched."""
+    portrait = read_image(PORTRAITS / "collins.jpg")
+    for number in range(2):
+        path = tmp_path / f"{number}.jpg"
+        assert cv2.imwrite(str(path), cv2.resize(portrait, (4990, 4990)))
+    done = measure("run", "--source", tmp_path, "--max-frames", "2")
+    assert done.status == 0, done.stderr
+    assert done.peak_mb < 300
