@@ -24,14 +24,13 @@ EventType = Literal[
     "challenge",
     "lockout",
     "gallery_restored",
+    "gallery_unusable",
     "person_enrolled",
     "person_removed",
     "settings_changed",
-    "gallery_unusable",
     "source_lost",
     "source_back",
     "source_blind",
-    "person_removed",
     "sink_failed",
 ]
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)

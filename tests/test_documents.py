@@ -244,3 +244,17 @@ def test_make_says_what_it_would_do() -> None:
             check=False,
         )
         assert done.returncode == 0, done.stderr
+
+
+def test_every_cell_of_the_threat_model_names_tests_that_exist() -> None:
+    page = (CHECKOUT / "docs" / "security.md").read_text()
+    marked = re.search(r"<!-- threats -->(.*?)<!-- /threats -->", page, re.S)
+    assert marked is not None
+    named = set(re.findall(r"`(test_\w+)`", marked[1]))
+    there = {
+        name
+        for path in (CHECKOUT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)
+    }
+    assert len(named) > 10
+    assert named <= there

@@ -49,10 +49,11 @@ def test_no_name_and_no_run_of_the_plain_file_is_left_on_the_disk(path: Path) ->
 
 def test_every_write_is_sealed_with_a_new_nonce_and_read_with_the_key(path: Path) -> None:
     change_key(path, None, KEY)
-    first = path.read_bytes()
+    head = b"EDGEFACE-SEALED\x01"  # the same in each; a run that overlaps it may be, by chance
+    first = path.read_bytes().removeprefix(head)
     with GalleryChange.open(path, proofs.MODEL, KEY) as change:
         change.add("Alan Turing", list(proofs.templates_of("Alan Turing")))
-    assert not runs(first) & runs(path.read_bytes()) - {b"EDGEFACE-SEALED\x01"}
+    assert not runs(first) & runs(path.read_bytes().removeprefix(head))
     names = [name for name, _ in Gallery.open(path, proofs.MODEL, KEY).people]
     assert names == ["Ada Lovelace", "Alan Turing", "Grace Hopper"]
     assert Gallery.open(path, proofs.MODEL, KEY).encrypted
