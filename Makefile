@@ -57,9 +57,12 @@ hooks: .venv-tools/.ready
 import-graph: .venv-tools/.ready
 	.venv-tools/bin/python -m benchmarks.import_graph
 
-# The second back end: the last tflite-runtime, with the NumPy it was built for.
+# The second back end: the last tflite-runtime, with the NumPy it was built for. What reads only the
+# source tree is the same there and runs once.
+SOURCE_ONLY = $(addprefix --ignore=,tests/test_documents.py tests/test_packaging.py \
+	tests/test_mirror.py tests/test_architecture.py tests/service/test_soak.py)
 test-tflite: .venv-tflite/.ready servers
-	EDGEFACE_RUNTIME=tflite-runtime .venv-tflite/bin/pytest $(PARALLEL) --ignore=tests/tools
+	EDGEFACE_RUNTIME=tflite-runtime .venv-tflite/bin/pytest $(PARALLEL) --ignore=tests/tools $(SOURCE_ONLY)
 
 # The gallery's proofs at full size (minutes); the tests run them small.
 prove-gallery: .venv-tools/.ready
