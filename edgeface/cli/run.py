@@ -63,13 +63,14 @@ def command(
     work_as_owner(Path(config.recognition.gallery) if config.recognition.gallery else None)
     with ExitStack() as stack:
         service = stack.enter_context(Service(config, Notifier(), load if config_path else None))
+        # Before the sockets are there: whoever sees them may also stop or reload the service.
+        signal.signal(signal.SIGTERM, lambda *_: service.stop())
+        signal.signal(signal.SIGINT, lambda *_: service.stop())
+        signal.signal(signal.SIGHUP, lambda *_: service.reload())
         if config.control is not None:
             given = os.environ.get("EDGEFACE_GATE")  # set by the unit that has a gate
             gate = Path(given) if given else None
             stack.enter_context(ControlServer(config.control, service.desk.submit, gate))
-        signal.signal(signal.SIGTERM, lambda *_: service.stop())
-        signal.signal(signal.SIGINT, lambda *_: service.stop())
-        signal.signal(signal.SIGHUP, lambda *_: service.reload())
         service.run(max_frames)
 
 

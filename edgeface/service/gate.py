@@ -24,7 +24,7 @@ from edgeface.service.peers import Peer, peer_of
 
 _log = logging.getLogger("edgeface.gate")
 _PIECE = 65536  # bytes
-_LONGEST_PEER = 1 << 20  # bytes of the line about a peer, who may be in 65,536 groups
+_LONGEST_PEER = 1 << 16  # bytes of the line about a peer
 _MOST_CLIENTS = 32
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 _SO_PEERGROUPS = getattr(socket, "SO_PEERGROUPS", 59)  # missing in Python 3.13; since Linux 4.13
-_MOST_GROUPS = 65536  # NGROUPS_MAX
+_MOST_GROUPS = 256  # as many as fit into Python's longest option of a socket, 1,024 bytes
 
 
 class Peer(msgspec.Struct, frozen=True):
@@ -56,7 +56,8 @@ def peer_of(connection: socket.socket) -> Peer:
     """Who has connected. Raises OSError where the kernel does not say."""
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, gid = _CREDENTIALS.unpack(raw)
-    # Without SO_PEERGROUPS the primary group alone counts: fewer rights, never more.
+    # Without SO_PEERGROUPS, or with more groups, the primary one alone counts: fewer rights, never
+    # more.
     groups = b""
     with suppress(OSError):
         groups = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * _MOST_GROUPS)

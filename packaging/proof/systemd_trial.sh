@@ -57,7 +57,7 @@ cat > "$root/etc/edgeface-trial" <<'TRIAL'
 set -euo pipefail
 program=$1 video=$2
 end() { sleep 3; systemctl --no-block poweroff; }
-failed() { journalctl --no-pager -u edgeface -n 30; echo "TRIAL FAILED in line $1"; end; }
+failed() { journalctl --no-pager -u edgeface -u edgeface-gate -n 40; echo "TRIAL FAILED in line $1"; end; }
 trap 'failed $LINENO' ERR
 show() { systemctl show --property="$1" --value edgeface; }
 settings=/etc/edgeface/edgeface.toml
@@ -65,6 +65,8 @@ settings=/etc/edgeface/edgeface.toml
 printf '[source]\nspec = "%s"\npace = "own"\nloop = true\n[control]\n' "$video" > $settings
 mkdir -p /etc/systemd/system/edgeface.service.d
 printf '[Service]\nWatchdogSec=3\n' > /etc/systemd/system/edgeface.service.d/trial.conf
+mkdir -p /etc/systemd/system/edgeface-gate.service.d  # in a container no device node can be made
+printf '[Service]\nPrivateDevices=no\n' > /etc/systemd/system/edgeface-gate.service.d/trial.conf
 systemctl daemon-reload
 systemctl start edgeface                     # returns after READY
 echo "ready: $(show StatusText)"

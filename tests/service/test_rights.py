@@ -22,8 +22,8 @@ from tests.helpers.service import PORTRAITS, Running, portrait_video
 STRANGER = 65534  # a user
 _ASK = """
 import json, os, socket, sys
-os.setgroups([])
-os.setresgid(*3 * [int(sys.argv[4])])
+os.setgroups([int(sys.argv[4])])
+os.setresgid(*3 * [int(sys.argv[3])])
 os.setresuid(*3 * [int(sys.argv[3])])
 with socket.socket(socket.AF_UNIX) as connection:
     connection.connect(sys.argv[1])
@@ -50,7 +50,7 @@ def service() -> Iterator[Running]:
 def ask_as(
     user: int, path: Path, *, group: int = STRANGER, **request: object
 ) -> list[dict[str, object]]:
-    """What a user without further groups is answered; [] if he cannot connect, or is dropped."""
+    """What a user in one more `group` is answered; [] if he cannot connect, or is dropped."""
     os.chmod(path, 0o666)  # noqa: S103 (the rights must not hang on its mode alone)
     done = subprocess.run(
         [sys.executable, "-c", _ASK, str(path), json.dumps(request), str(user), str(group)],
