@@ -89,7 +89,7 @@ COVERED: dict[str, str] = {
     "edgeface.service.frame_result": "service/test_attempts.py",
     "edgeface.service.gate": 'service/test_rights.py: "gate"',
     "edgeface.service.install": "service/test_unit.py",
-    "edgeface.service.listening": "service/test_control.py: another edgeface service listens",
+    "edgeface.service.listening": "service/test_control.py",
     "edgeface.service.lockout": "service/test_lockout_and_heat.py",
     "edgeface.service.loop": "service/test_run.py: Running(",
     "edgeface.service.notify": "service/test_run.py: NOTIFY_SOCKET",

@@ -35,6 +35,7 @@ from edgeface.system.settings import FPS, LONGEST, SettingsTable, between, lasts
 from edgeface.system.units import Seconds, seconds, size
 
 SYSTEM_CONFIG = Path("/etc/edgeface/edgeface.toml")
+MOST_FPIR = 0.1
 LEAST_FPS = 5.0  # below it a face is seen too rarely to be followed
 
 
@@ -52,8 +53,11 @@ class RecognitionSettings(SettingsTable, frozen=True, kw_only=True):
     cooldown: Seconds = Seconds(30)
 
     def __post_init__(self) -> None:
-        if not 0 < self.fpir < 1:
-            raise ValueError("fpir must lie between 0 and 1, for example 0.01")
+        if not 0 < self.fpir <= MOST_FPIR:
+            raise ValueError(
+                f"fpir must lie between 0 and {MOST_FPIR:g}, for example 0.01: with more, one "
+                "stranger in ten is taken for somebody"
+            )
         if not 1 <= self.agree <= self.of <= 50:
             raise ValueError("agree must lie between 1 and of, and of must be at most 50")
         if not 16 <= self.smallest_face <= 1000:

@@ -10,6 +10,7 @@ import logging
 import os
 import select
 import socket
+import stat
 from pathlib import Path
 
 from edgeface.errors import ConfigError
@@ -34,6 +35,7 @@ def listen(path: Path, group: str | None) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        _refuse_foreign(path.parent)
         if path.is_socket() and _answers(path):
             raise ConfigError(
                 f"another edgeface service listens at {path}; stop it first, or choose another "
@@ -62,6 +64,17 @@ def listen(path: Path, group: str | None) -> socket.socket:
         ) from None
     listener.setblocking(False)
     return listener
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Root binds and gives away nothing by a name that another user can exchange meanwhile."""
+    found = folder.stat()
+    shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
+    if os.geteuid() == 0 and (found.st_uid != 0 or shared):
+        raise ConfigError(
+            f"root does not listen in {folder}, which other users can change; run the service as "
+            "the folder's owner, or choose another [control] socket"
+        )
 
 
 def _give_to(path: Path, group: str) -> None:

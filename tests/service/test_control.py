@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from edgeface.errors import ConfigError
+from edgeface.service.listening import listen
 from tests.helpers.service import LONG, PORTRAITS, Running, portrait_video
 
 
@@ -209,6 +211,31 @@ def test_a_changed_control_socket_is_not_said_to_be_in_force(service: Running) -
     assert done.returncode == 2
     assert "needs a restart" in done.stderr
     assert service.ask(command="status")
+
+
+def test_an_fpir_that_no_score_reaches_is_refused_and_the_loop_goes_on(service: Running) -> None:
+    before = service.settings.read_text()
+    for fpir, reason in (("1e-9", "no score is high enough"), ("0.5", "one stranger in ten")):
+        service.settings.write_text(f"[recognition]\nfpir = {fpir}\n{before}")
+        done = service.command("reload")
+        assert done.returncode == 2
+        assert reason in done.stderr
+        done = service.command("run", "--config", str(service.settings), "--max-frames", "1")
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert service.ask(command="status")[0]["frames"] > 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has anything to lose there")
+def test_root_does_not_listen_where_others_can_change_names(tmp_path: Path) -> None:
+    foreign, shared = tmp_path / "foreign", tmp_path / "shared"
+    foreign.mkdir()
+    shared.mkdir()
+    os.chown(foreign, 65534, 65534)
+    shared.chmod(0o777)
+    for folder in (foreign, shared):
+        with pytest.raises(ConfigError, match="other users can change"):
+            listen(folder / "control.sock", "root")
+        assert list(folder.iterdir()) == []
 
 
 def test_without_a_service_the_advice_is_to_start_it(tmp_path: Path) -> None:
