@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from edgeface.errors import FaceError, ModelError
 from edgeface.pipeline.model_file import CohortSpec, Description
 
+_LENIENT = 20.0  # times the rate that is promised
+_FEWEST_PAIRS = 50  # that count, however many pairs there are
+
 Rows = NDArray[np.float32]
 """Shape (m, n), each row of unit length."""
 
@@ -39,6 +42,27 @@ class Cohort:
         if self._centre is not None:
             embeddings = unit(embeddings - self._centre)
         return embeddings if self._spec is None else normalize(embeddings, self._faces, self._spec)
+
+
+def refuse_lenient(description: Description) -> None:
+    """Hold the score table against the cohort, whose faces are of different people.
+
+    Their scores with each other are impostor scores. Raises ModelError where far more of them reach
+    a threshold than its false accept rate says; a model without both cannot be checked.
+    """
+    if description.cohort is None or description.scores is None:
+        return
+    rows = cohort_rows(description.cohort, description.embedding.size)
+    rows = Cohort(description).normalize(rows)
+    scores = (rows @ rows.T)[np.triu_indices(len(rows), 1)]
+    for point in description.scores.points:
+        reached = float((scores >= point.score).mean())
+        # Scores within the cohort are not those of a population: only a gross difference counts.
+        if reached > max(_LENIENT * point.far, _FEWEST_PAIRS / scores.size):
+            raise ModelError(
+                f"the model's scores cannot be trusted: {reached:.0%} of different people reach "
+                f"the threshold for a false accept rate of {point.far:g}; convert the model again"
+            )
 
 
 def cohort_rows(spec: CohortSpec, size: int) -> Rows:

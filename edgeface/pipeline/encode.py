@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.errors import ModelError
-from edgeface.pipeline.cohort import Cohort, unit
+from edgeface.pipeline.cohort import Cohort, refuse_lenient, unit
 from edgeface.pipeline.model_file import InputSpec, Model
 from edgeface.pipeline.pictures import Picture
 from edgeface.pipeline.runtime import Network, Tensor, open_network
@@ -34,6 +34,7 @@ class Encoder:
         if not model.shipped:
             from edgeface.pipeline.trial import try_out  # the shipped one need not pay for it
 
+            refuse_lenient(model.description)
             try_out(model)
         self._network = open_network(model.path, threads)
         _check_shapes(self._network, model)

@@ -71,6 +71,12 @@ def lower_scores(description: dict[str, Any]) -> None:
         point["score"] -= 1
 
 
+def lenient_scores(description: dict[str, Any]) -> None:
+    """Positive, monotonic, and reached by a third of strangers."""
+    for number, point in enumerate(description["scores"]["points"]):
+        point["score"] = 0.08 + 0.001 * number
+
+
 def no_far(description: dict[str, Any]) -> None:
     description["scores"]["points"][-1]["far"] = 0
 
@@ -79,6 +85,7 @@ def no_far(description: dict[str, Any]) -> None:
     ("change", "sentence"),
     [
         (lower_scores, "lets everybody in"),
+        (lenient_scores, "of different people reach"),
         (table(score=-1.0), "lets everybody in"),
         (table(far=0.001), "smaller false accept rate"),
         (swap_scores, "smaller false accept rate must have a higher score"),
