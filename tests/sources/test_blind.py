@@ -18,11 +18,11 @@ from tests.conftest import PORTRAITS
 from tests.helpers.images import read_image
 
 NOISE = np.random.default_rng(7)
-SCENE = np.asarray(cv2.resize(read_image(PORTRAITS / "obama.jpg"), (640, 480)), np.uint8)
+SCENE = np.asarray(cv2.resize(read_image(PORTRAITS / "obama.jpg"), (320, 240)), np.uint8)
 
 
 def noisy(picture: np.ndarray, amount: int) -> np.ndarray:
-    noise = NOISE.integers(-amount, amount + 1, picture.shape)
+    noise = NOISE.integers(-amount, amount + 1, picture.shape, dtype=np.int16)
     return np.clip(picture.astype(np.int16) + noise, 0, 255).astype(np.uint8)
 
 
@@ -41,9 +41,9 @@ def said(picture: Callable[[], np.ndarray], seconds: float, blindness: Blindness
 @pytest.mark.parametrize(
     ("picture", "words"),
     [
-        (lambda: np.zeros((480, 640, 3), np.uint8), "black for 10 s"),
-        (lambda: noisy(np.full((480, 640, 3), 5, np.uint8), 3), "black for 10 s"),
-        (lambda: noisy(np.full((480, 640, 3), 180, np.uint8), 3), "of one colour for 10 s"),
+        (lambda: np.zeros((240, 320, 3), np.uint8), "black for 10 s"),
+        (lambda: noisy(np.full((240, 320, 3), 5, np.uint8), 3), "black for 10 s"),
+        (lambda: noisy(np.full((240, 320, 3), 180, np.uint8), 3), "of one colour for 10 s"),
         (lambda: SCENE, "not changed for 10 s"),
     ],
 )
@@ -51,12 +51,12 @@ def test_nothing_to_see_is_said_once_and_so_is_that_it_sees_again(
     picture: Callable[[], np.ndarray], words: str
 ) -> None:
     blindness = Blindness(10.0)
-    assert said(lambda: noisy(SCENE, 2), 30, blindness) == []
+    assert said(lambda: noisy(SCENE, 2), 12, blindness) == []
     assert said(picture, 9.5, blindness) == []
-    (told,) = said(picture, 60, blindness)
+    (told,) = said(picture, 15, blindness)
     assert told.startswith("blind: ")
     assert words in told
-    (back,) = said(lambda: noisy(SCENE, 2), 30, blindness)
+    (back,) = said(lambda: noisy(SCENE, 2), 12, blindness)
     assert back.startswith("back: ")
 
 
