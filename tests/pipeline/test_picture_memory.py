@@ -95,7 +95,7 @@ def test_enroll_holds_one_picture_at_a_time(tmp_path: Path, edgeface: CommandLin
     many = measure("enroll", "bob", "--force", *[path] * 6, environment=environment)
     assert many.status == one.status == 0
     assert many.peak_mb < MOST_MB
-    assert many.peak_mb - one.peak_mb < 20
+    assert many.peak_mb - one.peak_mb < 60  # one picture more would be 71
 
 
 def test_what_a_camera_adds_to_a_picture_changes_nothing(tmp_path: Path) -> None:
