@@ -17,6 +17,10 @@ QUICK = tests/pipeline tests/gallery tests/liveness tests/system tests/test_arch
 	tests/service/test_tracked_face.py tests/service/test_tracker.py \
 	tests/service/test_thresholds_of_the_model.py tests/sources/test_files.py
 
+# Of these rooms, what measures processes of its own.
+NOT_QUICK = $(addprefix --ignore=,tests/pipeline/test_picture_memory.py \
+	tests/pipeline/test_foreign_models.py tests/system/test_privileges.py)
+
 demo: .venv/.ready
 	.venv/bin/edgeface demo
 
@@ -25,7 +29,7 @@ test: lint types test-litert test-tflite
 # What a change breaks first. It leaves out the service as a process, the commands, the documents,
 # the bench and the workstation side.
 quick: lint types
-	.venv-tools/bin/pytest $(PARALLEL) $(QUICK)
+	.venv-tools/bin/pytest $(PARALLEL) $(QUICK) $(NOT_QUICK)
 
 lint: .venv-tools/.ready
 	.venv-tools/bin/ruff check .
