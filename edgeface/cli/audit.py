@@ -10,9 +10,7 @@ import msgspec
 
 from edgeface.cli import NO, YES, options, print_json
 from edgeface.service.audit import AuditRecord, read_audit
-from edgeface.service.config import SYSTEM_CONFIG, Config, audit_path, load_config
-
-_STATE = Path("/var/lib/edgeface")  # StateDirectory of the unit
+from edgeface.service.config import SYSTEM_CONFIG, SYSTEM_STATE, Config, audit_path, load_config
 
 
 @click.command("audit")
@@ -53,8 +51,8 @@ def _usual() -> Path:
     """The log that the system's service keeps, where there is one; else this user's."""
     config = load_config(SYSTEM_CONFIG) if os.access(SYSTEM_CONFIG, os.R_OK) else Config()
     systems = config.audit.file is None and "EDGEFACE_GALLERY" not in os.environ
-    if systems and _STATE.is_dir():
-        return _STATE / audit_path(config).name
+    if systems and SYSTEM_STATE.is_dir():
+        return SYSTEM_STATE / audit_path(config).name
     return audit_path(config)
 
 

@@ -10,10 +10,8 @@ import click
 from edgeface.cli import NO, YES, options, print_json
 from edgeface.cli.ownership import work_as_owner
 from edgeface.cli.run import with_options
-from edgeface.service.config import SYSTEM_CONFIG, Config, load_config
+from edgeface.service.config import SYSTEM_CONFIG, SYSTEM_STATE, Config, load_config
 from edgeface.service.doctor import examine
-
-_STATE = Path("/var/lib/edgeface")
 
 
 @click.command("doctor")
@@ -34,13 +32,13 @@ def command(
     if path is None and SYSTEM_CONFIG.exists():
         path = SYSTEM_CONFIG
         # The service's settings, and so its gallery, for users who may read its folder.
-        if not gallery and "EDGEFACE_GALLERY" not in os.environ and os.access(_STATE, os.X_OK):
-            gallery = _STATE / "gallery.safetensors"
+        chosen = gallery or "EDGEFACE_GALLERY" in os.environ
+        if not chosen and os.access(SYSTEM_STATE, os.X_OK):
+            gallery = SYSTEM_STATE / "gallery.safetensors"
     readable = path is not None and (path != SYSTEM_CONFIG or os.access(path, os.R_OK))
     config = load_config(path) if path and readable else Config()
     config = with_options(config, source, gallery, model)
-    named = config.recognition.gallery
-    work_as_owner(Path(named) if named else None)
+    work_as_owner(config.recognition.gallery_path)
     checks = examine(config, path)
     if as_json:
         print_json({"checks": [check.as_dict() for check in checks]})

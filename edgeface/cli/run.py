@@ -60,7 +60,7 @@ def command(
         return with_options(config, source, gallery, model, profile)
 
     config = load()
-    work_as_owner(Path(config.recognition.gallery) if config.recognition.gallery else None)
+    work_as_owner(config.recognition.gallery_path)
     with ExitStack() as stack:
         service = stack.enter_context(Service(config, Notifier(), load if config_path else None))
         # Before the sockets are there: whoever sees them may also stop or reload the service.

@@ -35,6 +35,7 @@ from edgeface.system.settings import FPS, LONGEST, SettingsTable, between, lasts
 from edgeface.system.units import Seconds, seconds, size
 
 SYSTEM_CONFIG = Path("/etc/edgeface/edgeface.toml")
+SYSTEM_STATE = Path("/var/lib/edgeface")  # StateDirectory of the unit
 MOST_FPIR = 0.1
 LEAST_FPS = 5.0  # below it a face is seen too rarely to be followed
 
@@ -51,6 +52,11 @@ class RecognitionSettings(SettingsTable, frozen=True, kw_only=True):
     least_quality: float = 0.1
     recheck: Seconds = Seconds(3)
     cooldown: Seconds = Seconds(30)
+
+    @property
+    def gallery_path(self) -> Path:
+        """The gallery that these settings name, else the usual one."""
+        return Path(self.gallery) if self.gallery else default_gallery_path()
 
     def __post_init__(self) -> None:
         if not 0 < self.fpir <= MOST_FPIR:
@@ -172,17 +178,11 @@ class Config(SettingsTable, frozen=True, kw_only=True):
         return Profile.STANDARD if is_live(self.source) else Profile.CONVENIENCE
 
 
-def gallery_path(config: Config) -> Path:
-    """The gallery that these settings name, else the usual one."""
-    chosen = config.recognition.gallery
-    return Path(chosen) if chosen else default_gallery_path()
-
-
 def state_folder(config: Config) -> Path:
     """Where the service keeps what must survive a restart: systemd's StateDirectory, else beside
     the gallery."""
     given = os.environ.get("STATE_DIRECTORY")
-    return Path(given.split(":")[0]) if given else gallery_path(config).parent
+    return Path(given.split(":")[0]) if given else config.recognition.gallery_path.parent
 
 
 def audit_path(config: Config) -> Path:

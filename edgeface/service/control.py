@@ -23,7 +23,7 @@ from edgeface.service.attempts import Answer
 from edgeface.service.config import ControlSettings
 from edgeface.service.desk import Request
 from edgeface.service.gate import introduced
-from edgeface.service.listening import TICK, hung_up, listen
+from edgeface.service.listening import TICK, listen, until_hung_up
 from edgeface.service.peers import Peer, peer_of
 from edgeface.system.closing import Closing
 from edgeface.system.threads import Worker
@@ -119,10 +119,12 @@ class Client:
             await asyncio.wait({answered, more}, return_when=asyncio.FIRST_COMPLETED)
             if more.done() and not answered.done() and more.result():
                 self._hang_up()  # one request a connection
-            while not self.gone and not answered.done():
-                if hung_up(self._writer.get_extra_info("socket").fileno()):
+            if not self.gone and not answered.done():
+                gone = asyncio.ensure_future(until_hung_up(self._writer))
+                await asyncio.wait({answered, gone}, return_when=asyncio.FIRST_COMPLETED)
+                gone.cancel()
+                if not answered.done():
                     self._hang_up()
-                await asyncio.wait({answered}, timeout=TICK)
         finally:
             answered.cancel()
             more.cancel()

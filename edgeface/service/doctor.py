@@ -16,7 +16,7 @@ from pathlib import Path
 from edgeface.errors import EdgeFaceError
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.file import read_contents
-from edgeface.gallery.gallery import Gallery, default_gallery_path
+from edgeface.gallery.gallery import Gallery
 from edgeface.gallery.store import Loaded
 from edgeface.pipeline.model_file import load_model
 from edgeface.pipeline.runtime import choose_runtime
@@ -123,8 +123,7 @@ def _model(config: Config) -> Check:
 
 
 def _gallery(config: Config) -> Check:
-    named = config.recognition.gallery
-    path = Path(named) if named else default_gallery_path()
+    path = config.recognition.gallery_path
     model = load_model(config.recognition.model)
     try:
         loaded = Loaded(read_contents(path, find_key()))  # as it is: nothing is restored by looking

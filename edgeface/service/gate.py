@@ -13,13 +13,12 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 from pathlib import Path
 
 import msgspec
 
 from edgeface.service.config import ControlSettings
-from edgeface.service.listening import TICK, hung_up, listen
+from edgeface.service.listening import listen, until_hung_up
 from edgeface.service.peers import Peer, peer_of
 
 _log = logging.getLogger("edgeface.gate")
@@ -97,7 +96,7 @@ async def _relay(
     """Until the service has hung up, or the client entirely; what the client has sent when it
     stops sending goes on to be answered."""
     ask, answer = (asyncio.ensure_future(_copy(*pair)) for pair in (asking, answering))
-    gone = asyncio.ensure_future(_until_hung_up(answering[1]))
+    gone = asyncio.ensure_future(until_hung_up(answering[1]))
     try:
         await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -113,9 +112,3 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         await writer.drain()
     if writer.can_write_eof():
         writer.write_eof()
-
-
-async def _until_hung_up(writer: asyncio.StreamWriter) -> None:
-    connection: socket.socket = writer.get_extra_info("socket")
-    while not hung_up(connection.fileno()):
-        await asyncio.sleep(TICK)

@@ -5,6 +5,7 @@ Takes in a path and a group, hands on a listening socket. It accepts nothing its
 
 from __future__ import annotations
 
+import asyncio
 import grp
 import logging
 import os
@@ -20,7 +21,7 @@ _BACKLOG = 16
 TICK = 0.25  # seconds between checks whether a client has hung up
 
 
-def hung_up(handle: int) -> bool:
+def _hung_up(handle: int) -> bool:
     """Whether the other side has closed entirely, not only finished asking."""
     if handle < 0:
         return True
@@ -64,6 +65,12 @@ def listen(path: Path, group: str | None) -> socket.socket:
         ) from None
     listener.setblocking(False)
     return listener
+
+
+async def until_hung_up(writer: asyncio.StreamWriter) -> None:
+    """Return as soon as the other side has closed entirely, not only finished sending."""
+    while not _hung_up(writer.get_extra_info("socket").fileno()):
+        await asyncio.sleep(TICK)
 
 
 def _refuse_foreign(folder: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgeface.pipeline.geometry import Box, overlap
 from edgeface.service.config import LockoutSettings as Rules
 from edgeface.system.storage import write_atomically
 
@@ -21,8 +22,6 @@ _log = logging.getLogger("edgeface.service")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _LARGEST_STATE = 1 << 20  # bytes
 _SAME_PLACE = 0.7  # intersection over union of two boxes of a face that has not moved
-
-Box = tuple[float, float, float, float]  # x, y, width, height in pixels
 
 
 class _Count(msgspec.Struct):
@@ -86,13 +85,16 @@ class Lockout:
         if self._state.names.pop(name, None) is not None:
             self._save()
 
-    def refused(self, name: str | None = None, still: Box | None = None) -> str | None:
+    def refused(
+        self, name: str | None = None, still: tuple[float, float, float, float] | None = None
+    ) -> str | None:
         """Count a refused attempt; a sentence if it has locked something.
 
-        `still` is the box of a face that made no claim: with `rules.ignore_still` a face that stays
-        where one was counted within the window does not count again.
+        `still` is the box (x, y, width, height) of a face that made no claim: with
+        `rules.ignore_still` a face that stays where one was counted within the window does not
+        count again.
         """
-        if self.left(name) or (still is not None and self._stays(still)):
+        if self.left(name) or (still is not None and self._stays(Box(*still))):
             return None
         state, rules, now = self._state, self.rules, self._clock()
         state.door.refused = [*self._recent(state.door.refused), now]
@@ -128,7 +130,7 @@ class Lockout:
             return False
         now = self._clock()
         recent = [(old, seen) for old, seen in self._still if now - seen < self.rules.window]
-        others = [(old, seen) for old, seen in recent if _overlap(old, box) < _SAME_PLACE]
+        others = [(old, seen) for old, seen in recent if overlap(old, box) < _SAME_PLACE]
         self._still = [*others, (box, now)]
         return len(others) < len(recent)
 
@@ -175,13 +177,3 @@ class Lockout:
 
 def _boot_id() -> str:
     return _BOOT_ID.read_text().strip()
-
-
-def _overlap(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes."""
-    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    both = width * height
-    return both / (a[2] * a[3] + b[2] * b[3] - both)

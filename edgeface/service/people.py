@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from edgeface.decide import Decision, decide_among, identification_threshold
 from edgeface.enrollment import Enrollment
 from edgeface.errors import GalleryError
 from edgeface.gallery.encryption import find_key
-from edgeface.gallery.gallery import default_gallery_path
 from edgeface.gallery.names import person_name
 from edgeface.gallery.report import people_reports
 from edgeface.liveness import Likeness
@@ -46,8 +44,8 @@ class People:
         self._use(settings, self._recognizer)
 
     def _use(self, settings: RecognitionSettings, before: Recognizer | None) -> None:
-        path = Path(settings.gallery) if settings.gallery else default_gallery_path()
-        recognizer = Recognizer(FacePipeline(settings.model), path, find_key(), before=before)
+        pipeline, path = FacePipeline(settings.model), settings.gallery_path
+        recognizer = Recognizer(pipeline, path, find_key(), before=before)
         recognizer.read_gallery()
         recognizer.check_fpir(settings.fpir)
         self.likeness = Likeness.of(recognizer.model)  # what challenges ask for, of this model

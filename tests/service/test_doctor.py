@@ -22,7 +22,7 @@ def test_with_the_services_settings_it_looks_at_the_services_gallery(
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "own"))
     monkeypatch.setenv("EDGEFACE_SOCKET", str(tmp_path / "nobody.sock"))
     monkeypatch.setattr("edgeface.cli.doctor.SYSTEM_CONFIG", settings)
-    monkeypatch.setattr("edgeface.cli.doctor._STATE", state)
+    monkeypatch.setattr("edgeface.cli.doctor.SYSTEM_STATE", state)
     FaceVerifier(state / "gallery.safetensors").enroll("ada", [PORTRAITS / "obama.jpg"])
     with pytest.raises(SystemExit) as ended:
         main(["doctor", "--json"])
