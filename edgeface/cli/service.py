@@ -49,7 +49,7 @@ def uninstall(root: Path) -> None:
     """Stop the service and remove its unit; settings and gallery stay."""
     if root == Path("/"):
         try:
-            unit.systemctl("disable", "--now", unit.UNIT)
+            unit.systemctl("disable", "--now", unit.UNIT, unit.CONSOLE)
         except ConfigError as error:
             click.echo(f"edgeface: {error}", err=True)
     for path in unit.uninstall(root):

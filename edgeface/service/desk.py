@@ -45,12 +45,16 @@ _OF_ADMINISTRATORS = frozenset({"score", "threshold"})  # keys that an asker get
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What may be asked; `within` is the limit of a live attempt in seconds, by default 5, 30 where
     there is a challenge to pass, 60 to enroll; `challenge` asks for one whatever the profile.
-    `reload`, `enroll`, `remove` and `list` need the right to administer."""
+    `reload`, `enroll`, `remove` and `list` need the right to administer; `via` says for whom a
+    client does it, for the audit log."""
 
     command: Literal["status", "reload", "verify", "identify", "enroll", "remove", "list"]
     name: str | None = None
     within: Annotated[float, msgspec.Meta(gt=0, le=300)] | None = None
     challenge: bool = False
+    via: (
+        Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")] | None
+    ) = None
 
 
 class Asker(Protocol):
@@ -74,6 +78,28 @@ class Asker(Protocol):
     def administers(self) -> bool:
         """Whether it may change settings and people, and see scores."""
         ...
+
+
+class _OnBehalf:
+    """An asker that says for whom it asks; that counts for the audit log and for nothing else."""
+
+    def __init__(self, asker: Asker, via: str) -> None:
+        self._asker, self.via = asker, via
+
+    def reply(self, answer: Answer, *, last: bool) -> None:
+        self._asker.reply(answer, last=last)
+
+    @property
+    def gone(self) -> bool:
+        return self._asker.gone
+
+    @property
+    def peer(self) -> Peer:
+        return self._asker.peer
+
+    @property
+    def administers(self) -> bool:
+        return self._asker.administers
 
 
 class Hooks(NamedTuple):
@@ -161,6 +187,8 @@ class Desk:
     def _begin(self, request: Request, asker: Asker) -> None:
         if request.name is not None:  # one form from here on: what is checked is what is stored
             request = msgspec.structs.replace(request, name=person_name(request.name))
+        if request.via is not None:
+            asker = _OnBehalf(asker, request.via)
         if request.command in _ADMINISTRATIVE:
             self._administer(request, asker)
         elif request.command == "status":
@@ -216,6 +244,8 @@ class Desk:
         self, asker: Asker, command: str, name: str | None, outcome: str, detail: str | None = None
     ) -> None:
         """Add to the audit log, and emit the event of what was done."""
+        if isinstance(asker, _OnBehalf):
+            detail = f"via {asker.via}" + (f": {detail}" if detail else "")
         if self._audit is not None:
             try:
                 self._audit.add(asker.peer, command, name, outcome, detail)
