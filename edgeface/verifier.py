@@ -197,13 +197,28 @@ class FaceVerifier(Closing):
         images = _each(images, "enroll")
         return self._recognizer.enroll(name, map(self._frame, images), force=force)
 
-    def remove(self, name: str) -> int:
-        """Remove a person and all their templates; returns how many templates were removed.
+    def remove(self, name: str, template: int | None = None) -> int:
+        """Remove a person, or one template of theirs by its number from 1; returns how many
+        templates were removed.
 
         When this returns, neither the gallery's file nor the earlier generation kept beside it has
-        them, so no other process accepts the person. Raises UnknownPerson.
+        them, so no other process accepts the person. Raises UnknownPerson, and GalleryError for a
+        template that is not there or that is the person's only one.
         """
-        return self._recognizer.remove(name)
+        return self._recognizer.remove(name, template)
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a person another name. Raises UnknownPerson, and GalleryError where somebody has
+        it."""
+        self._recognizer.rename(name, new)
+
+    def merge(self, name: str, other: str, *, force: bool = False) -> int:
+        """Make two names one person, `other`, who keeps every template of both; returns how many.
+
+        Raises UnknownPerson, and FaceError where the two do not look like one person, unless
+        `force`.
+        """
+        return self._recognizer.merge(name, other, force=force)
 
     def verify(
         self,

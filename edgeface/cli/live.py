@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from edgeface.cli import NO, YES, print_json
+from edgeface.cli.options import counted
 
 at_camera = click.option(
     "--live", "--camera", "at_camera", is_flag=True, help="Use the running service's camera."
@@ -122,7 +123,7 @@ def enroll(name: str, seconds: float | None, as_json: bool) -> int:
     else:
         click.echo(
             f"enrolled {answer['name']}: {answer['added']} added, "
-            f"{answer['templates']} templates in all"
+            f"{counted(answer['templates'], 'template')} in all"
         )
     return YES
 

@@ -54,6 +54,11 @@ def on_gallery(command: _Command) -> _Command:
     return gallery(key_file(model(as_json(command))))
 
 
+def counted(count: int, noun: str, several: str | None = None) -> str:
+    """A number with its noun: "1 template", "2 templates"."""
+    return f"{count} {noun if count == 1 else several or noun + 's'}"
+
+
 force = click.option(
     "--force", is_flag=True, help="Enroll in spite of quality, duplicate or lookalike warnings."
 )
