@@ -23,7 +23,7 @@ from edgeface.decide import (
 from edgeface.errors import GalleryError
 from edgeface.gallery.change import GalleryChange, remove_person, rename_person
 from edgeface.gallery.gallery import Gallery, file_signature
-from edgeface.gallery.names import person_name
+from edgeface.gallery.names import person_name, refuse_reserved
 from edgeface.pipeline.detect import Face
 from edgeface.pipeline.model_file import Model
 from edgeface.pipeline.pictures import Picture
@@ -156,7 +156,8 @@ class Recognizer:
         from edgeface.enrollment import Candidate, enroll_candidates
 
         person = person_name(name)
-        self.current_gallery()  # what is wrong with it is better known before the work
+        if person not in self.current_gallery():  # what is wrong is better known before the work
+            refuse_reserved(person)
         candidates: list[Candidate] = []
         rejected: list[Rejection] = []
         for frame in frames:

@@ -59,6 +59,13 @@ def counted(count: int, noun: str, several: str | None = None) -> str:
     return f"{count} {noun if count == 1 else several or noun + 's'}"
 
 
+def scored(score: float, threshold: float, *, match: bool) -> str:
+    """A score and what it needs, in words."""
+    if match:
+        return f"score {score:.3f} >= {threshold:.3f}"
+    return f"not enough: {score:.3f} needs {threshold:.3f}"
+
+
 force = click.option(
     "--force", is_flag=True, help="Enroll in spite of quality, duplicate or lookalike warnings."
 )

@@ -20,7 +20,7 @@ from edgeface.errors import GalleryError
 from edgeface.gallery.contents import Contents, with_people, with_templates, without_person
 from edgeface.gallery.duplicates import distinct
 from edgeface.gallery.gallery import Gallery, file_signature
-from edgeface.gallery.names import PersonName, person_name
+from edgeface.gallery.names import PersonName, person_name, refuse_reserved
 from edgeface.gallery.store import Loaded, commit, exclusively, load_for_change
 from edgeface.pipeline.model_file import Model
 
@@ -87,6 +87,9 @@ class GalleryChange:
             raise GalleryError(
                 "nobody was added: two of the names are one; give each person theirs"
             )
+        for name in people:
+            if (new := person_name(name)) not in self.gallery:
+                refuse_reserved(new)
         for rows in encoded.values():
             if not np.allclose(np.linalg.norm(rows, axis=1), 1, atol=_UNIT):
                 raise GalleryError(
