@@ -6,7 +6,9 @@ import io
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from edgeface import (
     PictureError,
     UnknownPerson,
 )
+from edgeface.decide import Decision
 from edgeface.gallery.gallery import Gallery
 from edgeface.gallery.store import previous_of
 from tests.conftest import CHECKOUT, PORTRAITS
@@ -246,3 +249,46 @@ def test_what_needs_no_gallery_needs_no_key(
         assert verifier.encode(photos / "obama-400.png").shape == (128,)
         with pytest.raises(GalleryError, match="holds no key"):
             _ = verifier.gallery
+
+
+def test_a_decision_is_true_where_it_is_a_match(shared: FaceVerifier) -> None:
+    first, second, other = (PORTRAITS / f"{name}.jpg" for name in ("obama", "obama2", "biden"))
+    assert shared.compare(first, second)
+    assert not shared.compare(first, other)
+    assert not Decision("ada", 0.9, 0.5, False)
+
+
+def test_threads_that_share_a_verifier_take_turns(
+    verifier: FaceVerifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = {name: PORTRAITS / f"{name}.jpg" for name in ("obama", "biden")}
+    for name, picture in pictures.items():
+        verifier.enroll(name, [picture])
+    within, most = [], []
+    encode = verifier.pipeline.encode
+
+    def watched(*arguments: Any, **named: Any) -> Any:
+        within.append(1)
+        most.append(len(within))
+        time.sleep(0.1)  # long enough for the other thread to come in, if it may
+        found = encode(*arguments, **named)
+        within.pop()
+        return found
+
+    monkeypatch.setattr(verifier.pipeline, "encode", watched)
+    with ThreadPoolExecutor(2) as pool:
+        found = pool.map(verifier.identify, [*pictures.values(), *pictures.values()])
+    assert [face.decision.name for (face,) in found] == [*pictures, *pictures]
+    assert max(most) == 1
+
+
+def test_swapped_arguments_are_said(verifier: FaceVerifier, portrait: Any, tmp_path: Path) -> None:
+    picture = PORTRAITS / "obama.jpg"
+    verifier.enroll("obama", [picture])
+    for name in (portrait("obama"), picture, picture.read_bytes(), [picture]):
+        for call in (verifier.verify, verifier.enroll):
+            with pytest.raises(ConfigError, match="a person's name first"):
+                call(name, "obama")
+    for name, image in ((str(picture), "obama"), (str(picture), "nobody"), ("x", "obama")):
+        with pytest.raises(UnknownPerson, match="give the name first, then the image"):
+            verifier.verify(name, image)
