@@ -55,6 +55,7 @@ COVERED: dict[str, str] = {
     "edgeface.cli.eval": 'bench/test_evaluate.py: "eval"',
     "edgeface.cli.export": 'cli/test_gallery_commands.py: "export"',
     "edgeface.cli.gallery": 'cli/test_gallery_commands.py: "gallery"',
+    "edgeface.cli.history": 'history/test_reading.py: "history"',
     "edgeface.cli.identify": 'cli/test_commands.py: "identify"',
     "edgeface.cli.import_": 'cli/test_gallery_commands.py: "import"',
     "edgeface.cli.list": 'cli/test_commands.py: "list"',

@@ -11,8 +11,8 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from edgeface.service.config import Config
-from edgeface.sinks import FRESHNESS, Outlet, Outlets, Sink
+from edgeface.service.config import Config, history_path
+from edgeface.sinks import FRESHNESS, First, Outlet, Outlets, Sink
 
 _MAKERS = {
     "mqtt": "edgeface.sinks.mqtt:Mqtt",
@@ -41,7 +41,25 @@ def build_outlets(
             if getattr(before, outlet.name) == getattr(config, outlet.name):
                 kept[outlet.name] = outlet
         Outlets([outlet for outlet in outlets.outlets if outlet.name not in kept]).close()
-    return Outlets([kept.get(name) or _build(name, getattr(config, name), tell) for name in names])
+    built = [kept.get(name) or _build(name, getattr(config, name), tell) for name in names]
+    return Outlets(built, _history(config, tell, old))
+
+
+def _history(
+    config: Config, tell: Callable[[str, str], None], old: tuple[Config, Outlets] | None
+) -> First | None:
+    """What records the events before the sinks get them, where the settings ask for it."""
+    before = old[1].first if old is not None else None
+    if old is not None and before is not None:
+        place = (old[0].history, history_path(old[0]))
+        if place == (config.history, history_path(config)):
+            return before
+        before.close()
+    if config.history is None:
+        return None
+    from edgeface.sinks.history import Recorder
+
+    return Recorder(history_path(config), config.history, partial(tell, "history"))
 
 
 def _build(name: str, settings: Any, tell: Callable[[str, str], None]) -> Outlet:
