@@ -1,11 +1,12 @@
 """Build: makes the sinks that the settings ask for, importing only those.
 
 Takes in a `Config`, hands on `Outlets`. A changed file closes and opens only the sinks whose table
-has changed, so that what waits in the others is kept.
+has changed; what still waits in one of them goes on to its successor, with the counts.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -14,6 +15,7 @@ from typing import Any
 from edgeface.service.config import Config
 from edgeface.sinks import FRESHNESS, Outlet, Outlets, Sink
 
+_log = logging.getLogger("edgeface.service")
 _MAKERS = {
     "mqtt": "edgeface.sinks.mqtt:Mqtt",
     "webhook": "edgeface.sinks.webhook:Webhook",
@@ -35,13 +37,24 @@ def build_outlets(
     """
     names = [name for name in ("stdout", *_MAKERS) if getattr(config, name) is not None]
     kept: dict[str, Outlet] = {}
+    ended: dict[str, Outlet] = {}
     if old is not None:
         before, outlets = old
         for outlet in outlets.outlets:
             if getattr(before, outlet.name) == getattr(config, outlet.name):
                 kept[outlet.name] = outlet
-        Outlets([outlet for outlet in outlets.outlets if outlet.name not in kept]).close()
-    return Outlets([kept.get(name) or _build(name, getattr(config, name), tell) for name in names])
+        ended = {outlet.name: outlet for outlet in outlets.outlets if outlet.name not in kept}
+        Outlets([*ended.values()]).close()
+    built = Outlets([kept.get(name) or _build(name, getattr(config, name), tell) for name in names])
+    for outlet in built.outlets:
+        if before_it := ended.pop(outlet.name, None):
+            outlet.take_over(before_it)
+    for outlet in ended.values():
+        if outlet.waiting:
+            _log.warning(
+                "%s is off now: %d events that waited are lost", outlet.name, outlet.waiting
+            )
+    return built
 
 
 def _build(name: str, settings: Any, tell: Callable[[str, str], None]) -> Outlet:

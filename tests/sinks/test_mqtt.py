@@ -317,6 +317,37 @@ def test_a_person_who_is_removed_leaves_the_broker(broker: Broker, tmp_path: Pat
     listener.close()
 
 
+def test_a_reload_that_changes_the_broker_s_table_loses_nothing(
+    broker: Broker, tmp_path: Path
+) -> None:
+    file, nobody = tmp_path / "s.toml", free_port()
+    table = '[mqtt]\nhost = "127.0.0.1"\ntopic = "door"\nport = '
+    file.write_text(f"{table}{nobody}\n")
+    old = load_config(file)
+    outlets = build_outlets(old, lambda *_: None)
+    waiting = [event() for _ in range(3)]
+    for one in waiting:
+        outlets.put(one)
+    listener = Listener(broker.port)
+    file.write_text(f"{table}{broker.port}\n")
+    with build_outlets(load_config(file), lambda *_: None, (old, outlets)) as renewed:
+        wait_until(lambda: renewed.outlets[1].delivered == 3)
+        wait_until(lambda: len(set(listener.ids())) == 3)
+        assert renewed.outlets[1].lost == 0
+    assert list(dict.fromkeys(listener.ids())) == [one.id for one in waiting]
+    listener.close()
+
+
+def test_trouble_names_its_sink_once(tmp_path: Path) -> None:
+    reported: list[str] = []
+    settings = Settings(host="127.0.0.1", port=free_port(), topic="door")
+    sink = Outlet(lambda: Mqtt(settings), "mqtt", ["recognized"], 9, reported.append)
+    wait_until(lambda: reported)
+    sink.close()
+    assert not reported[0].startswith("mqtt")
+    assert sink.trouble == reported[0]
+
+
 def test_a_killed_service_leaves_its_last_will(broker: Broker, tmp_path: Path) -> None:
     listener = Listener(broker.port)
     code = (
