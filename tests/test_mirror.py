@@ -101,6 +101,7 @@ COVERED: dict[str, str] = {
     "edgeface.service.session": "service/test_liveness_at_the_door.py",
     "edgeface.service.watch": "service/test_liveness_at_the_door.py",
     "edgeface.sinks": "sinks/test_outlet.py",
+    "edgeface.sinks.door": "sinks/test_home_assistant.py",
     "edgeface.sinks.lines": "sinks/test_outlet.py",
     "edgeface.sinks.settings": "sinks/test_mqtt.py",
     "edgeface.sources": "sources/test_files.py",

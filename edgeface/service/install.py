@@ -15,10 +15,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
+
 import edgeface
 from edgeface.errors import ConfigError
 from edgeface.service.config import Config, load_config
 from edgeface.service.outlets import NETWORKED
+from edgeface.sinks.settings import MqttSettings
 from edgeface.sources import needs_network
 from edgeface.system.storage import write_atomically
 
@@ -105,6 +108,15 @@ def make_user() -> None:
     """Create the service's user and groups as the sysusers file says; a package has done it."""
     if Path("/", _SYSUSERS).exists():
         _run("systemd-sysusers", f"/{_SYSUSERS}")
+
+
+def with_password_from_its_file(settings: MqttSettings) -> MqttSettings:
+    """The same settings for a command beside the service, to which systemd hands no credentials."""
+    named = settings.password_file
+    if named is None or not named.startswith("credential:"):
+        return settings
+    path = Path("/") / CREDENTIALS / named.removeprefix("credential:")
+    return msgspec.structs.replace(settings, password_file=str(path))
 
 
 def _wants_network(config: Config) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import edgeface
 from edgeface.errors import ConfigError, EdgeFaceError
 from edgeface.events import Event, EventType, incident
 from edgeface.liveness import account
@@ -26,7 +27,9 @@ from edgeface.service.lockout import Lockout
 from edgeface.service.notify import Notifier
 from edgeface.service.outlets import build_outlets
 from edgeface.service.people import People
+from edgeface.service.presence import Figures, Presence
 from edgeface.service.watch import Asked, Watch
+from edgeface.sinks.door import Board, DoorState
 from edgeface.sources import Frame, SourceEnded, is_live
 from edgeface.sources.blind import Blindness
 from edgeface.sources.feed import open_feed
@@ -64,7 +67,10 @@ class Service(Closing):
         )
         self._feed = open_feed(config.source)
         self._blindness = Blindness(config.source.blind_after)
-        self._outlets = build_outlets(config, self._sink_struggles)
+        self._presence = Presence()
+        self._trouble: str | None = None  # of the source, as last reported
+        self._board, self._figures = Board(), Figures()
+        self._outlets = build_outlets(config, self._sink_struggles, board=self._board)
 
     def stop(self) -> None:
         """Ask the loop to end."""
@@ -128,9 +134,9 @@ class Service(Closing):
         self._frame_error = None
         if noticed := self._blindness.see(frame):
             blind, sentence = noticed
-            self._report(
-                "source_blind" if blind else "source_back", f"{self._feed.name} {sentence}"
-            )
+            told = f"{self._feed.name} {sentence}"
+            self._trouble = told if blind else None
+            self._report("source_blind" if blind else "source_back", told)
         self.desk.see(result)
         self._emit(result, frame.taken)
 
@@ -167,6 +173,7 @@ class Service(Closing):
     def _look_after_everything_else(self) -> None:
         """News of the source and the sinks, settings, the gallery, requests."""
         for notice in self._feed.notices():
+            self._trouble = notice.message if notice.lost else None
             self._report("source_lost" if notice.lost else "source_back", notice.message)
         while not self._struggling.empty():
             name, trouble = self._struggling.get_nowait()
@@ -187,7 +194,31 @@ class Service(Closing):
         if problem := self._people.take_problem():
             self._report("gallery_unusable", problem)
         self.desk.work()
+        self._show_state()
         self._notifier.status(self.summary())
+
+    def _show_state(self) -> None:
+        """Put on the board what sinks show of the door besides its events."""
+        now, lockout = time.monotonic(), self.desk.lockout
+        recognized = [name for name in self._watch.recognized if not lockout.left(name)]
+        fps, temperature = self._figures.at(now, self._rate, self._governor.temperature)
+        struggling = [
+            f"{outlet.name}: {outlet.trouble}"
+            for outlet in self._outlets.outlets
+            if outlet.trouble and outlet.name != "mqtt"
+        ]
+        self._board.show(
+            DoorState(
+                people=self._people.names,
+                present=self._presence.at(now, recognized),
+                locked=lockout.longest_left > 0,
+                problem=self._people.problem or self._trouble or next(iter(struggling), None),
+                fps=fps,
+                temperature=temperature,
+                model=self._people.model_name,
+                version=edgeface.__version__,
+            )
+        )
 
     def _pace(self, begun: float) -> None:
         """Wait until the next frame is due; files as fast as possible are never waited for."""
@@ -241,7 +272,9 @@ class Service(Closing):
         self._governor = Governor(config.power.warm, config.power.hot)
         self.desk.rules, self.desk.profile = config.recognition, config.profile
         self.desk.lockout.rules = config.lockout
-        self._outlets = build_outlets(config, self._sink_struggles, (old, self._outlets))
+        self._outlets = build_outlets(
+            config, self._sink_struggles, (old, self._outlets), self._board
+        )
         self._config = config
 
     def summary(self) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from edgeface.service.config import Config
 from edgeface.sinks import FRESHNESS, Outlet, Outlets, Sink
+from edgeface.sinks.door import Board
 
 _log = logging.getLogger("edgeface.service")
 _MAKERS = {
@@ -29,23 +30,28 @@ NETWORKED = ("mqtt", "webhook")
 
 
 def build_outlets(
-    config: Config, tell: Callable[[str, str], None], old: tuple[Config, Outlets] | None = None
+    config: Config,
+    tell: Callable[[str, str], None],
+    old: tuple[Config, Outlets] | None = None,
+    board: Board | None = None,
 ) -> Outlets:
     """The sinks of `config`; those of `old` whose table is the same go on as they are.
 
     `tell` gets a sink's name and a sentence when it struggles. It is called by other threads.
+    `board` is where the service shows its state.
     """
+    board = board or Board()
     names = [name for name in ("stdout", *_MAKERS) if getattr(config, name) is not None]
     kept: dict[str, Outlet] = {}
     ended: dict[str, Outlet] = {}
     if old is not None:
         before, outlets = old
         for outlet in outlets.outlets:
-            if getattr(before, outlet.name) == getattr(config, outlet.name):
+            if _settings_of(outlet.name, before) == _settings_of(outlet.name, config):
                 kept[outlet.name] = outlet
         ended = {outlet.name: outlet for outlet in outlets.outlets if outlet.name not in kept}
         Outlets([*ended.values()]).close()
-    built = Outlets([kept.get(name) or _build(name, getattr(config, name), tell) for name in names])
+    built = Outlets([kept.get(name) or _build(name, config, tell, board) for name in names])
     for outlet in built.outlets:
         if before_it := ended.pop(outlet.name, None):
             outlet.take_over(before_it)
@@ -57,9 +63,21 @@ def build_outlets(
     return built
 
 
-def _build(name: str, settings: Any, tell: Callable[[str, str], None]) -> Outlet:
+def _settings_of(name: str, config: Config) -> tuple[Any, ...]:
+    """Everything of the settings that a sink depends on."""
+    return (getattr(config, name), _faces(config) if name == "mqtt" else None)
+
+
+def _faces(config: Config) -> tuple[str, ...]:
+    """The events whose picture may leave the service: none where the settings keep none."""
+    return () if config.snapshots is None else config.snapshots.events
+
+
+def _build(name: str, config: Config, tell: Callable[[str, str], None], board: Board) -> Outlet:
+    settings = getattr(config, name)
+    more = (board, _faces(config)) if name == "mqtt" else ()
     return Outlet(
-        partial(_make, name, settings),
+        partial(_make, name, settings, *more),
         name,
         (*settings.events, *_ALWAYS.get(name, ())),
         settings.queue,
@@ -68,12 +86,12 @@ def _build(name: str, settings: Any, tell: Callable[[str, str], None]) -> Outlet
     )
 
 
-def _make(name: str, settings: Any) -> Sink:
+def _make(name: str, settings: Any, *more: Any) -> Sink:
     """Runs in the sink's own thread, so a slow import or connection holds nobody up."""
     if name == "stdout":
         from edgeface.sinks.lines import Lines
 
         return Lines()
     module, _, kind = _MAKERS[name].partition(":")
-    sink: Sink = getattr(import_module(module), kind)(settings)
+    sink: Sink = getattr(import_module(module), kind)(settings, *more)
     return sink
