@@ -28,19 +28,25 @@ def command() -> None:
 @command.command("install")
 @_root
 @click.option("--no-start", is_flag=True, help="Do not enable and start it.")
-def install(root: Path, no_start: bool) -> None:
-    """Write the unit, its drop-ins and, if there are none, the settings; then start it."""
+def install(root: Path, no_start: bool) -> int:
+    """Write the unit, its drop-ins and, if there are none, the settings; then start it.
+
+    It waits for the first picture. Exit status 1: it runs, but none has come.
+    """
     for path in unit.install(root):
         click.echo(f"wrote {path}")
     if root != Path("/"):
-        return
+        return YES
     unit.make_user()
     unit.close_settings(root)
     unit.systemctl("daemon-reload")
-    if not no_start:
-        unit.systemctl("enable", unit.UNIT)
-        unit.systemctl("restart", unit.UNIT)
-        click.echo("started; check it with: edgeface service status")
+    if no_start:
+        return YES
+    if waits := unit.start_service():
+        click.echo(f"started, but {waits}; look for what is wrong with: sudo edgeface doctor")
+        return NO
+    click.echo("started, and it sees; check it with: edgeface service status")
+    return YES
 
 
 @command.command("uninstall")

@@ -24,7 +24,7 @@ from edgeface.service.config import Config, audit_path, state_folder
 from edgeface.service.desk import Desk, Hooks
 from edgeface.service.frame_result import FrameResult
 from edgeface.service.lockout import Lockout
-from edgeface.service.notify import Notifier
+from edgeface.service.notify import NO_PICTURE, Notifier
 from edgeface.service.outlets import build_outlets
 from edgeface.service.people import People
 from edgeface.service.presence import Figures, Presence
@@ -37,6 +37,7 @@ from edgeface.system.closing import Closing
 from edgeface.system.thermal import Governor
 
 _log = logging.getLogger("edgeface.service")
+_FIRST_PICTURE = 30.0  # seconds for which systemd waits for it; a camera may still come later
 _TICK = 0.25  # seconds that the loop waits at most before it looks after everything else
 
 
@@ -85,8 +86,7 @@ class Service(Closing):
 
         Raises EdgeFaceError when the source can never work.
         """
-        self._notifier.ready()
-        self._notifier.status(self.summary(), at_once=True)
+        begun = time.monotonic()
         _log.info("watching %s, %d people enrolled", self._feed.name, len(self._people))
         if self._config.liveness.profile is None and not self._config.profile.judged:
             _log.warning(
@@ -95,6 +95,8 @@ class Service(Closing):
             )
         while not self._stopping and (most_frames is None or self.frames < most_frames):
             self._notifier.alive()
+            if not self._notifier.is_ready and time.monotonic() - begun >= _FIRST_PICTURE:
+                self._tell_ready()
             try:
                 self._turn()
             except SourceEnded:
@@ -113,10 +115,17 @@ class Service(Closing):
         """One frame, or none; it is let go of on return, so that the camera can be closed."""
         begun = time.monotonic()
         frame = self._feed.next(_TICK)
+        if frame is not None and not self._notifier.is_ready:
+            self._tell_ready()
         self._look_after_everything_else()
         if frame is not None:
             self._work_on(frame)
             self._pace(begun)
+
+    def _tell_ready(self) -> None:
+        """Tell systemd: with the first picture, or when it must not wait any longer."""
+        self._notifier.ready()
+        self._notifier.status(self.summary(), at_once=True)
 
     def _work_on(self, frame: Frame) -> None:
         busy = self.desk.busy
@@ -279,6 +288,9 @@ class Service(Closing):
 
     def summary(self) -> str:
         """What it does, in a line."""
+        if not self.frames:
+            why = f": {self._trouble}" if self._trouble else ""
+            return f"{NO_PICTURE} from {self._feed.name}{why}"
         people = len(self._people)
         return (
             f"watching {self._feed.name}, {self._rate:.0f} fps, "
