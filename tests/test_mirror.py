@@ -133,7 +133,7 @@ COVERED: dict[str, str] = {
     "edgeface_tools.people.records": "tools/people/test_population.py: populations.load",
     "edgeface_tools.quantize.calibrate": "tools/quantize/test_quantize.py",
     "edgeface_tools.quantize.sqnr": "tools/quantize/test_quantize.py",
-    "edgeface_tools.report.charts": "tools/report/test_report.py: report.html",
+    "edgeface_tools.charts": "tools/report/test_report.py: report.html",
     "edgeface_tools.report.contents": "tools/report/test_report.py: report.json",
     "edgeface_tools.report.html": "tools/report/test_report.py: report.html",
     "edgeface_tools.report.trial": "tools/report/test_report.py: trial",

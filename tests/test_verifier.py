@@ -287,7 +287,8 @@ def test_threads_that_share_a_verifier_take_turns(
 def test_swapped_arguments_are_said(verifier: FaceVerifier, portrait: Any, tmp_path: Path) -> None:
     picture = PORTRAITS / "obama.jpg"
     verifier.enroll("obama", [picture])
-    for name in (portrait("obama"), picture, picture.read_bytes(), [picture]):
+    swapped: list[Any] = [portrait("obama"), picture, picture.read_bytes(), [picture]]
+    for name in swapped:
         for call in (verifier.verify, verifier.enroll):
             with pytest.raises(ConfigError, match="a person's name first"):
                 call(name, "obama")
