@@ -15,6 +15,7 @@ from edgeface.decide import (
     DEFAULT_FAR,
     DEFAULT_FPIR,
     Decision,
+    correction_for,
     decide,
     decide_among,
     identification_threshold,
@@ -132,18 +133,23 @@ class Recognizer:
         Raises UnknownPerson.
         """
         match = self.gallery.compare(name, face.embedding)
-        threshold = verification_threshold(self.model, far, match.templates)
+        correction = correction_for(self.model, self.gallery)
+        threshold = verification_threshold(self.model, far, match.templates, correction)
         return decide(name, match.score, threshold)
 
     def identify(self, face: EncodedFace, *, fpir: float = DEFAULT_FPIR) -> Decision:
         """Who an encoded face is, if anyone (1:K), at an FPIR of `fpir`."""
         gallery = self.gallery
-        threshold = identification_threshold(self.model, fpir, gallery.template_counts)
-        return decide_among(gallery.search(face.embedding, most=2), threshold)
+        return decide_among(gallery.search(face.embedding, most=2), self._threshold(fpir))
 
     def check_fpir(self, fpir: float) -> None:
         """Raises ConfigError unless the model's table reaches this FPIR for the people enrolled."""
-        identification_threshold(self.model, fpir, self.gallery.template_counts)
+        self._threshold(fpir)
+
+    def _threshold(self, fpir: float) -> float:
+        gallery = self.gallery
+        correction = correction_for(self.model, gallery)
+        return identification_threshold(self.model, fpir, gallery.template_counts, correction)
 
     def enroll(self, name: str, frames: Iterable[Picture], *, force: bool = False) -> Enrollment:
         """Add the faces of pictures of one person; the gallery's file has them on return.
