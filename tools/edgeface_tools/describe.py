@@ -16,7 +16,8 @@ from ai_edge_litert import schema_py_generated as schema
 from edgeface.errors import ConfigError
 from edgeface.pipeline.model_file import Description, EmbeddingSpec, InputSpec, Source
 from edgeface_tools.convert import TEMPLATE, TOOL
-from edgeface_tools.source.load import Colour, picture_and_numbers, trained_with
+from edgeface_tools.source.load import picture_and_numbers
+from edgeface_tools.source.normalization import Colour, trained_with
 from edgeface_tools.tflite.flatbuffer import operators, unpack
 from edgeface_tools.tflite.inspection import read_network
 from edgeface_tools.tflite.operators import WEIGHTED, minimum_runtime, needs

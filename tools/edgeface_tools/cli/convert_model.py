@@ -7,6 +7,7 @@ files; it holds no arithmetic.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from edgeface_tools import describe as describing
 from edgeface_tools.cli.output import write_output
 from edgeface_tools.convert import ConversionOptions
 from edgeface_tools.people import population as populations
+from edgeface_tools.people.agreement import Agreement
 from edgeface_tools.people.faces import Faces
 from edgeface_tools.people.labelled import wanted
 from edgeface_tools.quantize import calibrate as calibrating
@@ -30,7 +32,8 @@ from edgeface_tools.quantize.quantize import PRECISIONS, Ends, Precision
 from edgeface_tools.report import precisions as comparing
 from edgeface_tools.report import report as reporting
 from edgeface_tools.source.architectures import ARCHITECTURES
-from edgeface_tools.source.load import NORMALIZATIONS, Colour, load_source
+from edgeface_tools.source.load import Loaded, load_source
+from edgeface_tools.source.normalization import FORM, Colour
 from edgeface_tools.tflite import inspection
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -52,12 +55,29 @@ class _ConvertByDefault(click.Group):
 
 
 def _of_a_source(command: _Command) -> _Command:
-    """The options that describe a source."""
+    """The argument and options that describe a source; the command gets a function to read it."""
+
+    @functools.wraps(command)
+    def reading(
+        source: str,
+        architecture: str | None,
+        colour: Colour | None,
+        normalization: str | None,
+        layer: str | None,
+        size: int | None,
+        **others: Any,
+    ) -> Any:
+        def read() -> Loaded:
+            return load_source(source, architecture, colour, normalization, layer, size)
+
+        return command(read, **others)
+
+    described: _Command = reading
     for option in (
         click.option(
             "--normalization",
-            type=click.Choice(list(NORMALIZATIONS)),
-            help="Normalization of the pixels in training (default: per-image, like FaceNet).",
+            metavar="NAME",
+            help=f"Pixels in training: {FORM} (default: as the network shows, else per-image).",
         ),
         click.option(
             "--colour",
@@ -69,9 +89,18 @@ def _of_a_source(command: _Command) -> _Command:
             type=click.Choice(list(ARCHITECTURES)),
             help="The network of a file that has only weights.",
         ),
+        click.option(
+            "--layer", help="The layer that gives the embedding, where it is not the last one."
+        ),
+        click.option(
+            "--size",
+            type=click.IntRange(2, 1024),
+            help="Side of the pictures, for a network that takes any.",
+        ),
+        click.argument("source"),
     ):
-        command = option(command)
-    return command
+        described = option(described)
+    return described
 
 
 def _labelled(command: _Command) -> _Command:
@@ -91,13 +120,13 @@ def cli(debug: bool) -> None:
     """Turn a Keras face network into a small TFLite file that describes its use.
 
     `convert-model SOURCE -o OUT.tflite` is short for `convert-model convert SOURCE -o OUT.tflite`.
-    SOURCE is a Keras file (.h5 or .keras), a SavedModel folder, weights with --architecture, a
-    folder of OpenFace's CSV files, or the word facenet for the pinned FaceNet, which is fetched.
+    SOURCE is a Keras file (.h5 or .keras), a SavedModel folder, a frozen graph (.pb), weights with
+    --architecture, a folder of OpenFace's CSV files, or the word facenet for the pinned FaceNet,
+    which is fetched.
     """
 
 
 @cli.command()
-@click.argument("source")
 @click.option("-o", "--output", type=_FILE, required=True, help="The .tflite file to write.")
 @click.option(
     "--precision", type=click.Choice(PRECISIONS), default="int8", show_default=True,
@@ -119,13 +148,10 @@ def cli(debug: bool) -> None:
     help="Another Python that has edgeface, to time its runtime too (may be repeated).",
 )  # fmt: skip
 def convert(
-    source: str,
+    read: Callable[[], Loaded],
     output: Path,
     precision: Precision,
     ends: Ends,
-    architecture: str | None,
-    colour: Colour | None,
-    normalization: str | None,
     calibrate: Path | None,
     observations: Path | None,
     population: Path | None,
@@ -143,12 +169,13 @@ def convert(
     options = ConversionOptions(
         precision, ends, name, calibrate, observations, population, people, measured_on
     )
-    loaded = load_source(source, architecture, colour, normalization)
+    loaded = read()
     converted = stations.convert(loaded, options)
     if calibrate:
         _report_skipped(converted.faces)
     write_output(output, stations.described(converted))
     click.echo(inspection.as_text(inspection.inspect(output)))
+    _report_agreement(loaded, converted.agreement)
     scores = converted.description.scores
     if scores is None or not scores.measured:
         click.echo(
@@ -164,22 +191,18 @@ def convert(
 
 
 @cli.command()
-@click.argument("source")
 @click.option("-o", "--output", type=_FILE, required=True, help="The .json file to write.")
 @_of_a_source
 @click.option("--calibrate", type=_FOLDER, help="Photos of faces to calibrate on.")
 @click.option("--measured-on", help="Name of the set of photos, to be recorded.")
 def observe(
-    source: str,
+    read: Callable[[], Loaded],
     output: Path,
-    architecture: str | None,
-    colour: Colour | None,
-    normalization: str | None,
     calibrate: Path | None,
     measured_on: str | None,
 ) -> None:
     """Record the calibration of SOURCE in a file, so that it can be repeated without photos."""
-    loaded = load_source(source, architecture, colour, normalization)
+    loaded = read()
     faces = stations.calibration_faces(loaded, calibrate)
     if faces is None:
         raise ConfigError("this needs photos of faces; give --calibrate FOLDER")
@@ -215,9 +238,7 @@ def population(
 @click.option("--population", type=_FILE, help="Centre and score table, from a file.")
 @_labelled
 @click.option("--colour", type=click.Choice(["rgb", "bgr"]), help="Colour order it expects.")
-@click.option(
-    "--normalization", type=click.Choice(list(NORMALIZATIONS)), help="Normalization of the pixels."
-)
+@click.option("--normalization", metavar="NAME", help="per-image, 0..1, -1..1, raw, or MEAN/STD.")
 @click.option("--name", help="Name of the model.")
 def describe(
     model: Path,
@@ -272,6 +293,19 @@ def precisions(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status; the entry point of `convert-model`."""
     run_command(cli, arguments, "convert-model")
+
+
+def _report_agreement(loaded: Loaded, found: Agreement) -> None:
+    for note in loaded.notes:
+        click.echo(f"note: {note}", err=True)
+    if found.framework is None:
+        click.echo(f"note: not compared with the source's own framework: {found.why_not}", err=True)
+        return
+    click.echo(
+        f"agrees with {found.framework} on the same pixels of {found.faces} faces: cosine "
+        f"{found.median:.4f} (median), {found.least:.4f} (least)",
+        err=True,
+    )
 
 
 def _report_skipped(faces: Faces) -> None:
