@@ -15,6 +15,7 @@ from typing import Any
 import click
 import msgspec
 
+import edgeface
 from edgeface.errors import ConfigError
 from edgeface.pipeline.model_file import describe as with_description
 from edgeface.pipeline.model_file import load_model
@@ -47,7 +48,7 @@ class _ConvertByDefault(click.Group):
     """A first argument that is not a command is a source to convert."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        known = {*self.commands, "-h", "--help", "--debug"}
+        known = {*self.commands, "-h", "--help", "--debug", "--version"}
         first = next((place for place, word in enumerate(args) if word != "--debug"), None)
         if first is not None and args[first] not in known:
             args = [*args[:first], "convert", *args[first:]]
@@ -68,6 +69,11 @@ def _of_a_source(command: _Command) -> _Command:
         **others: Any,
     ) -> Any:
         def read() -> Loaded:
+            if Path(source).exists() and Path(source).resolve() == others["output"].resolve():
+                raise ConfigError(
+                    f"{source} is the source itself; give another name with -o, such as "
+                    f"{Path(source).with_suffix('.tflite')}"
+                )
             return load_source(source, architecture, colour, normalization, layer, size)
 
         return command(read, **others)
@@ -115,6 +121,7 @@ def _labelled(command: _Command) -> _Command:
 
 
 @click.group(cls=_ConvertByDefault, context_settings=_CONTEXT)
+@click.version_option(edgeface.__version__, prog_name="convert-model")
 @click.option("--debug", is_flag=True, help="Show a traceback on an error.")
 def cli(debug: bool) -> None:
     """Turn a Keras face network into a small TFLite file that describes its use.
@@ -142,7 +149,9 @@ def cli(debug: bool) -> None:
 @click.option("--population", type=_FILE, help="Centre and score table to put into the model.")
 @_labelled
 @click.option("--name", help="Name of the model.")
-@click.option("--report/--no-report", default=True, help="Write report.json and report.html too.")
+@click.option(
+    "--report/--no-report", default=True, help="Write report.html and report.json beside the model."
+)
 @click.option(
     "--python", "pythons", type=_FILE, multiple=True,
     help="Another Python that has edgeface, to time its runtime too (may be repeated).",
@@ -185,9 +194,10 @@ def convert(
         )
     if report:
         found = reporting.report(loaded, converted, output, pythons)
-        write_output(output.with_name("report.json"), reporting.as_json(found))
-        write_output(output.with_name("report.html"), reporting.as_html(found))
-        click.echo(f"report: {output.with_name('report.html')}", err=True)
+        page = reporting.place_beside(output)
+        write_output(page.with_suffix(".json"), reporting.as_json(found))
+        write_output(page, reporting.as_html(found))
+        click.echo(f"report: {page}", err=True)
 
 
 @cli.command()
@@ -239,6 +249,7 @@ def population(
 @_labelled
 @click.option("--colour", type=click.Choice(["rgb", "bgr"]), help="Colour order it expects.")
 @click.option("--normalization", metavar="NAME", help="per-image, 0..1, -1..1, raw, or MEAN/STD.")
+@click.option("--layer", help="The output that is the embedding, of a file with several.")
 @click.option("--name", help="Name of the model.")
 def describe(
     model: Path,
@@ -249,6 +260,7 @@ def describe(
     measured_on: str | None,
     colour: Colour | None,
     normalization: str | None,
+    layer: str | None,
     name: str | None,
 ) -> None:
     """Add a description to MODEL, or replace it; the network stays as it is.
@@ -256,7 +268,7 @@ def describe(
     A file without one is taken to be like FaceNet (RGB, standardized per picture) unless --colour
     and --normalization say otherwise.
     """
-    network, about = describing.description_for(model, name, colour, normalization)
+    network, about = describing.description_for(model, name, colour, normalization, layer)
     if labelled or pairs:
         source = wanted(labelled, pairs)
         people = stations.cut_people(source, about)
@@ -277,16 +289,22 @@ def inspect(model: Path, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("source")
 @click.option("-o", "--output", type=_FILE, required=True, help="The .md file to write.")
+@_of_a_source
+@click.option("--calibrate", type=_FOLDER, help="Photos of faces to calibrate on.")
 @click.option("--pairs", type=_FILE, required=True, help="LFW pairs to measure accuracy on.")
 @click.option("--labelled", type=_FOLDER, help="The folder of the pictures.")
 @click.option("--python", "pythons", type=_FILE, multiple=True, help="Another Python to try.")
 def precisions(
-    source: str, output: Path, pairs: Path, labelled: Path | None, pythons: tuple[Path, ...]
+    read: Callable[[], Loaded],
+    output: Path,
+    calibrate: Path | None,
+    pairs: Path,
+    labelled: Path | None,
+    pythons: tuple[Path, ...],
 ) -> None:
     """Compare SOURCE in every precision on every runtime: a table in Markdown."""
-    found = comparing.compare(load_source(source), labelled, pairs, pythons)
+    found = comparing.compare(read(), labelled, pairs, pythons, calibrate)
     write_output(output, comparing.as_markdown(found).encode())
 
 

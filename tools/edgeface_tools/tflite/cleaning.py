@@ -56,6 +56,29 @@ def cleaned(network: bytes, place: Path) -> bytes:
     return pack(model)
 
 
+def one_output(network: bytes, name: str | None, place: Path) -> bytes:
+    """The network with the output of that name alone; as it is where it has one and none is named.
+
+    ModelError where it has several and none is named, or none of that name.
+    """
+    model = unpack(network)
+    graph = model.subgraphs[0]
+    named = {name_of(graph.tensors[i]): int(i) for i in graph.outputs}
+    if name is None and len(named) == 1:
+        return network
+    known = ", ".join(f"{one} {tuple(graph.tensors[i].shape)}" for one, i in named.items())
+    if name is None:
+        raise ModelError(
+            f"{place} has {len(named)} outputs; name the embedding's with --layer: {known}"
+        )
+    if name not in named:
+        raise ModelError(f"{place} has no output {name!r}; it has: {known}")
+    for signature in model.signatureDefs or []:
+        signature.outputs = [e for e in signature.outputs if int(e.tensorIndex) == named[name]]
+    _end_at(model, named[name])
+    return pack(model)
+
+
 def _refuse_classifier(model: Any, place: Path) -> None:
     *_, last = operators(model)
     if last.name == "SOFTMAX":
