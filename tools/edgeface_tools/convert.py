@@ -1,6 +1,7 @@
 """From a source to a described model: the steps of the conversion, in order.
 
-    source ──► float .tflite ──► observations ──► quantized .tflite ──► scores ──► description
+    source ──► float .tflite ──► observations ──► quantized .tflite ──► comparison with the source
+           ──► scores ──► description
 
 Takes in what the command line asks for, hands on a `Converted`; knows the defaults for FaceNet. It
 writes no file and never prompts.
@@ -24,8 +25,10 @@ from edgeface.pipeline.model_file import (
     ScoreTable,
     describe,
 )
+from edgeface_tools.people import agreement as comparing
 from edgeface_tools.people import labelled as labels
 from edgeface_tools.people import population as populations
+from edgeface_tools.people.agreement import Agreement
 from edgeface_tools.people.embed import embed
 from edgeface_tools.people.faces import Faces, check_enough, cut_faces, people_in, pictures_in
 from edgeface_tools.people.guess import guessed_table
@@ -48,6 +51,7 @@ TOOL = "convert-model 1"
 TEMPLATE = AlignmentSpec(
     right_eye=(0.33397, 0.45969), left_eye=(0.66434, 0.45781), mouth=(0.50131, 0.84022)
 )
+_COMPARED = 48  # faces
 PORTRAIT_FACES = "the portraits that ship with EdgeFace"
 
 
@@ -75,6 +79,8 @@ class Converted:
     """The calibration faces; the shipped portraits where there were no photos."""
     faces_from: str
     labelled: Labelled | None
+    agreement: Agreement
+    """With the source in its own framework."""
 
 
 def convert(loaded: Loaded, options: ConversionOptions) -> Converted:
@@ -110,6 +116,7 @@ def convert(loaded: Loaded, options: ConversionOptions) -> Converted:
     seen = origin(loaded, options.calibrate)
     if faces is None:
         faces, seen = _portraits(loaded), PORTRAIT_FACES
+    agreement = compare(loaded, network, plain, faces)
     people = cut_people(options.labelled, plain) if options.labelled else None
     if people is not None:
         what = options.measured_on or (options.labelled.folder.name if options.labelled else "")
@@ -121,7 +128,7 @@ def convert(loaded: Loaded, options: ConversionOptions) -> Converted:
     else:
         scores = _guessed(network, plain, faces, seen)
         description = msgspec.structs.replace(plain, scores=scores)
-    return Converted(network, description, faces, seen, people)
+    return Converted(network, description, faces, seen, people, agreement)
 
 
 def calibration_faces(loaded: Loaded, folder: Path | None) -> Faces | None:
@@ -142,6 +149,24 @@ def calibration_of(loaded: Loaded, faces: Faces, measured_on: str) -> Calibratio
     """What quantization needs to know, measured on `faces`."""
     with bar("calibrating", len(faces.crops)) as progress:
         return calibrate(loaded.network, faces.crops, loaded.input, measured_on, progress)
+
+
+def compare(loaded: Loaded, network: bytes, plain: Description, faces: Faces) -> Agreement:
+    """The network's embeddings of calibration faces against its own framework's.
+
+    Through the runtime's encoder and the description, as a device would compute them. ModelError
+    where they disagree.
+    """
+    if loaded.opened is None:
+        return comparing.not_compared(loaded.unopened)
+    crops = faces.crops[:: max(1, len(faces.crops) // _COMPARED)][:_COMPARED]
+    exact = msgspec.structs.replace(plain, precision="float32")
+    with bar("comparing with the source", 2 * len(crops) + 1) as progress:
+        wanted = loaded.opened.embeddings(crops, loaded.takes)
+        progress()
+        read = embed(loaded.network, exact, crops, progress)
+        found = embed(network, plain, crops, progress)
+    return comparing.agreement(loaded.opened.framework, wanted, read, found)
 
 
 def cut_people(source: Wanted, about: Description) -> Labelled:

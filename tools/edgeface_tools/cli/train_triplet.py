@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+import edgeface
 from edgeface.errors import ConfigError
 from edgeface.system.program import run_command
 from edgeface.system.storage import InUse, locked
@@ -71,6 +72,7 @@ _SCHEDULE = Schedule()
 @click.option("--work", type=_FOLDER, help="Cache and checkpoint [default: OUTPUT.training]")
 @click.option("--checkpoint-seconds", type=float, default=60.0, help="Time between checkpoints.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.version_option(edgeface.__version__, prog_name="train-triplet")
 @click.option("--debug", is_flag=True, help="Show a traceback on an error.")
 def cli(
     source: str,

@@ -96,6 +96,22 @@ def report(
     )
 
 
+def place_beside(output: Path) -> Path:
+    """The page for the model at `output`: report.html, or another name where that is taken.
+
+    The report of another model is never overwritten.
+    """
+    usual = output.with_name("report.html")
+    data = usual.with_suffix(".json")
+    if not data.exists() and not usual.exists():
+        return usual
+    try:
+        about = msgspec.json.decode(data.read_bytes())["inspection"]["path"]
+    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+        about = None
+    return usual if about == output.name else output.with_name(f"{output.stem}.report.html")
+
+
 def as_json(found: Report) -> bytes:
     """The bytes of report.json."""
     return msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
