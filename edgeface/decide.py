@@ -36,6 +36,7 @@ _PEOPLE_ALIKE = 0.95  # and those of all people together are (their sum)**0.95
 class Decision:
     """The answer for one face.
 
+    It is true where it is a match: `if verifier.verify("ada", image):` opens to nobody else.
     `name` is the person it was compared with (1:1) or identified as (1:K); None when nobody was
     identified. `score` is a cosine, -1 to 1; `match` means score >= threshold, and in
     identification also that no other person is as near; where one is, `note` says so.
@@ -46,6 +47,10 @@ class Decision:
     threshold: float
     match: bool
     note: str | None = None
+
+    def __bool__(self) -> bool:
+        """Whether it is a match: a no is not true."""
+        return self.match
 
 
 def decide(name: str | None, score: float, threshold: float) -> Decision:

@@ -23,6 +23,9 @@ ROOTS = {
 }
 
 COVERED: dict[str, str] = {
+    "edgeface.cli.merge": 'cli/test_people_commands.py: "merge"',
+    "edgeface.cli.rename": 'cli/test_people_commands.py: "rename"',
+    "edgeface.gallery.duplicates": "cli/test_people_commands.py: adds nothing",
     "edgeface.system.chatter": "pipeline/test_foreign_models.py: stderr.splitlines()",
     "edgeface.sources.limits": "sources/test_files.py: huge_frames",
     "edgeface.cli.ownership": "system/test_privileges.py: used by root",
@@ -52,6 +55,7 @@ COVERED: dict[str, str] = {
     "edgeface.cli.eval": 'bench/test_evaluate.py: "eval"',
     "edgeface.cli.export": 'cli/test_gallery_commands.py: "export"',
     "edgeface.cli.gallery": 'cli/test_gallery_commands.py: "gallery"',
+    "edgeface.cli.history": 'history/test_reading.py: "history"',
     "edgeface.cli.identify": 'cli/test_commands.py: "identify"',
     "edgeface.cli.import_": 'cli/test_gallery_commands.py: "import"',
     "edgeface.cli.list": 'cli/test_commands.py: "list"',
@@ -95,7 +99,6 @@ COVERED: dict[str, str] = {
     "edgeface.service.notify": "service/test_run.py",
     "edgeface.service.outlets": "service/test_run.py: Running(",
     "edgeface.service.peers": "service/test_rights.py",
-    "edgeface.service.people": "service/test_liveness_at_the_door.py",
     "edgeface.service.proof": "service/test_liveness_at_the_door.py",
     "edgeface.service.search": "service/test_liveness_at_the_door.py: Watch(",
     "edgeface.service.session": "service/test_liveness_at_the_door.py",

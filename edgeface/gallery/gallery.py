@@ -155,10 +155,19 @@ class Gallery:
         """A person's templates as unit vectors, shape (m, n). Raises UnknownPerson."""
         return self.contents.unit_templates(self.contents.rows_of(self.index(name)))
 
+    def days(self, name: str) -> NDArray[np.int32]:
+        """When a person's templates were added, in days since 1970, 0 where nobody knows, shape
+        (m,). Raises UnknownPerson."""
+        return self.contents.days_of(self.contents.rows_of(self.index(name)))
+
     def only(self, names: Sequence[PersonName]) -> Contents:
         """The contents of a gallery of these people alone. Raises UnknownPerson."""
         nobody = empty_contents(self.contents.model_identity, self.numbers)
-        return with_people(nobody, {name.encode(): self.templates(name) for name in names})
+        return with_people(
+            nobody,
+            {name.encode(): self.templates(name) for name in names},
+            {name.encode(): self.days(name) for name in names},
+        )
 
     def compare(self, name: str, probe: Embedding) -> Match:
         """The score of `probe` (unit length, shape (n,)) with one person. Raises UnknownPerson."""

@@ -202,6 +202,7 @@ class Service(Closing):
             self._report("gallery_restored", restored)
         if problem := self._people.take_problem():
             self._report("gallery_unusable", problem)
+        self._outlets.work()
         self.desk.work()
         self._show_state()
         self._notifier.status(self.summary())
@@ -324,7 +325,7 @@ class Service(Closing):
                     "lost": outlet.lost,
                     "trouble": outlet.trouble,
                 }
-                for outlet in self._outlets.outlets
+                for outlet in self._outlets.reported
             ],
         }
 

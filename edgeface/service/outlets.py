@@ -12,8 +12,8 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from edgeface.service.config import Config
-from edgeface.sinks import FRESHNESS, Outlet, Outlets, Sink
+from edgeface.service.config import Config, history_path
+from edgeface.sinks import FRESHNESS, First, Outlet, Outlets, Sink
 from edgeface.sinks.door import Board
 
 _log = logging.getLogger("edgeface.service")
@@ -51,8 +51,8 @@ def build_outlets(
                 kept[outlet.name] = outlet
         ended = {outlet.name: outlet for outlet in outlets.outlets if outlet.name not in kept}
         Outlets([*ended.values()]).close()
-    built = Outlets([kept.get(name) or _build(name, config, tell, board) for name in names])
-    for outlet in built.outlets:
+    built = [kept.get(name) or _build(name, config, tell, board) for name in names]
+    for outlet in built:
         if before_it := ended.pop(outlet.name, None):
             outlet.take_over(before_it)
     for outlet in ended.values():
@@ -60,7 +60,24 @@ def build_outlets(
             _log.warning(
                 "%s is off now: %d events that waited are lost", outlet.name, outlet.waiting
             )
-    return built
+    return Outlets(built, _history(config, tell, old))
+
+
+def _history(
+    config: Config, tell: Callable[[str, str], None], old: tuple[Config, Outlets] | None
+) -> First | None:
+    """What records the events before the sinks get them, where the settings ask for it."""
+    before = old[1].first if old is not None else None
+    if old is not None and before is not None:
+        place = (old[0].history, history_path(old[0]))
+        if place == (config.history, history_path(config)):
+            return before
+        before.close()
+    if config.history is None:
+        return None
+    from edgeface.sinks.history import Recorder
+
+    return Recorder(history_path(config), config.history, partial(tell, "history"))
 
 
 def _settings_of(name: str, config: Config) -> tuple[Any, ...]:

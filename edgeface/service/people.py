@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgeface.decide import Decision, decide_among, identification_threshold
-from edgeface.enrollment import Enrollment
+from edgeface.enrollment import Enrollment, lookalike_threshold
 from edgeface.errors import GalleryError
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import Gallery
@@ -146,18 +146,39 @@ class People:
         """Whether an encoded face is this person (1:1). Raises as `require` does."""
         return self._recognizer.verify(person_name(name), face)
 
-    def remove(self, name: str) -> tuple[int, list[dict[str, Any]]]:
-        """Remove a person and save the gallery; how many templates went, and who is left as
-        {name, templates}. Raises UnknownPerson and GalleryError."""
-        templates = self._recognizer.remove(person_name(name))
+    def remove(self, name: str, template: int | None = None) -> tuple[int, list[dict[str, Any]]]:
+        """Remove a person, or one template of theirs, and save the gallery; how many templates
+        went, and who is left as {name, templates}. Raises UnknownPerson and GalleryError."""
+        templates = self._recognizer.remove(person_name(name), template)
         self._changed = True
-        self._known -= {name}  # whoever had it removed reports it
+        if template is None:
+            self._known -= {name}  # whoever had it removed reports it
         left = self._recognizer.gallery.people
         return templates, [{"name": other, "templates": count} for other, count in left]
 
     def reports(self) -> list[dict[str, Any]]:
         """Everybody with what `edgeface list` says about them."""
-        return [vars(report) for report in people_reports(self._recognizer.gallery)]
+        gallery = self._recognizer.gallery
+        near = lookalike_threshold(gallery, self._recognizer.model)
+        return [vars(report) for report in people_reports(gallery, near)]
+
+    def rename(self, name: str, new: str) -> int:
+        """Give a person another name and save the gallery; how many templates the person has.
+        Raises UnknownPerson and GalleryError."""
+        self._recognizer.rename(name, new)
+        return self._moved(name, new)
+
+    def merge(self, name: str, other: str) -> int:
+        """Make two names one person, `other`, and save the gallery; how many templates that person
+        has. Raises UnknownPerson, GalleryError, and FaceError where they do not look like one."""
+        self._recognizer.merge(name, other)
+        return self._moved(name, other)
+
+    def _moved(self, name: str, other: str) -> int:
+        self._changed = True
+        self._known = self._known - {name} | {other}  # whoever had it done reports it
+        gallery = self._recognizer.gallery
+        return int(gallery.template_counts[gallery.index(other)])
 
     def enroll(self, name: str, pictures: list[Picture]) -> Enrollment:
         """Add pictures of one person and save the gallery; EdgeFaceError says why not."""

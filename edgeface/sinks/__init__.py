@@ -251,19 +251,62 @@ class Outlet:
             self._report(trouble)
 
 
-class Outlets(Closing):
-    """All sinks together."""
+class Reported(Protocol):
+    """What `edgeface status` says about a sink: how many events were delivered, wait, were lost."""
 
-    def __init__(self, outlets: Sequence[Outlet]) -> None:
-        self.outlets = tuple(outlets)
+    name: str
+    delivered: int
+    lost: int
+    trouble: str | None
+
+    @property
+    def waiting(self) -> int: ...
+
+
+class First(Reported, Protocol):
+    """Gets every event before the sinks do, in the thread that reports it: the history."""
+
+    def put(self, event: Event) -> None:
+        """Record the event; raises nothing."""
+        ...
+
+    def work(self) -> None:
+        """Do what is due without an event."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything."""
+        ...
+
+
+class Outlets(Closing):
+    """All sinks together, and what records the events `first`."""
+
+    def __init__(self, outlets: Sequence[Outlet], first: First | None = None) -> None:
+        self.outlets, self.first = tuple(outlets), first
+
+    @property
+    def reported(self) -> list[Reported]:
+        """Every sink, for `edgeface status`."""
+        return [*self.outlets, *([self.first] if self.first is not None else [])]
 
     def put(self, event: Event, picture: Picture | None = None, seen: float | None = None) -> None:
-        """Queue the event for every sink that wants it; returns at once. `seen` as in `Outlet`."""
+        """Record the event, then queue it for every sink that wants it. `seen` as in `Outlet`."""
+        seen = time.monotonic() if seen is None else seen
+        if self.first is not None:
+            self.first.put(event)
         for outlet in self.outlets:
             outlet.put(event, picture, seen)
 
+    def work(self) -> None:
+        """Do what is due without an event."""
+        if self.first is not None:
+            self.first.work()
+
     def close(self) -> None:
         """Close all sinks, at the same time."""
+        if self.first is not None:
+            self.first.close()
         for outlet in self.outlets:
             outlet.begin_closing()
         for outlet in self.outlets:

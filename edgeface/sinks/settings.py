@@ -16,7 +16,7 @@ from edgeface.gallery.names import person_name
 from edgeface.sinks import FRESHNESS
 from edgeface.system.address import Address
 from edgeface.system.secret import Secret
-from edgeface.system.settings import TIMEOUT, SettingsTable, between, lasts
+from edgeface.system.settings import LONGEST, TIMEOUT, SettingsTable, between, lasts
 from edgeface.system.units import Bytes, Seconds
 
 _LONGEST = 60_000  # bytes of a client or topic, so that what is added still fits MQTT's 65,535
@@ -165,3 +165,21 @@ class SnapshotsSettings(OutletSettings, frozen=True, kw_only=True):
     folder: str = "/var/lib/edgeface/snapshots"
     size: Bytes = Bytes(200_000_000)
     age: Seconds = Seconds(7 * 86400)
+
+
+class HistorySettings(OutletSettings, frozen=True, kw_only=True):
+    """[history]: past events in a local file; off unless the table is there.
+
+    queue: how many wait while the file cannot be written.
+    """
+
+    events: tuple[EventType, ...] = tuple(kind for kind in EVENT_TYPES if kind != "challenge")
+    file: str | None = None
+    age: Seconds = Seconds(90 * 86400)
+    size: Bytes = Bytes(50_000_000)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        lasts("age", self.age, 3600, 10 * LONGEST)
+        if not 1_000_000 <= self.size <= 10_000_000_000:
+            raise ValueError('size must lie between "1 MB" and "10 GB"')

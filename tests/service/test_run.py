@@ -344,3 +344,21 @@ def test_a_gallery_that_cannot_be_read_again_recognizes_nobody(
             gallery.mkdir()
         nobody_is_recognized(service)
         assert service.stop() == 0
+
+
+def test_what_the_service_reported_is_in_its_history_after_a_kill(tmp_path: Path) -> None:
+    video = portrait_video(tmp_path / "video.avi", "obama")
+    enroll(tmp_path / "gallery.safetensors", ada="obama")
+    settings = (
+        f'[source]\nspec = "{video}"\nloop = true\n[history]\n[recognition]\ncooldown = "1 s"\n'
+    )
+    with Running(tmp_path, settings).ready() as service:
+        service.until(lambda: service.of("recognized"))
+        shown = service.ask(command="status")[0]["sinks"]
+        service.process.kill()
+        service.process.wait()
+        done = service.command("history", "--json", "--person", "ada")
+    assert [sink["name"] for sink in shown] == ["stdout", "history"]
+    assert shown[1]["delivered"] >= 1
+    kept = {event["id"] for event in json.loads(done.stdout)["events"]}
+    assert {event["id"] for event in service.of("recognized")} <= kept
