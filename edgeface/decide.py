@@ -31,6 +31,7 @@ DOUBT = 0.05  # this near the threshold, flip augmentation may change it (docs/a
 # Measured on View 1 train with one and more templates, 1 to 1,000 people (docs/identification.md).
 _TEMPLATES_ALIKE = 0.4  # n templates of a person are n**0.4 chances
 _PEOPLE_ALIKE = 0.95  # and those of all people together are (their sum)**0.95
+_FEW_PAIRS = 1.5  # over the root of the pairs: the share by which few may show too little of it
 _WORTH_SAYING = 0.02  # of a score: less is within the noise of measuring it
 _HIGHEST_RAISED = 0.9  # the threshold is raised no further: hardly any picture would pass
 
@@ -71,7 +72,8 @@ class Decision:
     It is true where it is a match: `if verifier.verify("ada", image):` opens to nobody else.
     `name` is the person it was compared with (1:1) or identified as (1:K); None when nobody was
     identified. `score` is a cosine, -1 to 1; `match` means score >= threshold, and in
-    identification also that no other person is as near; where one is, `note` says so.
+    identification also that no other person is as near; where one is, `note` says so. A probe that
+    is no upright face matches nobody, whatever its score, and `note` says why.
     """
 
     name: str | None
@@ -134,13 +136,13 @@ def correction_for(model: Model, gallery: Gallery) -> Correction:
     """How far the thresholds of a gallery must be raised; not at all for fewer than five people.
 
     By as much as the top of the scores between the enrolled people exceeds the model's table, and
-    by 1 / sqrt(pairs) more, since few pairs may show too little of it by chance.
+    by 1.5 / sqrt(pairs) of that more, since few pairs may show too little of it by chance.
     """
     alike = gallery.resemblance
     if alike is None:
         return NO_CORRECTION
     usual = threshold_for_far(model, alike.share)
-    excess = max(0.0, alike.score - usual) * (1 + 1 / math.sqrt(alike.pairs))
+    excess = max(0.0, alike.score - usual) * (1 + _FEW_PAIRS / math.sqrt(alike.pairs))
     return Correction(excess, alike.share, alike.score, usual)
 
 
