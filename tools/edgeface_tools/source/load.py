@@ -229,8 +229,8 @@ def _by_tensorflow(network: Opened, path: Path) -> _Read:
         except Exception as error:  # TensorFlow may raise anything
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ModelError(
-                f"TensorFlow cannot convert {path} ({reason[:200]}); build the network of layers "
-                "that TFLite has, and save it again"
+                f"TensorFlow cannot convert {path} ({reason[:200]}); save the model as .keras and "
+                "give that, or build it of layers that TFLite has"
             ) from None
     notes: tuple[str, ...] = (f"converted by {network.framework}",)
     if network.batch not in (None, 1):
