@@ -88,6 +88,8 @@ class Converted:
     labelled: Labelled | None
     agreement: Agreement
     """With the source in its own framework."""
+    calibrated: bool = False
+    """Whether the network was calibrated on `faces`, not on numbers from a file."""
     widened: Widened | None = None
     """What was left in float to hold the limit, where one was given."""
 
@@ -110,6 +112,8 @@ def convert(loaded: Loaded, options: ConversionOptions) -> Converted:
         network, wide = _widen(loaded, options, observations, about, people)
     plain = _plain(loaded, options, network)
     seen = origin(loaded, options.calibrate)
+    from_faces = options.observations is None and (options.calibrate or not loaded.recorded)
+    calibrated = observations is not None and bool(from_faces)
     if faces is None:
         faces, seen = _portraits(loaded), PORTRAIT_FACES
     agreement = compare(loaded, network, plain, faces)
@@ -125,7 +129,7 @@ def convert(loaded: Loaded, options: ConversionOptions) -> Converted:
     else:
         scores = _guessed(network, plain, faces, seen)
         description = msgspec.structs.replace(plain, scores=scores)
-    return Converted(network, description, faces, seen, people, agreement, wide)
+    return Converted(network, description, faces, seen, people, agreement, calibrated, wide)
 
 
 def _plain(loaded: Loaded, options: ConversionOptions, network: bytes) -> Description:
