@@ -5,8 +5,9 @@
 # make test   lint, types and all tests, on LiteRT and on tflite-runtime
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_QUIET = --quiet --disable-pip-version-check
-# One process a core; the tests of a file stay together, since they share what they converted.
-PARALLEL = --numprocesses auto --dist loadfile
+# tests/conftest.py says how many processes and which files first; the tests of a file stay together,
+# since they share what they converted.
+PARALLEL = --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: api coverage demo test quick hooks servers lint types test-litert test-tflite models clean soak systemd-trial \
 	prove-gallery prove-pictures prove-socket identification import-graph dist deb sign reproducible lint-deb test-pi test-deb \

@@ -15,15 +15,16 @@ from edgeface.decide import (
     DEFAULT_FAR,
     DEFAULT_FPIR,
     Decision,
+    correction_for,
     decide,
     decide_among,
     identification_threshold,
     verification_threshold,
 )
 from edgeface.errors import GalleryError
-from edgeface.gallery.change import GalleryChange, remove_person
+from edgeface.gallery.change import GalleryChange, remove_person, rename_person
 from edgeface.gallery.gallery import Gallery, file_signature
-from edgeface.gallery.names import person_name
+from edgeface.gallery.names import person_name, refuse_reserved
 from edgeface.pipeline.detect import Face
 from edgeface.pipeline.model_file import Model
 from edgeface.pipeline.pictures import Picture
@@ -132,18 +133,23 @@ class Recognizer:
         Raises UnknownPerson.
         """
         match = self.gallery.compare(name, face.embedding)
-        threshold = verification_threshold(self.model, far, match.templates)
+        correction = correction_for(self.model, self.gallery)
+        threshold = verification_threshold(self.model, far, match.templates, correction)
         return decide(name, match.score, threshold)
 
     def identify(self, face: EncodedFace, *, fpir: float = DEFAULT_FPIR) -> Decision:
         """Who an encoded face is, if anyone (1:K), at an FPIR of `fpir`."""
         gallery = self.gallery
-        threshold = identification_threshold(self.model, fpir, gallery.template_counts)
-        return decide_among(gallery.search(face.embedding, most=2), threshold)
+        return decide_among(gallery.search(face.embedding, most=2), self._threshold(fpir))
 
     def check_fpir(self, fpir: float) -> None:
         """Raises ConfigError unless the model's table reaches this FPIR for the people enrolled."""
-        identification_threshold(self.model, fpir, self.gallery.template_counts)
+        self._threshold(fpir)
+
+    def _threshold(self, fpir: float) -> float:
+        gallery = self.gallery
+        correction = correction_for(self.model, gallery)
+        return identification_threshold(self.model, fpir, gallery.template_counts, correction)
 
     def enroll(self, name: str, frames: Iterable[Picture], *, force: bool = False) -> Enrollment:
         """Add the faces of pictures of one person; the gallery's file has them on return.
@@ -156,7 +162,8 @@ class Recognizer:
         from edgeface.enrollment import Candidate, enroll_candidates
 
         person = person_name(name)
-        self.current_gallery()  # what is wrong with it is better known before the work
+        if person not in self.current_gallery():  # what is wrong is better known before the work
+            refuse_reserved(person)
         candidates: list[Candidate] = []
         rejected: list[Rejection] = []
         for frame in frames:
@@ -184,15 +191,40 @@ class Recognizer:
             return Rejection(position, "; ".join(encoded.quality.reasons))
         return Candidate(position, encoded.embedding)
 
-    def remove(self, name: str) -> int:
-        """Remove a person from the gallery's file for good; returns how many templates went.
+    def remove(self, name: str, template: int | None = None) -> int:
+        """Remove a person, or one template of theirs by its number from 1, from the gallery's file
+        for good; returns how many templates went.
 
         Raises UnknownPerson, and GalleryError as `current_gallery` does.
         """
         self.current_gallery()
-        removed, left = remove_person(self.path, self.model, self._key, person_name(name))
+        removed, left = remove_person(self.path, self.model, self._key, person_name(name), template)
         self._use(left)
         return removed
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a person another name. Raises UnknownPerson, and GalleryError as `current_gallery`
+        does and where somebody has it."""
+        self.current_gallery()
+        old, wanted = person_name(name), person_name(new)
+        self._use(rename_person(self.path, self.model, self._key, old, wanted))
+
+    def merge(self, name: str, other: str, *, force: bool = False) -> int:
+        """Make two names one person, `other`; returns how many templates that person has then.
+
+        Raises UnknownPerson, FaceError where they do not look like one person (unless `force`), and
+        GalleryError as `current_gallery` does.
+        """
+        from edgeface.enrollment import merge_people
+
+        first, second = person_name(name), person_name(other)
+        for each in (first, second):
+            self.current_gallery().require(each)
+        with GalleryChange.open(self.path, self.model, self._key) as change:
+            self._refuse_older(change.gallery)
+            templates = merge_people(change, self.model, first, second, force=force)
+        self._use(change.gallery)
+        return templates
 
 
 def _in_the_foreground(faces: list[Face]) -> list[Face]:

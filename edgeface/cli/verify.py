@@ -57,9 +57,7 @@ def command(
             }
         )
     else:
-        answer, sign = ("yes", ">=") if decision.match else ("no", "<")
-        click.echo(
-            f"{answer}: {image} against {decision.name}, "
-            f"score {decision.score:.3f} {sign} {decision.threshold:.3f}; liveness not judged"
-        )
+        answer = "yes" if decision.match else "no"
+        found = options.scored(decision.score, decision.threshold, match=decision.match)
+        click.echo(f"{answer}: {image} against {decision.name}, {found}; liveness not judged")
     return YES if decision.match else NO

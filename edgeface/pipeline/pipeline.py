@@ -105,7 +105,7 @@ class FacePipeline:
         """The faces of a still picture, the largest first.
 
         Searches down to 40 pixels or 1/32 of the longer side, whichever is more. `first_found`
-        ends the search at the first scale that shows a face.
+        ends the search at the first scale that shows a sure face.
         """
         started = time.perf_counter()
         smallest = max(_SMALLEST_FACE, _SMALLEST_SHARE * max(frame.shape))
@@ -150,11 +150,14 @@ class FacePipeline:
         return EncodedFace(face, embedding, quality)
 
     def main_face(self, frame: Picture, timings: Timings | None = None) -> Face:
-        """The main face, large and near the centre. Raises FaceError if there is no face."""
+        """The main face, large and near the centre; a doubtful one only where none is sure.
+
+        Raises FaceError if there is no face.
+        """
         faces = self.detect(frame, timings, first_found=True)
         if not faces:
             raise FaceError("no face found; use a picture with the face upright and in full view")
-        return max(faces, key=lambda face: _prominence(face, frame))
+        return max(faces, key=lambda face: (face.sure, _prominence(face, frame)))
 
 
 def _prominence(face: Face, frame: Picture) -> float:

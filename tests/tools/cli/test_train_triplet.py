@@ -192,7 +192,8 @@ def test_the_curves_show_every_epoch() -> None:
     epochs += [Epoch(n, 10 / n, 0.3, 0.5 + n / 20, 0.9) for n in range(1, 6)]
     root = ElementTree.fromstring(as_svg(epochs, 1e-3, 5))  # noqa: S314 (our own text)
     lines = [e.attrib["points"].split() for e in root.iter() if e.tag.endswith("polyline")]
-    assert [len(points) for points in lines] == [5, 6, 6]
+    assert [len(points) for points in lines] == [5, 6, 6, 2]  # the last marks the saved epoch
+    assert [points[-1].split(",")[0] for points in lines[:3]] == [lines[3][0].split(",")[0]] * 3
 
 
 # --- promises ---

@@ -14,8 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from edgeface.pipeline.model_file import Description, ScoreTable
+from edgeface_tools.charts import Axis, Line, bars, decades, linear, lines
 from edgeface_tools.people.curves import Curve
-from edgeface_tools.report.charts import Axis, Line, bars, decades, linear, lines
 from edgeface_tools.report.contents import CalibrationFaces, LabelledAccuracy, Report
 
 _TEMPLATES = Environment(
