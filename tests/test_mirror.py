@@ -121,6 +121,7 @@ COVERED: dict[str, str] = {
     "edgeface_tools.progress": "tools/cli/test_convert_model.py: convert_model(",
     "edgeface_tools.cli.output": "tools/cli/test_convert_model.py: convert_model(",
     "edgeface_tools.people.agreement": "tools/source/test_framework.py: disagrees",
+    "edgeface_tools.quantize.widening": "tools/quantize/test_quantize.py",
     "edgeface_tools.source.beginning": "tools/source/test_framework.py: by_arithmetic",
     "edgeface_tools.source.harmless": "tools/source/test_framework.py: is not arithmetic",
     "edgeface_tools.source.normalization": "tools/source/test_framework.py",

@@ -30,6 +30,7 @@ from edgeface_tools.people.faces import Faces
 from edgeface_tools.people.labelled import wanted
 from edgeface_tools.quantize import calibrate as calibrating
 from edgeface_tools.quantize.quantize import PRECISIONS, Ends, Precision
+from edgeface_tools.quantize.widening import Widened
 from edgeface_tools.report import precisions as comparing
 from edgeface_tools.report import report as reporting
 from edgeface_tools.source.architectures import ARCHITECTURES
@@ -148,6 +149,20 @@ def cli(debug: bool) -> None:
 @click.option("--observations", type=_FILE, help="Calibrate by this file instead of photos.")
 @click.option("--population", type=_FILE, help="Centre and score table to put into the model.")
 @_labelled
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(min=0),
+    metavar="POINTS",
+    help="Percentage points of TAR that int8 may lose on the labelled faces: the noisiest layers "
+    "are left in float until it holds.",
+)
+@click.option(
+    "--at-far",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=1e-3,
+    show_default=True,
+    help="FAR at which --max-drop is measured: 0.1, 0.01, 0.001 and so on.",
+)
 @click.option("--name", help="Name of the model.")
 @click.option(
     "--report/--no-report", default=True, help="Write report.html and report.json beside the model."
@@ -167,6 +182,8 @@ def convert(
     labelled: Path | None,
     pairs: Path | None,
     measured_on: str | None,
+    max_drop: float | None,
+    at_far: float,
     name: str | None,
     report: bool,
     pythons: tuple[Path, ...],
@@ -176,7 +193,16 @@ def convert(
     if people and population:
         raise ConfigError("give --population, or pictures to measure one on, not both")
     options = ConversionOptions(
-        precision, ends, name, calibrate, observations, population, people, measured_on
+        precision,
+        ends,
+        name,
+        calibrate,
+        observations,
+        population,
+        people,
+        measured_on,
+        max_drop,
+        at_far,
     )
     loaded = read()
     converted = stations.convert(loaded, options)
@@ -185,6 +211,8 @@ def convert(
     write_output(output, stations.described(converted))
     click.echo(inspection.as_text(inspection.inspect(output)))
     _report_agreement(loaded, converted.agreement)
+    if converted.widened is not None:
+        click.echo(_kept_in_float(converted.widened), err=True)
     scores = converted.description.scores
     if scores is None or not scores.measured:
         click.echo(
@@ -323,6 +351,14 @@ def _report_agreement(loaded: Loaded, found: Agreement) -> None:
         f"agrees with {found.framework} on the same pixels of {found.faces} faces: cosine "
         f"{found.median:.4f} (median), {found.least:.4f} (least)",
         err=True,
+    )
+
+
+def _kept_in_float(found: Widened) -> str:
+    kept = f"{len(found.layers)} layers left in float" if found.layers else "every layer quantized"
+    return (
+        f"TAR at FAR {found.far:g} is {found.tar:.2%} with {kept}, {found.float_tar:.2%} in float "
+        f"and {found.first_tar:.2%} with none left in float"
     )
 
 

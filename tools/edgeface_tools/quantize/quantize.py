@@ -78,7 +78,8 @@ def quantize(
             )
         _check_same_network(model, calibration)
         for operator in operators(model):
-            _correct_bias(model, operator, calibration)
+            if name_of(operator.outputs[0]) not in wide:  # its weights are not rounded
+                _correct_bias(model, operator, calibration)
         statistics = _statistics(calibration, _ROOM_INT16 if precision == "int16x8" else 1.0)
     drop_unused(model)
     exact = pack(model)

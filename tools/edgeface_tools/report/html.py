@@ -188,7 +188,10 @@ def _description(about: Description, calibration: CalibrationFaces) -> list[Row]
         ("source", f"{about.source.name}, sha256 {about.source.sha256}"),
         ("input", f"{spec.size}x{spec.size}, {spec.colour}, {spec.normalization}{fixed}"),
         ("embedding", f"{about.embedding.size} numbers"),
-        ("calibrated on", f"{calibration.used} faces of {calibration.what}"),
+        (
+            "calibrated on" if calibration.calibrated else "compared on",
+            f"{calibration.used} faces of {calibration.what}",
+        ),
     ]
 
 

@@ -57,6 +57,8 @@ def check_config(recorded: Any, place: str) -> None:
 
 def _check_object(found: dict[str, Any], place: str) -> None:
     kind, module, config = found["class_name"], found.get("module"), found["config"]
+    if isinstance(module, str):  # as the package of tf.keras 2 alone writes it
+        module = module.removeprefix("tf_")
     name = config.get("name", kind) if isinstance(config, dict) else kind
     if kind in _CODE:
         if not known_lambda(config)[0]:

@@ -128,6 +128,8 @@ def _layer(recorded: _RecordedLayer, weights: WeightReader) -> Layer:
 def _sources(use: Any) -> Iterator[str]:
     """The names of the layers whose output one use of a layer reads, in either dialect."""
     if not isinstance(use, dict):
+        if not all(isinstance(source, list) and isinstance(source[0], str) for source in use):
+            raise Unsupported("a layer does arithmetic with numbers, not with layers alone")
         yield from (str(source[0]) for source in use)
         return
     waiting = [*reversed(use["args"])]

@@ -152,6 +152,24 @@ def load_source(
     )
 
 
+def read_graph(path: Path, architecture: str | None) -> Graph:
+    """The network as data, by content; ModelError where only its own framework can express it."""
+    if path.is_dir() and saved_model_in(path) is None:
+        return read_openface_csv(path)
+    start = _start_of(path) if path.is_file() else b""
+    if start.startswith(_ZIP):
+        _refuse_architecture(architecture, path)
+        _check_keras_zip(path)
+        return read_keras(path)
+    if start.startswith(_HDF5):
+        return read_weights_h5(path, architecture) if architecture else read_legacy_h5(path)
+    if path.is_file():
+        _refuse_by_content(path, start)
+    raise ModelError(
+        f"{path} is a TensorFlow graph, which is not trained; give the Keras file it was made from"
+    )
+
+
 def picture_and_numbers(network: bytes, path: Path) -> tuple[int, int]:
     """The side of a flatbuffer's input picture and the size of its output.
 
@@ -229,8 +247,8 @@ def _by_tensorflow(network: Opened, path: Path) -> _Read:
         except Exception as error:  # TensorFlow may raise anything
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ModelError(
-                f"TensorFlow cannot convert {path} ({reason[:200]}); build the network of layers "
-                "that TFLite has, and save it again"
+                f"TensorFlow cannot convert {path} ({reason[:200]}); save the model as .keras and "
+                "give that, or build it of layers that TFLite has"
             ) from None
     notes: tuple[str, ...] = (f"converted by {network.framework}",)
     if network.batch not in (None, 1):

@@ -24,24 +24,25 @@ GRAPH = "saved_model.pb"
 # files that the last group saves and restores are set by the loader, inside the folder.
 _KNOWN = frozenset(
     ("Abs", "Add", "AddN", "AddV2", "All", "Any", "ArgMax", "Assign", "AssignVariableOp",
-     "AvgPool", "BatchMatMul", "BatchMatMulV2", "BiasAdd", "BroadcastTo", "Cast", "ClipByValue",
-     "Concat", "ConcatV2", "Const", "Conv2D", "DepthToSpace", "DepthwiseConv2dNative",
-     "DisableCopyOnRead", "Div", "DivNoNan", "Einsum", "Elu", "Equal", "Erf", "Exp",
-     "ExpandDims", "Fill", "Floor", "FloorDiv", "FloorMod", "FusedBatchNorm", "FusedBatchNormV2",
-     "FusedBatchNormV3", "Gather", "GatherNd", "GatherV2", "Greater", "GreaterEqual", "Identity",
-     "IdentityN", "If", "L2Loss", "LRN", "LeakyRelu", "Less", "LessEqual", "Log", "Log1p",
-     "LogicalAnd", "LogicalNot", "LogicalOr", "MatMul", "Max", "MaxPool", "MaxPoolV2", "Maximum",
-     "Mean", "Merge", "MergeV2Checkpoints", "Min", "Minimum", "MirrorPad", "Mul", "Neg", "NoOp",
-     "NotEqual", "OnesLike", "OptionalFromValue", "OptionalGetValue", "OptionalHasValue",
-     "OptionalNone", "Pack", "Pad", "PadV2", "PartitionedCall", "Placeholder",
-     "PlaceholderWithDefault", "Pow", "Prod", "Range", "Rank", "ReadVariableOp", "RealDiv",
-     "Reciprocal", "Relu", "Relu6", "Reshape", "ResizeBilinear", "ResizeNearestNeighbor",
-     "RestoreV2", "ReverseV2", "Round", "Rsqrt", "SaveV2", "Select", "SelectV2", "Selu", "Shape",
-     "ShardedFilename", "Sigmoid", "Sign", "Size", "Slice", "Softmax", "Softplus", "Softsign",
-     "SpaceToDepth", "Split", "SplitV", "Sqrt", "Square", "SquaredDifference", "Squeeze",
-     "StatefulPartitionedCall", "StatelessIf", "StaticRegexFullMatch", "StopGradient",
-     "StridedSlice", "StringJoin", "Sub", "Sum", "Switch", "Tanh", "Tile", "Transpose", "Unpack",
-     "VarHandleOp", "VarIsInitializedOp", "Variable", "VariableV2", "ZerosLike")
+     "AvgPool", "BatchMatMul", "BatchMatMulV2", "BatchToSpaceND", "BiasAdd", "BroadcastTo",
+     "Cast", "ClipByValue", "Concat", "ConcatV2", "Const", "Conv2D", "DepthToSpace",
+     "DepthwiseConv2dNative", "DisableCopyOnRead", "Div", "DivNoNan", "Einsum", "Elu", "Equal",
+     "Erf", "Erfc", "Exp", "ExpandDims", "Fill", "Floor", "FloorDiv", "FloorMod",
+     "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3", "Gather", "GatherNd", "GatherV2",
+     "Greater", "GreaterEqual", "Identity", "IdentityN", "If", "L2Loss", "LRN", "LeakyRelu",
+     "Less", "LessEqual", "Log", "Log1p", "LogicalAnd", "LogicalNot", "LogicalOr", "MatMul",
+     "Max", "MaxPool", "MaxPoolV2", "Maximum", "Mean", "Merge", "MergeV2Checkpoints", "Min",
+     "Minimum", "MirrorPad", "Mul", "Neg", "NoOp", "NotEqual", "OnesLike", "OptionalFromValue",
+     "OptionalGetValue", "OptionalHasValue", "OptionalNone", "Pack", "Pad", "PadV2",
+     "PartitionedCall", "Placeholder", "PlaceholderWithDefault", "Pow", "Prod", "Range", "Rank",
+     "ReadVariableOp", "RealDiv", "Reciprocal", "Relu", "Relu6", "Reshape", "ResizeBilinear",
+     "ResizeNearestNeighbor", "RestoreV2", "ReverseV2", "Round", "Rsqrt", "SaveV2", "Select",
+     "SelectV2", "Selu", "Shape", "ShardedFilename", "Sigmoid", "Sign", "Size", "Slice",
+     "Softmax", "Softplus", "Softsign", "SpaceToBatchND", "SpaceToDepth", "Split", "SplitV",
+     "Sqrt", "Square", "SquaredDifference", "Squeeze", "StatefulPartitionedCall", "StatelessIf",
+     "StaticRegexFullMatch", "StopGradient", "StridedSlice", "StringJoin", "Sub", "Sum",
+     "Switch", "Tanh", "Tile", "Transpose", "Unpack", "VarHandleOp", "VarIsInitializedOp",
+     "Variable", "VariableV2", "ZerosLike")
 )  # fmt: skip
 _STARTS = "__saved_model_init_op"
 _USUAL = "serving_default"
