@@ -287,7 +287,8 @@ def test_threads_that_share_a_verifier_take_turns(
 def test_swapped_arguments_are_said(verifier: FaceVerifier, portrait: Any, tmp_path: Path) -> None:
     picture = PORTRAITS / "obama.jpg"
     verifier.enroll("obama", [picture])
-    for name in (portrait("obama"), picture, picture.read_bytes(), [picture]):
+    swapped: list[Any] = [portrait("obama"), picture, picture.read_bytes(), [picture]]
+    for name in swapped:
         for call in (verifier.verify, verifier.enroll):
             with pytest.raises(ConfigError, match="a person's name first"):
                 call(name, "obama")
@@ -324,3 +325,43 @@ def test_scenes_in_which_a_doubtful_face_hid_the_person(
         pytest.skip("the cases that failed are not on this machine")
     verifier.enroll("somebody", [folder / f"person{number}.png"])
     assert verifier.verify("somebody", folder / f"scene{number}.png").match
+
+
+def test_nothing_that_is_no_face_becomes_a_template_or_a_probe(verifier: FaceVerifier) -> None:
+    """Of these 40 pictures of spots the detector takes 25 or more for a face."""
+    found = enrolled = 0
+    for seed in range(40):
+        picture = blotches(seed)
+        for one in verifier.identify(picture):
+            found += 1
+            assert not one.decision.match
+        try:
+            verifier.enroll(f"spots {seed}", [picture])
+        except FaceError:
+            continue
+        enrolled += 1
+    assert found >= 20
+    assert enrolled == 0
+
+
+def test_a_probe_that_is_no_upright_face_is_refused_with_the_reason(
+    verifier: FaceVerifier,
+) -> None:
+    verifier.enroll("spots", [blotches(44)], force=True)
+    decision = verifier.verify("spots", blotches(44))
+    assert decision.score > decision.threshold
+    assert not decision.match
+    assert decision.note is not None
+    assert "upright" in decision.note
+    (seen,) = verifier.identify(blotches(44))
+    assert (seen.decision.name, seen.decision.note) == (None, decision.note)
+
+
+@pytest.mark.parametrize("kind", ["non-faces", "upside-down"])
+def test_pictures_that_enrolled_and_matched_each_other(verifier: FaceVerifier, kind: str) -> None:
+    folder = SHARED / "cases" / "recognition" / kind
+    if not folder.exists():
+        pytest.skip("the cases that failed are not on this machine")
+    for number, path in enumerate(sorted(folder.iterdir())):
+        with pytest.raises(FaceError, match="was not enrolled"):
+            verifier.enroll(f"{number}", [path])

@@ -26,7 +26,7 @@ from edgeface.gallery.change import GalleryChange
 from edgeface.pipeline.model_file import Model
 from edgeface.pipeline.pictures import read_picture
 from edgeface.pipeline.pipeline import FacePipeline
-from edgeface_tools.report.charts import Axis, Line, Panel, document, lines
+from edgeface_tools.charts import Axis, Line, Panel, document, lines
 
 SIZES = {1: 40, 10: 20, 100: 5, 1000: 5}  # people enrolled: draws
 STRANGERS = 2000

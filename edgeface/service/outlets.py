@@ -51,9 +51,8 @@ def build_outlets(
                 kept[outlet.name] = outlet
         ended = {outlet.name: outlet for outlet in outlets.outlets if outlet.name not in kept}
         Outlets([*ended.values()]).close()
-    sinks = [kept.get(name) or _build(name, config, tell, board) for name in names]
-    built = Outlets(sinks, _history(config, tell, old))
-    for outlet in built.outlets:
+    built = [kept.get(name) or _build(name, config, tell, board) for name in names]
+    for outlet in built:
         if before_it := ended.pop(outlet.name, None):
             outlet.take_over(before_it)
     for outlet in ended.values():
@@ -61,7 +60,7 @@ def build_outlets(
             _log.warning(
                 "%s is off now: %d events that waited are lost", outlet.name, outlet.waiting
             )
-    return built
+    return Outlets(built, _history(config, tell, old))
 
 
 def _history(

@@ -13,7 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from edgeface.decide import Decision, decide_among, identification_threshold
+from edgeface.decide import (
+    Correction,
+    Decision,
+    correction_for,
+    decide_among,
+    identification_threshold,
+)
 from edgeface.enrollment import Enrollment, lookalike_threshold
 from edgeface.errors import GalleryError
 from edgeface.gallery.encryption import find_key
@@ -179,6 +185,11 @@ class People:
         self._known = self._known - {name} | {other}  # whoever had it done reports it
         gallery = self._recognizer.gallery
         return int(gallery.template_counts[gallery.index(other)])
+
+    @property
+    def correction(self) -> Correction:
+        """How far the thresholds are raised for the people enrolled."""
+        return correction_for(self._recognizer.model, self._recognizer.gallery)
 
     def enroll(self, name: str, pictures: list[Picture]) -> Enrollment:
         """Add pictures of one person and save the gallery; EdgeFaceError says why not."""

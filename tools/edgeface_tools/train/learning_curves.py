@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgeface_tools.report.charts import Axis, Line, Panel, Point, document, linear, lines
+from edgeface_tools.charts import Axis, Line, Panel, Point, document, linear, lines
 from edgeface_tools.train.loop import Epoch
 
 _COLOURS = {"training": "#c33", "held-out": "#06c", "general": "#a60", "chosen": "#090"}
