@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -24,10 +24,28 @@ from edgeface.console.sessions import SCOPES
 ROOT = "/api/v1"
 _LARGEST = 2**63 - 1
 Handler = Callable[[Request], Awaitable[Response]]
+_Body = TypeVar("_Body", bound=msgspec.Struct)
 
 
 class _Named(msgspec.Struct, forbid_unknown_fields=True):
     name: str
+
+
+class _Renamed(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    to: str
+
+
+class _Merged(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    into: str
+
+
+_BODIES: dict[str, type[_Named | _Renamed | _Merged]] = {
+    "/enrollments": _Named,
+    "/people/rename": _Renamed,
+    "/people/merge": _Merged,
+}
 
 
 def answer(value: Any, status: int = 200) -> Response:
@@ -51,6 +69,8 @@ class Api:
             ("GET", "/status", "status", "What the service does.", (), self._status),
             ("GET", "/people", "people", "Who is enrolled.", (), self._people),
             ("DELETE", "/people", "manage", "Remove a person.", ("name",), self._remove),
+            ("POST", "/people/rename", "manage", "Give a person a name.", (), self._rename),
+            ("POST", "/people/merge", "manage", "Make two names one person.", (), self._merge),
             ("POST", "/enrollments", "manage", "Enroll who is at the door.", (), self._enroll),
             ("GET", "/enrollments/{id}", "manage", "How it goes.", ("id",), self._enrolling),
             ("DELETE", "/enrollments/{id}", "manage", "Cancel it.", ("id",), self._cancel),
@@ -88,11 +108,18 @@ class Api:
 
     async def _enroll(self, request: Request) -> Response:
         by = self._door.require(request, "manage")
-        try:
-            named = msgspec.json.decode(await request.body(), type=_Named)
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise HTTPException(400, f'send {{"name": "..."}}: {error}') from None
+        named = await _sent_as(request, _Named)
         return answer(self._interface.enroll(named.name, by).as_dict(), 202)
+
+    async def _rename(self, request: Request) -> Response:
+        by = self._door.require(request, "manage")
+        asked = await _sent_as(request, _Renamed)
+        return answer(await self._interface.rename(asked.name, asked.to, by))
+
+    async def _merge(self, request: Request) -> Response:
+        by = self._door.require(request, "manage")
+        asked = await _sent_as(request, _Merged)
+        return answer(await self._interface.merge(asked.name, asked.into, by))
 
     async def _enrolling(self, request: Request) -> Response:
         self._door.require(request, "manage")
@@ -164,10 +191,10 @@ class Api:
                     "default": {"description": "An object with the key error, a sentence."},
                 },
             }
-            if path == "/enrollments":
+            if path in _BODIES and method == "POST":
                 operation["requestBody"] = {
                     "required": True,
-                    "content": {"application/json": {"schema": _NAMED}},
+                    "content": {"application/json": {"schema": _schema(_BODIES[path])}},
                 }
             paths.setdefault(ROOT + path, {})[method.lower()] = operation
         return {
@@ -190,12 +217,6 @@ class Api:
 
 
 _FILTERS = ("person", "kind", "day", "until", "before", "limit")
-_NAMED = {
-    "type": "object",
-    "properties": {"name": {"type": "string"}},
-    "required": ["name"],
-    "additionalProperties": False,
-}
 _SCHEMAS: dict[str, dict[str, Any]] = {
     "kind": {"type": "array", "items": {"type": "string", "enum": list(KINDS)}},
     "day": {"type": "string", "format": "date"},
@@ -203,6 +224,24 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "before": {"type": "integer", "minimum": 1, "maximum": _LARGEST},
     "limit": {"type": "integer", "minimum": 1, "maximum": MOST_EVENTS},
 }
+
+
+async def _sent_as(request: Request, kind: type[_Body]) -> _Body:
+    """The body of a request, which is JSON of this kind and nothing else."""
+    try:
+        return msgspec.json.decode(await request.body(), type=kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        keys = ", ".join(kind.__struct_fields__)
+        raise HTTPException(400, f"send an object with {keys}: {error}") from None
+
+
+def _schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {key: {"type": "string"} for key in kind.__struct_fields__},
+        "required": list(kind.__struct_fields__),
+        "additionalProperties": False,
+    }
 
 
 def _parameter(name: str) -> dict[str, Any]:

@@ -85,6 +85,14 @@ class Interface:
         """Remove a person with all templates."""
         return await self._service.administer("remove", by, name=name)
 
+    async def rename(self, name: str, to: str, by: str) -> dict[str, Any]:
+        """Give a person another name."""
+        return await self._service.administer("rename", by, name=name, other=to)
+
+    async def merge(self, name: str, into: str, by: str) -> dict[str, Any]:
+        """Make two names one person, who keeps the name `into`."""
+        return await self._service.administer("merge", by, name=name, other=into)
+
     def enroll(self, name: str, by: str) -> Enrolling:
         """Begin to enroll whoever stands at the door. Raises Busy while somebody is."""
         if any(one.state == "running" for one in self._enrolling.values()):

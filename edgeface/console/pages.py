@@ -69,7 +69,9 @@ class Pages:
             Route("/people/enroll", self._enroll, methods=post),
             Route("/people/enroll/{id}", self._enrolling, methods=get),
             Route("/people/enroll/{id}/cancel", self._cancel, methods=post),
-            Route("/people/remove", self._ask_to_remove, methods=get),
+            Route("/people/change", self._change, methods=get),
+            Route("/people/rename", self._rename, methods=post),
+            Route("/people/merge", self._merge, methods=post),
             Route("/people/remove", self._remove, methods=post),
             Route("/history", self._history, methods=get),
             Route("/history.csv", self._history_csv, methods=get),
@@ -155,10 +157,31 @@ class Pages:
             raise HTTPException(404, self._say("error.missing"))
         return one
 
-    async def _ask_to_remove(self, request: Request) -> Response:
+    async def _change(self, request: Request) -> Response:
         session = self._door.require_page(request)
         name = request.query_params.get("name", "")
-        return self._page("remove.html", session, name=name)
+        people = await self._interface.people(access.via(session, request))
+        person = next((one for one in people if one["name"] == name), None)
+        if person is None:
+            raise HTTPException(404, self._say("error.missing"))
+        others = [other for other in people if other is not person]
+        return self._page("change.html", session, person=person, others=others)
+
+    async def _rename(self, request: Request) -> Response:
+        session, fields = await self._form(request)
+        name, to = fields.get("name", ""), fields.get("to", "").strip()
+        if not to:
+            raise HTTPException(400, self._say("people.name_missing"))
+        await self._interface.rename(name, to, access.via(session, request))
+        return RedirectResponse("/people", _SEE_OTHER)
+
+    async def _merge(self, request: Request) -> Response:
+        session, fields = await self._form(request)
+        name, into = fields.get("name", ""), fields.get("into", "")
+        if not into:
+            raise HTTPException(400, self._say("people.name_missing"))
+        await self._interface.merge(name, into, access.via(session, request))
+        return RedirectResponse("/people", _SEE_OTHER)
 
     async def _remove(self, request: Request) -> Response:
         session, fields = await self._form(request)

@@ -17,9 +17,10 @@ from edgeface.console.passwords import Throttle
 from edgeface.console.sessions import SCOPES, Tokens
 from edgeface.events import EVENT_TYPES
 from edgeface.service.audit import read_audit
+from edgeface.verifier import FaceVerifier
 from tests.console.conftest import FORMULA, MARKUP
 from tests.helpers.console import PASSWORD, Browser, Clock, options
-from tests.helpers.service import LONG, Running
+from tests.helpers.service import LONG, PORTRAITS, Running
 
 PAGES = ("/people", "/history", "/attendance", "/status", "/access")
 
@@ -58,7 +59,7 @@ def test_every_page_is_whole_without_scripts(browser: Browser) -> None:
 
 
 def test_a_name_that_is_markup_stays_text_on_every_page(browser: Browser) -> None:
-    removing = browser.client.get("/people/remove", params={"name": MARKUP}).text
+    removing = browser.client.get("/people/change", params={"name": MARKUP}).text
     filtered = browser.client.get("/history", params={"person": MARKUP}).text
     wrong = browser.client.get("/history", params={"kind": MARKUP}).text
     for page in [*(browser.get(path).text for path in PAGES), removing, filtered, wrong]:
@@ -89,7 +90,7 @@ def test_every_answer_is_closed_and_kept_nowhere(browser: Browser) -> None:
 
 def test_nothing_is_shown_to_whoever_is_not_logged_in(service: Running) -> None:
     stranger = Browser(options(service.socket.parent))
-    for path in (*PAGES, "/history.csv", "/attendance.csv", "/people/remove?name=x"):
+    for path in (*PAGES, "/history.csv", "/attendance.csv", "/people/change?name=x"):
         answer = stranger.get(path)
         assert (answer.status_code, answer.headers["location"]) == (303, "/login"), path
     for path in ("status", "people", "events", "events.csv", "events/stream", "attendance"):
@@ -118,9 +119,11 @@ def test_a_forged_or_replayed_request_changes_nothing(service: Running) -> None:
         browser.client.delete("/api/v1/people", params={"name": FORMULA}),
         browser.client.delete("/api/v1/people", params={"name": FORMULA}, headers=headers),
         browser.client.get("/people/remove", params={"name": FORMULA, "csrf": browser.csrf}),
+        browser.post("/people/rename", csrf="x", name=FORMULA, to="dee"),
+        browser.post("/people/merge", csrf="x", name=FORMULA, into=MARKUP),
         browser.client.post("/people/remove", json={"name": FORMULA, "csrf": browser.csrf}),
     ):
-        assert answer.status_code in (200, 403, 415)
+        assert answer.status_code in (403, 405, 415)
     cookie, token = dict(browser.client.cookies), browser.csrf
     assert browser.send("/logout").status_code == 303
     browser.client.cookies.update(cookie)  # what somebody recorded before
@@ -346,6 +349,34 @@ def test_older_events_follow_page_by_page(browser: Browser) -> None:
     newest = browser.get("/api/v1/events?limit=2").json()["events"]
     older = browser.get(f"/api/v1/events?limit=2&before={newest[0]['seq']}").json()["events"]
     assert older[0]["seq"] == newest[1]["seq"]
+
+
+def test_a_person_is_renamed_merged_and_removed(service: Running, browser: Browser) -> None:
+    assert browser.send("/people/rename", name=FORMULA, to="ada").status_code == 303
+    assert people(service) == {MARKUP, "ada"}
+    assert browser.send("/people/rename", name="ada", to=MARKUP).status_code == 409  # is taken
+    assert browser.send("/people/rename", name="ada", to=" ").status_code == 400
+    headers = {"X-CSRF-Token": browser.csrf}
+    for path, body in (("rename", {"name": "ada"}), ("merge", {"name": "ada", "to": "x"})):
+        answer = browser.client.post(f"/api/v1/people/{path}", json=body, headers=headers)
+        assert answer.status_code == 400
+    body = {"name": "ada", "to": FORMULA}
+    answer = browser.client.post("/api/v1/people/rename", json=body, headers=headers)
+    assert answer.json()["name"] == FORMULA
+    assert browser.send("/people/merge", name=FORMULA, into="nobody").status_code == 409
+    assert browser.send("/people/merge", name=FORMULA, into=MARKUP).status_code == 409  # unlike
+    assert people(service) == {MARKUP, FORMULA}
+    FaceVerifier(service.gallery).enroll("twin", [PORTRAITS / "biden.jpg"], force=True)
+    asked = browser.client.get("/people/change", params={"name": "twin"}).text
+    assert "receives the templates of this one (1)" in asked
+    assert "All templates (1) are deleted" in asked
+    assert people(service) == {MARKUP, FORMULA, "twin"}  # asking has changed nothing
+    assert browser.send("/people/merge", name="twin", into=FORMULA).status_code == 303
+    assert people(service) == {MARKUP, FORMULA}
+    FaceVerifier(service.gallery).enroll("cy", [PORTRAITS / "biden.jpg"], force=True)
+    assert browser.send("/people/remove", name="cy").status_code == 303
+    assert browser.client.get("/people/change", params={"name": "cy"}).status_code == 404
+    assert people(service) == {MARKUP, FORMULA}
 
 
 def test_somebody_is_enrolled_at_the_door_and_removed_and_the_audit_log_says_by_whom(
