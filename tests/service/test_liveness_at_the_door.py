@@ -64,7 +64,7 @@ def test_a_person_who_speaks_is_recognized_with_the_proof(tmp_path: Path, galler
     video = shown_video(tmp_path / "v.avi", "obama2", "speaking", 6)
     (event,) = run(gallery, "--source", video, profile="standard")
     assert (event["type"], event["name"], event["liveness"]) == ("recognized", "barack", "live")
-    assert event["cues"]["mouth"] >= 1
+    assert event["cues"]["life"] >= 1
     assert event["reason"]
 
 
