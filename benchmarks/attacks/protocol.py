@@ -20,7 +20,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -31,6 +31,7 @@ from benchmarks.attacks.record import CONDITIONS, load
 from edgeface.liveness.cues import NEEDED, CueScores, Needed, alive
 from edgeface.liveness.judge import Liveness, LivenessJudge
 from edgeface.liveness.sample import Sample
+from edgeface.liveness.surface import GRID_NEEDED
 
 SOON, LATE = 3.0, 5.0  # seconds
 _SHARE = 0.01  # of the attacks made of stills that may pass where values are chosen
@@ -50,11 +51,19 @@ class Trial:
     group: str
     name: str
     moments: tuple[tuple[float, CueScores, bool], ...]
+    _known: dict[tuple[Needed, float], float | None] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def live_at(self, needed: Needed, until: float) -> float | None:
         """When the face was first `live`; None if it was not."""
+        if (needed, until) not in self._known:
+            self._known[needed, until] = self._live_at(needed, until)
+        return self._known[needed, until]
+
+    def _live_at(self, needed: Needed, until: float) -> float | None:
         for time, scores, _ in self.moments:
-            if time < until and alive(scores, needed):
+            if time < until and scores.grid < GRID_NEEDED and alive(scores, needed):
                 return time
         return None
 

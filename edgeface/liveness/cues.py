@@ -46,8 +46,8 @@ class Needed(NamedTuple):
     """What is enough: depth and jaw in deviations; eyes: the share of enough that they give."""
 
     depth: float = 3.3
-    jaw: float = 4.2
-    eyes: float = 0.4
+    jaw: float = 6.0
+    eyes: float = 0.3
 
 
 NEEDED = Needed()

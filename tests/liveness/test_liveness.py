@@ -162,10 +162,10 @@ def test_live_is_forgotten_some_seconds_after_the_last_proof(
     frame, face = scene("obama")
     animated = Animated(frame, face)
     judge = LivenessJudge(sampler)
-    for t in instants(2):
+    for t in instants(3):
         verdict = judge.take(t, sampler.sample(t, animated.speaking(t), face), face)
     assert verdict.liveness is Liveness.LIVE
-    for t in instants(12, 2):
+    for t in instants(12, 3):
         verdict = judge.take(t, sampler.sample(t, frame, face), face)
     assert verdict.liveness is not Liveness.LIVE
 
