@@ -43,7 +43,14 @@ class Animated:
 
     def speaking(self, time: float) -> Picture:
         """The frame of the speaking face at `time` (seconds)."""
-        opening = 0.75 * self._jaw * max(0.0, math.sin(2 * math.pi * time / _WORD)) ** 2
+        opening = 0.75 * max(0.0, math.sin(2 * math.pi * time / _WORD)) ** 2
+        turned = self.posed(_TURN * math.sin(_TURNING * time), 0.0, opening)
+        return self._moved(turned, 3 * math.sin(2 * time), 0.0)
+
+    def posed(self, yaw: float, pitch: float, opening: float) -> Picture:
+        """The frame of the face turned by radians about its upright and its level axis, its mouth
+        open by a share of the distance from the lips to the chin."""
+        opening *= self._jaw
         across = (self._x - np.float32(self._mouth[0])) / np.float32(self._half)
         below = self._y - np.float32(self._mouth[1])
         share = np.clip(1 - across**2 / 3, 0, 1) ** 2
@@ -52,17 +59,17 @@ class Animated:
         spoken = cv2.remap(self._frame, self._x, self._y - shift, cv2.INTER_LINEAR)
         gap = opening * np.clip(1 - across**2, 0, 1)
         spoken[(below > 0) & (below < gap)] = _MOUTH
-        turned = self._turned(np.asarray(spoken, np.uint8), _TURN * math.sin(_TURNING * time))
-        return self._moved(turned, 3 * math.sin(2 * time), 0.0)
+        return self._turned(np.asarray(spoken, np.uint8), yaw, pitch)
 
     def held(self, time: float) -> Picture:
         """The frame of the portrait as a print in an unsteady hand at `time` (seconds)."""
         return self._moved(self._frame, 8 * math.sin(3 * time), 0.6 * math.sin(2.6 * time))
 
-    def _turned(self, picture: Picture, angle: float) -> Picture:
-        """The head turned about its vertical axis, in radians: what is nearer moves farther."""
-        across = self._x + self._depth * np.float32(math.sin(angle))
-        return np.asarray(cv2.remap(picture, across, self._y, cv2.INTER_LINEAR), np.uint8)
+    def _turned(self, picture: Picture, yaw: float, pitch: float) -> Picture:
+        """The head turned about both axes, in radians: what is nearer moves farther."""
+        x = self._x + self._depth * np.float32(math.sin(yaw))
+        y = self._y + self._depth * np.float32(math.sin(pitch))
+        return np.asarray(cv2.remap(picture, x, y, cv2.INTER_LINEAR), np.uint8)
 
     def _moved(self, picture: Picture, shift: float, tilt: float) -> Picture:
         """The whole picture shifted by pixels and turned about its vertical axis, in radians."""

@@ -31,7 +31,8 @@ _OPENING = 0.05  # least change of the gap between the lips, in eyes' distances
 _GRIDDED = 32.0  # regularity of the surface from which apparent parallax may be moire
 _FEWEST, _SHORTEST = 4, 0.75  # comparisons and seconds without which nothing is said
 _NO_DEPTH = 0.8  # deviations of the parallax that count nothing
-_LEAST_GAIN = 0.08  # of the expected parallax: less is what a rolled sheet shows
+# Of the expected parallax: a rolled or folded sheet shows less, what passes before a print more.
+_GAINS = (0.15, 1.1)
 _AGAINST = 0.1  # most that missing parallax takes away from the other cues
 _MOST_JAW = 1.3  # most that the chin's motion with the lips counts
 _JAW_GAINS = (0.2, 2.6)  # chin's motion over the lips': beyond, something else moves
@@ -45,7 +46,7 @@ _FLAT_DEPTH, _FLAT_AGREEMENT = 1.0, 0.04  # most that a picture shows of it
 class Needed(NamedTuple):
     """What is enough: depth and jaw in deviations; eyes: the share of enough that they give."""
 
-    depth: float = 3.3
+    depth: float = 3.0
     jaw: float = 6.0
     eyes: float = 0.3
 
@@ -159,12 +160,13 @@ def _jaw(comparisons: Sequence[Comparison]) -> float:
 
 
 def life(scores: CueScores, needed: Needed = NEEDED) -> float:
-    """The evidence added up; 1 is enough. The chin counts as far as the mouth was seen to open."""
+    """The evidence added up; 1 is enough. The chin counts as far as the mouth was seen to open, and
+    of mouth and eyes only the one that shows more: a print may have holes for both."""
     solid = (scores.depth - _NO_DEPTH) / (needed.depth - _NO_DEPTH)
-    if scores.gain < _LEAST_GAIN or scores.grid >= _GRIDDED:
+    if not _GAINS[0] <= scores.gain <= _GAINS[1] or scores.grid >= _GRIDDED:
         solid = min(solid, 0.0)
     talking = min(scores.jaw / needed.jaw, _MOST_JAW) * min(1.0, scores.mouth)
-    return max(solid, -_AGAINST) + talking + needed.eyes * min(1.0, scores.eyes)
+    return max(solid, -_AGAINST) + max(talking, needed.eyes * min(1.0, scores.eyes))
 
 
 def _eyes_only(comparison: Comparison) -> bool:

@@ -142,5 +142,5 @@ class LivenessJudge:
         if flat(scores):
             reason = "moves like a flat or bent picture"
             return LivenessVerdict(Liveness.SPOOF, time, self._since, reason, scores)
-        reason = "so far a picture could have shown the same: move your head a little"
+        reason = "so far a picture could have shown the same: turn your head a little"
         return LivenessVerdict(Liveness.UNDETERMINED, time, self._since, reason, scores)

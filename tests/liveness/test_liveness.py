@@ -221,6 +221,22 @@ def test_eyes_alone_do_not_prove_life() -> None:
     assert alive(shown(**{**SOLID, "agreement": 0.25 * EACH}, **LOOKING))
 
 
+def test_eyes_and_mouth_behind_holes_do_not_add_up() -> None:
+    half_open = {**TALKING, "mouth": 0.014}
+    assert 0.7 < shown(**half_open).life < 1
+    assert shown(**half_open, **LOOKING).life == shown(**half_open).life
+
+
+@pytest.mark.parametrize("gain", [0.1, 2])
+def test_much_more_or_less_parallax_than_a_head_s_proves_nothing(gain: float) -> None:
+    """A passing hand shows more, a rolled sheet less."""
+    found = shown(turn=6, agreement=4 * gain * EACH, expected=4 * EACH)
+    assert found.depth > 0.8
+    assert not alive(found)
+    assert alive(replace(found, depth=9, gain=0.5))
+    assert not alive(replace(found, depth=9))
+
+
 def test_a_mouth_without_a_chin_is_a_hole_or_a_finger() -> None:
     for jaw in (0.0, None, -0.3, 2.0):
         assert not alive(shown(**{**TALKING, "jaw": jaw}))
