@@ -286,7 +286,8 @@ def test_swapped_arguments_are_said(verifier: FaceVerifier, portrait: Any, tmp_p
     picture = PORTRAITS / "obama.jpg"
     verifier.enroll("obama", [picture])
     for name in (portrait("obama"), picture, picture.read_bytes(), [picture]):
-        for call in (verifier.verify, verifier.enroll):
+        calls: tuple[Any, ...] = (verifier.verify, verifier.enroll)
+        for call in calls:
             with pytest.raises(ConfigError, match="a person's name first"):
                 call(name, "obama")
     for name, image in ((str(picture), "obama"), (str(picture), "nobody"), ("x", "obama")):
