@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -27,11 +28,12 @@ from edgeface import (
 from edgeface.decide import Decision
 from edgeface.gallery.gallery import Gallery
 from edgeface.gallery.store import previous_of
-from tests.conftest import CHECKOUT, PORTRAITS
-from tests.helpers.images import read_image
+from tests.conftest import CHECKOUT, PORTRAITS, SHARED
+from tests.helpers.images import blotches, read_image
 
 OBAMA, OBAMA2, BIDEN = (PORTRAITS / f"{name}.jpg" for name in ("obama", "obama2", "biden"))
 GREY = np.full((200, 200, 3), 128, np.uint8)
+Portrait = Callable[[str], np.ndarray]
 
 
 @pytest.fixture(scope="module")
@@ -285,11 +287,81 @@ def test_threads_that_share_a_verifier_take_turns(
 def test_swapped_arguments_are_said(verifier: FaceVerifier, portrait: Any, tmp_path: Path) -> None:
     picture = PORTRAITS / "obama.jpg"
     verifier.enroll("obama", [picture])
-    for name in (portrait("obama"), picture, picture.read_bytes(), [picture]):
-        calls: tuple[Any, ...] = (verifier.verify, verifier.enroll)
-        for call in calls:
+    swapped: list[Any] = [portrait("obama"), picture, picture.read_bytes(), [picture]]
+    for name in swapped:
+        for call in (verifier.verify, verifier.enroll):
             with pytest.raises(ConfigError, match="a person's name first"):
                 call(name, "obama")
     for name, image in ((str(picture), "obama"), (str(picture), "nobody"), ("x", "obama")):
         with pytest.raises(UnknownPerson, match="give the name first, then the image"):
             verifier.verify(name, image)
+
+
+@pytest.mark.parametrize("spots", [44, 222])
+def test_verify_and_identify_see_the_same_face_beside_a_doubtful_one(
+    verifier: FaceVerifier, portrait: Portrait, spots: int
+) -> None:
+    """With 222 a doubtful face is found in large squares already, with 44 along with the small
+    one; both are twice as wide and nearer to the centre."""
+    verifier.enroll("collins", [portrait("collins")])
+    frame = np.full((480, 640, 3), 90, np.uint8)
+    frame[120:360, 40:280] = blotches(spots)
+    frame[20:248, 390:618] = cv2.resize(
+        portrait("collins"), (228, 228), interpolation=cv2.INTER_AREA
+    )
+    assert len(verifier.detect(frame)) == 2
+    (found,) = [one for one in verifier.identify(frame) if one.decision.match]
+    decision = verifier.verify("collins", frame)
+    assert decision.match
+    assert decision.score == pytest.approx(found.decision.score, abs=0.01)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_scenes_in_which_a_doubtful_face_hid_the_person(
+    verifier: FaceVerifier, number: int
+) -> None:
+    folder = SHARED / "cases" / "recognition" / "first-found"
+    if not folder.exists():
+        pytest.skip("the cases that failed are not on this machine")
+    verifier.enroll("somebody", [folder / f"person{number}.png"])
+    assert verifier.verify("somebody", folder / f"scene{number}.png").match
+
+
+def test_nothing_that_is_no_face_becomes_a_template_or_a_probe(verifier: FaceVerifier) -> None:
+    """Of these 40 pictures of spots the detector takes 25 or more for a face."""
+    found = enrolled = 0
+    for seed in range(40):
+        picture = blotches(seed)
+        for one in verifier.identify(picture):
+            found += 1
+            assert not one.decision.match
+        try:
+            verifier.enroll(f"spots {seed}", [picture])
+        except FaceError:
+            continue
+        enrolled += 1
+    assert found >= 20
+    assert enrolled == 0
+
+
+def test_a_probe_that_is_no_upright_face_is_refused_with_the_reason(
+    verifier: FaceVerifier,
+) -> None:
+    verifier.enroll("spots", [blotches(44)], force=True)
+    decision = verifier.verify("spots", blotches(44))
+    assert decision.score > decision.threshold
+    assert not decision.match
+    assert decision.note is not None
+    assert "upright" in decision.note
+    (seen,) = verifier.identify(blotches(44))
+    assert (seen.decision.name, seen.decision.note) == (None, decision.note)
+
+
+@pytest.mark.parametrize("kind", ["non-faces", "upside-down"])
+def test_pictures_that_enrolled_and_matched_each_other(verifier: FaceVerifier, kind: str) -> None:
+    folder = SHARED / "cases" / "recognition" / kind
+    if not folder.exists():
+        pytest.skip("the cases that failed are not on this machine")
+    for number, path in enumerate(sorted(folder.iterdir())):
+        with pytest.raises(FaceError, match="was not enrolled"):
+            verifier.enroll(f"{number}", [path])

@@ -29,6 +29,7 @@ _COMMANDS = {
     "eval": "Measure accuracy on a list of pairs in LFW's format.",
     "export": "Write people to a file for another device.",
     "gallery": "Check, compact, encrypt or restore the gallery.",
+    "history": "Show past events: who came when.",
     "identify": "Who is in this picture? (1:K, every face)",
     "import": "Add the people of an exported file.",
     "list": "Show who is enrolled.",

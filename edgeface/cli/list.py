@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from edgeface.cli import live, options, print_json
+from edgeface.decide import correction_for
 from edgeface.enrollment import lookalike_threshold
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import Gallery, default_gallery_path
@@ -30,28 +31,37 @@ def command(
 ) -> None:
     """Show who is enrolled, with how many templates, how alike those are, and who is nearest.
 
-    With NAME each of the person's templates is shown with its number. With --service the running
-    service says who is in its own gallery, without sudo.
+    With NAME each of the person's templates is shown with its number. Where the people look so much
+    alike that strangers like them would pass, it says how far the thresholds are raised for that.
+
+    With --service the running service says who is in its own gallery, without sudo.
     """
     if through_service:
         live.refuse_gallery_options("--service")
         where = "the service's gallery"
-        reports = [PersonReport(**report) for report in live.administer("list")["people"]]
+        answer = live.administer("list")
+        reports = [PersonReport(**report) for report in answer["people"]]
+        raised, raised_for = answer["threshold_raised"], answer["threshold_note"]
     else:
         path, loaded = gallery or default_gallery_path(), load_model(model)
         opened, where = Gallery.open(path, loaded, find_key(key_file)), str(path)
         if name is not None:
             opened.require(person_name(name))
         reports = people_reports(opened, lookalike_threshold(opened, loaded))
+        correction = correction_for(loaded, opened)
+        raised, raised_for = round(correction.raised, 4), correction.sentence
     if name is not None:
         reports = [report for report in reports if report.name == person_name(name)]
     if as_json:
-        print_json({"people": [vars(report) for report in reports]})
+        people = [vars(report) for report in reports]
+        print_json({"people": people, "threshold_raised": raised, "threshold_note": raised_for})
         return
     for report in reports:
         click.echo(_line(report))
         for template in _templates(report) if name is not None else ():
             click.echo(template)
+    if raised_for:
+        click.echo(raised_for)
     if not reports:
         whom = "nobody" if name is None else f"no {name}"
         click.echo(f"{whom} is enrolled in {where}; add someone with: edgeface enroll")

@@ -52,6 +52,7 @@ def command(
                 "score": decision.score,
                 "threshold": decision.threshold,
                 "name": decision.name,
+                "note": decision.note,
                 "liveness": "not judged",  # one picture cannot distinguish a person from a photo
                 "latency_ms": timings.as_dict(),
             }
@@ -59,5 +60,6 @@ def command(
     else:
         answer = "yes" if decision.match else "no"
         found = options.scored(decision.score, decision.threshold, match=decision.match)
-        click.echo(f"{answer}: {image} against {decision.name}, {found}; liveness not judged")
+        note = f" ({decision.note})" if decision.note else ""
+        click.echo(f"{answer}: {image} against {decision.name}, {found}; liveness not judged{note}")
     return YES if decision.match else NO

@@ -13,6 +13,7 @@ import os
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from edgeface.gallery.contents import (
 )
 from edgeface.gallery.file import is_sealed_file
 from edgeface.gallery.names import PersonName
+from edgeface.gallery.resemblance import Resemblance, resemblance
 from edgeface.gallery.search import Searcher
 from edgeface.gallery.store import Loaded, load
 from edgeface.pipeline.model_file import Model
@@ -150,6 +152,11 @@ class Gallery:
     def template_counts(self) -> NDArray[np.int32]:
         """How many templates each person has, shape (people,)."""
         return self.contents.counts
+
+    @cached_property
+    def resemblance(self) -> Resemblance | None:
+        """How much the enrolled people look like each other; None for too few to know."""
+        return resemblance(self.contents)
 
     def templates(self, name: str) -> NDArray[np.float32]:
         """A person's templates as unit vectors, shape (m, n). Raises UnknownPerson."""

@@ -14,7 +14,7 @@ network, which distinguishes a face from a folded sleeve.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -35,6 +35,9 @@ _INPUT = 128
 _LAYERS = ((16, 2), (8, 6))  # cells per side, anchors per cell
 _POSSIBLE, _SURE = 0.5, 0.8  # scores: below the first no face, from the second on certainly one
 _CONFIRMED = 0.1  # presence by the mesh that confirms a possible face; sleeves give 0.04
+_SURELY = (
+    0.95  # presence from which a possible face is as good as a certain one; a wheel gives 0.88
+)
 _SAME_FACE = 0.3  # overlap above which two candidates are one face (MediaPipe's value)
 _ROUGH = 0.25  # of a square's side: smaller faces have rough landmarks and are detected again
 _CLOSER = 2.2  # side of the square for that over the width of the face (which fills 0.45 of it)
@@ -66,11 +69,18 @@ class Face:
     nose: Point
     mouth: Point
     score: float
+    presence: float | None = None
+    """The mesh network's probability that this is a face, where the detector asked it."""
 
     @property
     def landmarks(self) -> Landmarks:
         """The four points together."""
         return Landmarks(self.right_eye, self.left_eye, self.nose, self.mouth)
+
+    @property
+    def sure(self) -> bool:
+        """Whether the detector or the mesh network is certain that this is a face."""
+        return self.score >= _SURE or (self.presence or 0.0) >= _SURELY
 
 
 @dataclass(frozen=True)
@@ -107,12 +117,12 @@ class Detector:
 
         `smallest` is the width in pixels down to which faces are searched for; by default the whole
         frame is searched once, which finds faces from an eighth of its longer side. With
-        `first_found` the search ends at the first size of square that shows a face.
+        `first_found` the search ends at the first size of square that shows a sure face.
         """
         kept: list[Face] = []
         for squares in levels(frame.shape[1], frame.shape[0], smallest):
             self._add(frame, squares, kept)
-            if kept and first_found:
+            if first_found and any(face.sure for face in kept):
                 break
         return sorted(kept, key=lambda face: face.box.width, reverse=True)
 
@@ -127,14 +137,19 @@ class Detector:
         return sorted(kept, key=lambda face: face.box.width, reverse=True)
 
     def _add(self, frame: Picture, squares: Iterable[Square], kept: list[Face]) -> None:
-        """Add the faces in `squares` that are not among those kept, by falling score."""
+        """Add the faces in `squares` that are not among those kept, by falling score.
+
+        A face takes the place of doubtful ones if it is sure itself.
+        """
         found = [face for square in squares for face in self._closer(frame, square)]
         found.sort(key=lambda face: face.score, reverse=True)
         for face in found:
-            if all(overlap(face.box, other.box) < _SAME_FACE for other in kept) and (
-                face.score >= _SURE or self._confirmed(frame, face)
-            ):
-                kept.append(face)
+            same = [other for other in kept if overlap(face.box, other.box) >= _SAME_FACE]
+            if any(other.sure for other in same):
+                continue
+            checked = self._checked(frame, face)
+            if checked is not None and (checked.sure or not same):
+                kept[:] = [other for other in kept if other not in same] + [checked]
 
     def _closer(self, frame: Picture, square: Square) -> Iterator[Face]:
         """The faces in a square; those that are small in it are detected again in a closer one."""
@@ -149,9 +164,12 @@ class Detector:
             ]
             yield max(again, key=lambda other: other.score, default=face)
 
-    def _confirmed(self, frame: Picture, face: Face) -> bool:
+    def _checked(self, frame: Picture, face: Face) -> Face | None:
+        """The face, if it is certain or the mesh network confirms it."""
+        if face.sure:
+            return face
         mesh = self.mesh.fit(frame, face.box, face.right_eye, face.left_eye)
-        return mesh.presence >= _CONFIRMED
+        return replace(face, presence=mesh.presence) if mesh.presence >= _CONFIRMED else None
 
     def _faces_in(self, frame: Picture, square: Square) -> list[Face]:
         self._load(frame, square)

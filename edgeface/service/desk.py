@@ -217,7 +217,12 @@ class Desk:
             self._hooks.reload()
             return {"reloaded": True}
         if request.command == "list":
-            return {"people": self._people.reports()}
+            raised = self._people.correction
+            return {
+                "people": self._people.reports(),
+                "threshold_raised": round(raised.raised, 4),
+                "threshold_note": raised.sentence,
+            }
         name = _named(request)
         if request.command in ("rename", "merge"):
             if request.other is None:
