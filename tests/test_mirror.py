@@ -73,6 +73,7 @@ COVERED: dict[str, str] = {
     "edgeface.console.api": "console/test_app.py: /api/v1/events",
     "edgeface.console.certificate": "console/test_server.py",
     "edgeface.console.interface": "console/test_app.py: /people/enroll",
+    "edgeface.console.invitation": "console/test_app.py",
     "edgeface.console.options": "console/test_app.py: options(",
     "edgeface.console.pages": "console/test_words.py",
     "edgeface.console.passwords": "console/test_app.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 import sys
 from importlib.util import find_spec
@@ -14,9 +15,11 @@ import msgspec
 import edgeface
 from edgeface.cli.history import usual_history
 from edgeface.cli.ownership import work_as_owner
+from edgeface.console.invitation import Invitation
 from edgeface.console.options import ConsoleOptions
 from edgeface.console.sessions import SCOPES, Tokens
 from edgeface.errors import ConfigError
+from edgeface.service.install import GROUP as USER
 
 _SYSTEM = Path("/var/lib/edgeface-console")  # StateDirectory of the unit
 _NEEDED = ("starlette", "uvicorn", "jinja2", "argon2", "multipart")
@@ -76,8 +79,11 @@ def command(
     if lan:
         from edgeface.console.passwords import Password
 
-        if not Password(options.state).is_set:
-            raise ConfigError("set a password first: sudo edgeface console password")
+        if not (Password(options.state).is_set or Invitation(options.state).waits):
+            raise ConfigError(
+                "set a password first: sudo edgeface console password, or make a link with which "
+                "to set it: sudo edgeface console link --lan"
+            )
     # Another program from here on, under the same number: what read the settings is not kept.
     line = msgspec.json.encode(options, enc_hook=str).decode()
     os.execv(sys.executable, [sys.executable, "-m", "edgeface.console", line])  # noqa: S606
@@ -95,6 +101,19 @@ def password(state: Path | None) -> None:
     _as_owner(folder)
     Password(folder).set(text)
     click.echo("the password is set")
+
+
+@command.command("link")
+@click.option("--port", type=click.IntRange(1, 65535), default=8700, show_default=True)
+@click.option("--lan", is_flag=True, help="For a console that runs with --lan.")
+@_state
+def link(port: int, lan: bool, state: Path | None) -> None:
+    """Make a link with which a browser sets the password; it works once, within a day."""
+    folder = state_folder(state)
+    _as_owner(folder)
+    secret = Invitation(folder).make()
+    where = f"https://{socket.gethostname()}.local" if lan else "http://localhost"
+    click.echo(f"{where}:{port}/first/{secret}")
 
 
 @command.command("token")
@@ -155,15 +174,30 @@ def state_folder(chosen: Path | None) -> Path:
         return chosen
     if given := os.environ.get("STATE_DIRECTORY"):
         return Path(given.split(":")[0])
-    if _SYSTEM.is_dir():
+    if _SYSTEM.is_dir() or _system_user() is not None:
         return _SYSTEM
     home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(home) / "edgeface-console"
 
 
 def _as_owner(folder: Path) -> None:
-    """What root writes into another user's folder it writes as that user."""
+    """What root writes into another user's folder it writes as that user. Before its first start
+    the unit has no folder yet."""
+    user = _system_user()
+    if user is not None and folder == _SYSTEM and not folder.exists():
+        folder.mkdir(mode=0o700)
+        os.chown(folder, user.pw_uid, user.pw_gid)
     work_as_owner(folder / "password")
+
+
+def _system_user() -> pwd.struct_passwd | None:
+    """The user of the installed service, for root, who works for it; None for anybody else."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(USER)
+    except KeyError:
+        return None
 
 
 def _require_libraries() -> None:

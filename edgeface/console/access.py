@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from edgeface.console.invitation import Invitation
 from edgeface.console.passwords import Password
 from edgeface.console.sessions import Session, Sessions, Token, Tokens
 
@@ -141,8 +142,16 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 class Doorkeeper:
     """Finds the session or the token of a request, and refuses what they do not allow."""
 
-    def __init__(self, password: Password, sessions: Sessions, tokens: Tokens, tls: bool) -> None:
-        self.password, self.sessions, self.tokens = password, sessions, tokens
+    def __init__(
+        self,
+        password: Password,
+        invitation: Invitation,
+        sessions: Sessions,
+        tokens: Tokens,
+        tls: bool,
+    ) -> None:
+        self.password, self.invitation = password, invitation
+        self.sessions, self.tokens = sessions, tokens
         self.tls = tls
         # The browser itself then refuses one that another host or an unencrypted page has set.
         self.cookie = "__Host-edgeface" if tls else "edgeface"

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp
 from edgeface.console.access import Doorkeeper, Gate
 from edgeface.console.api import ROOT, Api, answer
 from edgeface.console.interface import Busy, Interface
+from edgeface.console.invitation import Invitation
 from edgeface.console.options import ConsoleOptions
 from edgeface.console.pages import Pages
 from edgeface.console.passwords import Password, Throttle
@@ -42,9 +43,16 @@ def build(
     clock: Callable[[], float] = time.time,
     ticks: Callable[[], float] = time.monotonic,
 ) -> ASGIApp:
-    """The application. `clock` dates sessions, `ticks` counts the seconds of who guesses."""
+    """The application. `clock` dates sessions and links, `ticks` counts the seconds of who
+    guesses."""
     tls = options.lan
-    door = Doorkeeper(Password(options.state), Sessions(clock), Tokens(options.state), tls)
+    door = Doorkeeper(
+        Password(options.state),
+        Invitation(options.state, clock),
+        Sessions(clock),
+        Tokens(options.state),
+        tls,
+    )
     interface = Interface(options)
     pages = Pages(interface, door, Throttle(ticks), options.version)
 

@@ -6,6 +6,7 @@ with its session's own token. Every text from elsewhere is escaped by the templa
 
 from __future__ import annotations
 
+import asyncio
 import tomllib
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from edgeface.console import access
 from edgeface.console.access import Doorkeeper
 from edgeface.console.api import attachment
 from edgeface.console.interface import PAGE, Interface
-from edgeface.console.passwords import Throttle
+from edgeface.console.passwords import LEAST_LENGTH, Throttle
 from edgeface.console.queries import KINDS, wanted
 from edgeface.console.sessions import SCOPES, Session
 from edgeface.errors import EdgeFaceError
@@ -64,6 +65,8 @@ class Pages:
             Route("/", self._home, methods=get),
             Route("/login", self._login_page, methods=get),
             Route("/login", self._login, methods=post),
+            Route("/first/{secret}", self._first_page, methods=get),
+            Route("/first", self._first, methods=post),
             Route("/logout", self._logout, methods=post),
             Route("/people", self._people, methods=get),
             Route("/people/enroll", self._enroll, methods=post),
@@ -107,6 +110,11 @@ class Pages:
         if not await self._door.password.fits(given):
             return self._login_again(self._say("login.wrong"), 403)
         self._throttle.passed(address)
+        return self._let_in(request)
+
+    def _let_in(self, request: Request) -> Response:
+        """A session, and the way to the first page."""
+        address = access.address(request)
         agent = request.headers.get("user-agent", "")
         secret = self._door.sessions.begin(address, agent, self._door.password.generation)
         done = RedirectResponse("/people", _SEE_OTHER)
@@ -115,6 +123,35 @@ class Pages:
             samesite="strict",
         )  # fmt: skip
         return done
+
+    async def _first_page(self, request: Request) -> Response:
+        """Asking does not use the link up: messengers look at links before people do."""
+        secret = request.path_params["secret"]
+        if not self._door.invitation.fits(secret):
+            raise HTTPException(403, self._say("first.over"))
+        return self._page("first.html", None, secret=secret, least=LEAST_LENGTH, wrong=None)
+
+    async def _first(self, request: Request) -> Response:
+        """Set the password; whoever was logged in has to log in again."""
+        fields = await access.form(request)
+        secret, password = fields.get("secret", ""), fields.get("password", "")
+        if not self._door.invitation.fits(secret):
+            raise HTTPException(403, self._say("first.over"))
+        wrong = None
+        try:
+            self._door.password.require_long_enough(password)
+        except EdgeFaceError as error:
+            wrong = str(error)
+        if password != fields.get("again", ""):
+            wrong = self._say("first.differ")
+        if wrong is not None:
+            return self._page(
+                "first.html", None, status=400, secret=secret, least=LEAST_LENGTH, wrong=wrong
+            )
+        if not self._door.invitation.use(secret):
+            raise HTTPException(403, self._say("first.over"))
+        await asyncio.to_thread(self._door.password.set, password)
+        return self._let_in(request)
 
     def _login_again(self, wrong: str, status: int) -> Response:
         return self._page("login.html", None, status=status, known=True, wrong=wrong)

@@ -86,14 +86,19 @@ class Password:
 
         Raises ConfigError where it is too short, or cannot be kept.
         """
-        if not LEAST_LENGTH <= len(text) <= MOST_LENGTH:
-            raise ConfigError(f"the password must have {LEAST_LENGTH} to {MOST_LENGTH} characters")
+        self.require_long_enough(text)
         try:
             write_atomically(self._path, [_HASHER.hash(text).encode()])
         except OSError as error:
             raise ConfigError(
                 f"cannot write {self._path} ({error.strerror}); run this with sudo"
             ) from None
+
+    @staticmethod
+    def require_long_enough(text: str) -> None:
+        """Raises ConfigError for a password that `set` would refuse."""
+        if not LEAST_LENGTH <= len(text) <= MOST_LENGTH:
+            raise ConfigError(f"the password must have {LEAST_LENGTH} to {MOST_LENGTH} characters")
 
     @property
     def is_set(self) -> bool:

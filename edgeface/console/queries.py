@@ -14,7 +14,7 @@ from edgeface.errors import EdgeFaceError
 from edgeface.history.reading import Wanted
 
 KINDS = (
-    *("recognized", "unknown", "not_live", "challenge", "lockout", "gallery_restored"),
+    *("recognized", "unknown", "not_live", "prompt", "challenge", "lockout", "gallery_restored"),
     *("gallery_unusable", "person_enrolled", "person_removed", "settings_changed"),
     *("source_lost", "source_back", "source_blind", "sink_failed"),
 )

@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 
 from edgeface.console.access import HEADERS, MOST_BYTES
+from edgeface.console.invitation import Invitation
 from edgeface.console.passwords import Throttle
 from edgeface.console.sessions import SCOPES, Tokens
 from edgeface.events import EVENT_TYPES
@@ -294,6 +295,51 @@ def test_without_a_password_nobody_gets_in(service: Running, tmp_path: Path) -> 
     assert "edgeface console password" in browser.get("/login").text
     for password in ("", PASSWORD):
         assert browser.post("/login", password=password).status_code == 403
+
+
+def test_a_link_sets_the_password_once_and_logs_in(tmp_path: Path) -> None:
+    clock = Clock()
+    chosen = options(tmp_path)
+    before = Browser(chosen, clock=clock).log_in()
+    invitation = Invitation(chosen.state, clock)
+    old, secret = invitation.make(), invitation.make()
+    guest = Browser(chosen, clock=clock)
+    assert guest.get(f"/first/{secret}").status_code == 200
+    assert guest.get(f"/first/{secret}").status_code == 200  # asking does not use it up
+    good = {"password": "a new password", "again": "a new password"}
+    for given, status in (
+        ({**good, "secret": old}, 403),  # replaced
+        ({**good, "secret": secret[:-1]}, 403),
+        ({**good, "secret": ""}, 403),
+        ({"secret": secret, "password": "short", "again": "short"}, 400),
+        ({**good, "secret": secret, "again": "another one"}, 400),
+    ):
+        assert guest.post("/first", **given).status_code == status
+    other = guest.client.post(
+        "/first", data={**good, "secret": secret}, headers={"Origin": "https://evil.example"}
+    )
+    assert other.status_code == 403
+    assert before.get("/access").status_code == 200  # nothing has changed so far
+    assert guest.post("/first", secret=secret, **good).headers["location"] == "/people"
+    assert guest.get("/access").status_code == 200
+    assert before.get("/access").status_code == 303  # its password is no longer the one
+    assert Browser(chosen).post("/login", password=good["password"]).status_code == 303
+    for again in (guest.get(f"/first/{secret}"), guest.post("/first", secret=secret, **good)):
+        assert again.status_code == 403
+        assert "edgeface console link" in again.text
+
+
+def test_a_link_is_over_after_a_day(tmp_path: Path) -> None:
+    clock = Clock()
+    chosen = options(tmp_path)
+    secret = Invitation(chosen.state, clock).make()
+    guest = Browser(chosen, clock=clock)
+    clock.now += 24 * 3600
+    assert guest.get(f"/first/{secret}").status_code == 200
+    clock.now += 1
+    assert guest.get(f"/first/{secret}").status_code == 403
+    answer = guest.post("/first", secret=secret, password="x" * 10, again="x" * 10)
+    assert answer.status_code == 403
 
 
 @pytest.mark.parametrize("scope", SCOPES)

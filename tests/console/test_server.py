@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import signal
 import socket
@@ -147,6 +148,36 @@ def test_a_short_password_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert done.status == 2
     assert "characters" in done.stderr
     assert not (tmp_path / "password").exists()
+
+
+def test_what_root_sets_before_the_first_start_is_where_the_unit_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "edgeface-console"
+    worked: list[Path] = []
+    monkeypatch.setattr("edgeface.cli.console._SYSTEM", folder)
+    monkeypatch.setattr("edgeface.cli.console.work_as_owner", worked.append)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("pwd.getpwnam", lambda _: pwd.getpwuid(os.getuid()))
+    monkeypatch.setattr("click.termui.hidden_prompt_func", lambda _: PASSWORD)
+    assert call(main, "console", "password").status == 0
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert sorted(os.listdir(folder)) == ["password"]
+    assert worked == [folder / "password"]  # as the user, to whom the folder belongs
+
+
+@pytest.mark.parametrize("lan", [False, True])
+def test_a_link_for_the_first_visit_is_shown_once_and_kept_as_a_hash(
+    tmp_path: Path, lan: bool
+) -> None:
+    words = ["--lan"] if lan else []
+    done = call(main, "console", "link", "--state", tmp_path, "--port", "81", *words)
+    where = f"https://{socket.gethostname()}.local" if lan else "http://localhost"
+    found = re.fullmatch(rf"{re.escape(where)}:81/first/([\w-]{{43}})\n", done.stdout)
+    assert found is not None, done.stdout
+    kept = tmp_path / "invitation.json"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert found[1] not in kept.read_text()
 
 
 def test_a_certificate_of_its_own_is_made_once(tmp_path: Path) -> None:
