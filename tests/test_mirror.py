@@ -72,6 +72,7 @@ COVERED: dict[str, str] = {
     "edgeface.console.access": "console/test_app.py",
     "edgeface.console.api": "console/test_app.py: /api/v1/events",
     "edgeface.console.certificate": "console/test_server.py",
+    "edgeface.console.errors": "console/test_app.py: 409",
     "edgeface.console.interface": "console/test_app.py: /people/enroll",
     "edgeface.console.invitation": "console/test_app.py",
     "edgeface.console.options": "console/test_app.py: options(",

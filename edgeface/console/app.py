@@ -21,19 +21,18 @@ from starlette.types import ASGIApp
 
 from edgeface.console.access import Doorkeeper, Gate
 from edgeface.console.api import ROOT, Api, answer
-from edgeface.console.interface import Busy, Interface
+from edgeface.console.errors import Busy, ConsoleError, Refused, ServiceAway, WrongQuery
+from edgeface.console.interface import Interface
 from edgeface.console.invitation import Invitation
 from edgeface.console.options import ConsoleOptions
 from edgeface.console.pages import Pages
 from edgeface.console.passwords import Password, Throttle
-from edgeface.console.queries import WrongQuery
-from edgeface.console.service import Refused, ServiceAway
 from edgeface.console.sessions import Sessions, Tokens
 from edgeface.errors import EdgeFaceError
 from edgeface.history.store import HistoryError
 
 _log = logging.getLogger("edgeface.console")
-_STATUS: tuple[tuple[type[EdgeFaceError], int], ...] = (
+_STATUS: tuple[tuple[type[Exception], int], ...] = (
     *((WrongQuery, 400), (Refused, 409), (Busy, 409), (HistoryError, 404), (ServiceAway, 503)),
 )
 
@@ -85,6 +84,7 @@ def build(
         ],
         exception_handlers={
             HTTPException: refused,
+            ConsoleError: in_trouble,
             EdgeFaceError: in_trouble,
             Exception: broken,
         },

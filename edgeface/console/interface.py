@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgeface.console.errors import Busy, Refused, ServiceAway
 from edgeface.console.options import ConsoleOptions
-from edgeface.console.service import Refused, ServiceAway, ServiceSockets
+from edgeface.console.service import ServiceSockets
 from edgeface.errors import EdgeFaceError
 from edgeface.history.reading import History, Wanted
 from edgeface.history.table import ATTENDANCE_COLUMNS, EVENT_COLUMNS, as_csv
@@ -24,10 +25,6 @@ ENROLLING = 60.0  # seconds
 _KEPT = 20  # enrollments whose outcome is remembered
 _BETWEEN = 1.0  # seconds between two looks for coming events
 _MOST_LISTENERS = 8
-
-
-class Busy(EdgeFaceError):
-    """What can be done only once at a time, and is being done."""
 
 
 @dataclass

@@ -10,7 +10,7 @@ from datetime import date
 
 from starlette.datastructures import QueryParams
 
-from edgeface.errors import EdgeFaceError
+from edgeface.console.errors import WrongQuery
 from edgeface.history.reading import Wanted
 
 KINDS = (
@@ -20,10 +20,6 @@ KINDS = (
 )
 _KNOWN = {"person", "kind", "day", "until", "before", "limit"}
 _LARGEST = 2**63 - 1
-
-
-class WrongQuery(EdgeFaceError, ValueError):
-    """A parameter that cannot be used."""
 
 
 def wanted(query: QueryParams) -> Wanted:

@@ -13,18 +13,10 @@ from typing import Any
 
 import msgspec
 
-from edgeface.errors import EdgeFaceError
+from edgeface.console.errors import Refused, ServiceAway
 
 _LONGEST_LINE = 8 << 20  # bytes
 _PATIENCE = 30.0  # seconds
-
-
-class ServiceAway(EdgeFaceError):
-    """No service answers."""
-
-
-class Refused(EdgeFaceError):
-    """What the service answered when it could not do as asked."""
 
 
 class ServiceSockets:
