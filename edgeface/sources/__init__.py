@@ -46,9 +46,9 @@ def open_source(settings: SourceSettings) -> FrameSource:
 
         return V4l2(settings)
     if spec.lower().startswith(_HTTP):
-        from edgeface.sources.mjpeg import Mjpeg
+        from edgeface.sources.mjpeg import open_http
 
-        return Mjpeg(settings)
+        return open_http(settings)
     if needs_network(spec):
         from edgeface.sources.stream import Stream
 
