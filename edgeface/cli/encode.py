@@ -8,6 +8,7 @@ import click
 import numpy as np
 
 from edgeface.cli import options, print_json
+from edgeface.system.legible import legible
 from edgeface.verifier import FaceVerifier
 
 
@@ -22,7 +23,7 @@ def command(images: tuple[Path, ...], model: Path | None, as_json: bool) -> None
     if as_json:
         embeddings = [
             {
-                "image": str(image),
+                "image": legible(image),
                 "box": [round(edge, 1) for edge in subject.face.box],
                 "embedding": subject.embedding.tolist(),
                 "quality": round(subject.quality.score, 3),

@@ -22,6 +22,7 @@ from edgeface.errors import PictureError
 from edgeface.pipeline.containers import KINDS, MOST_MEMORY, CutShort, Layout, Unfit, layout_of
 from edgeface.pipeline.foreign import decode, format_of
 from edgeface.system.chatter import overheard
+from edgeface.system.legible import legible
 
 Picture = NDArray[np.uint8]
 """A frame: uint8, shape (H, W, 3), channels blue, green, red."""
@@ -93,7 +94,7 @@ def read_picture(path: Path) -> Picture:
     Raises PictureError when the file is missing, empty, no picture, cut short, or too large to be
     decoded on a small board (25 megapixels, 160 MB).
     """
-    return decode_picture(_content(path), str(path))
+    return decode_picture(_content(path), legible(path))
 
 
 def _content(path: Path) -> bytes:
@@ -103,18 +104,18 @@ def _content(path: Path) -> bytes:
             with path.open("rb") as file:
                 return file.read(MOST_MEMORY + 1)
     except FileNotFoundError:
-        raise PictureError(f"there is no picture {path}; check the path") from None
+        raise PictureError(f"there is no picture {legible(path)}; check the path") from None
     except OSError as error:
-        raise PictureError(f"cannot read the picture {path}: {error.strerror}") from None
+        raise PictureError(f"cannot read the picture {legible(path)}: {error.strerror}") from None
     except ValueError:
         raise PictureError(f"{str(path)!r} is not a path; check it") from None
-    raise PictureError(f"cannot read the picture {path}: it is no ordinary file")
+    raise PictureError(f"cannot read the picture {legible(path)}: it is no ordinary file")
 
 
 def _read_file(file: BinaryFile) -> Picture:
     """Read a picture from a file that the caller has opened, and closes."""
     name = getattr(file, "name", None)
-    name = name if isinstance(name, str) else _UNNAMED
+    name = legible(name) if isinstance(name, str) else _UNNAMED
     try:
         data = file.read(MOST_MEMORY + 1)
     except (OSError, ValueError) as error:  # ValueError: it is closed

@@ -133,7 +133,7 @@ class Service(Closing):
         asked = Asked(eager=busy, judged=self.desk.judging, challenge=challenge)
         self.frames += 1
         try:
-            result = self._watch.step(frame, self._feed.name, asked)
+            result = self._watch.step(frame, frame.name or self._feed.name, asked)
         except EdgeFaceError as error:
             # Nobody is recognized in this frame; the next one may be another matter.
             if str(error) != self._frame_error:

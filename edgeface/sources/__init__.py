@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edgeface.errors import ConfigError
 from edgeface.sources.base import Frame, FrameSource, SourceEnded, SourceLost, SourceSettings
+from edgeface.system.legible import legible
 
 __all__ = [
     "Frame",
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 _HTTP = ("http://", "https://")
-_URLS = (*_HTTP, "rtsp://", "rtsps://")
+_URLS = (*_HTTP, "rtsp://", "rtsps://", "rtmp://")
 _PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 
@@ -45,9 +46,9 @@ def open_source(settings: SourceSettings) -> FrameSource:
 
         return V4l2(settings)
     if spec.lower().startswith(_HTTP):
-        from edgeface.sources.mjpeg import Mjpeg
+        from edgeface.sources.mjpeg import open_http
 
-        return Mjpeg(settings)
+        return open_http(settings)
     if needs_network(spec):
         from edgeface.sources.stream import Stream
 
@@ -57,8 +58,8 @@ def open_source(settings: SourceSettings) -> FrameSource:
     path = Path(spec)  # of a URL of another kind, what it shows
     if not path.exists():
         raise ConfigError(
-            f"there is no source {spec}: use picamera2, a camera's number, a picture, folder or "
-            "video, or a URL that begins with http:// or rtsp://"
+            f"there is no source {legible(spec)}: use picamera2, a camera's number, a picture, "
+            "folder or video, or a URL that begins with http://, rtsp:// or rtmp://"
         )
     if path.is_dir() or path.suffix.lower() in _PICTURES:
         return Pictures(settings)

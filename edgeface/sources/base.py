@@ -22,6 +22,7 @@ import msgspec
 from edgeface.errors import ConfigError, EdgeFaceError
 from edgeface.pipeline.pictures import Picture
 from edgeface.system.address import Address, is_url
+from edgeface.system.chatter import overheard
 from edgeface.system.secret import Secret
 from edgeface.system.settings import FPS, LONGEST, PIXELS, SettingsTable, between, lasts
 from edgeface.system.units import Seconds
@@ -68,6 +69,8 @@ class SourceSettings(SettingsTable, frozen=True, kw_only=True):
         between("height", self.height, *PIXELS)
         between("fps", self.fps, *FPS)
         lasts("blind_after", self.blind_after, 1, LONGEST)
+        if not self.spec.strip():
+            raise ValueError("spec is empty; name a camera, a picture, folder or video, or a URL")
         if self.ca_file is not None and not self.spec.lower().startswith(("https://", "rtsps://")):
             raise ValueError("ca_file is for cameras whose spec begins with https:// or rtsps://")
         if is_url(self.spec):
@@ -107,7 +110,8 @@ class Frame:
     only grows; luma: a small grey version, uint8, shape (h, w), where the camera makes one; still:
     whether it has nothing to do with the picture before; release: gives the memory back to the
     camera, after which neither picture must be read; taken: the same moment by the monotonic clock,
-    which says how old it is, whatever the source counts.
+    which says how old it is, whatever the source counts; name: what to call this picture, where it
+    has a name of its own.
     """
 
     picture: Picture
@@ -116,6 +120,7 @@ class Frame:
     still: bool = False
     release: Callable[[], None] = _nothing
     taken: float = field(default_factory=monotonic)
+    name: str | None = None
 
 
 class FrameSource(Protocol):
@@ -178,7 +183,22 @@ def open_capture(target: str | int, api: int, options: Mapping[int, float]) -> c
     if not opened:
         capture.release()
         raise SourceLost("OpenCV cannot open it")
+    if api != cv2.CAP_V4L2:
+        # A phone's video says how it was held; OpenCV 5 turns it by itself, OpenCV 4.11 does not.
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
     return capture
+
+
+def next_picture(capture: cv2.VideoCapture) -> Picture | None:
+    """The next picture of an open capture, None where there is none.
+
+    Waiting for it and decoding it are two steps, since decoders print their warnings on stderr.
+    """
+    if not capture.grab():
+        return None
+    with overheard():
+        found, picture = capture.retrieve()
+    return cast(Picture, picture) if found else None
 
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext:

@@ -1,113 +1,105 @@
 """MJPEG over HTTP and HTTPS: a camera that sends one JPEG after the other.
 
-Takes in a URL, hands on frames. The certificate of an https:// camera is checked, by the system's
-authorities or by one of the owner's. It follows no redirect, opens no playlist and reads nothing
-that is not a JPEG, so that a camera can lead it nowhere. It never retries: the feed does.
+Takes in the open answer of a camera, hands on frames. It opens no playlist and reads nothing that
+is not a JPEG, so that a camera can lead it nowhere. A stream that ends after its pictures is asked
+for once more, as cameras that send one picture at a time want it. Whatever else is wrong, it never
+retries: the feed does.
 """
 
 from __future__ import annotations
 
-import base64
 import http.client
 import re
-import ssl
 import time
-import urllib.request
-from email.message import Message
 
 from edgeface.errors import PictureError
 from edgeface.pipeline.pictures import decode_frame
-from edgeface.sources.base import (
-    Frame,
-    SourceLost,
-    SourceSettings,
-    tls_context,
-    tls_trouble,
-    upright,
-)
-from edgeface.system.address import Address
-from edgeface.system.connection import Deadline, HttpConnection
+from edgeface.sources.base import Frame, SourceLost, SourceSettings, upright
+from edgeface.sources.http_client import ANSWER, HttpClient
+from edgeface.sources.snapshot import JPEG, LARGEST, Pace, Snapshots
 
-_ANSWER = 5.0  # seconds for the answer, and for each picture
-_LARGEST_PART = 16 << 20  # bytes of one JPEG
 _LONGEST_LINE = 8192
 _MOST_LINES = 100  # between two pictures
 _MOST_DAMAGED = 25  # pictures in a row
-_JPEG = b"\xff\xd8"
+
+
+def open_http(settings: SourceSettings) -> Mjpeg | Snapshots:
+    """A camera by its http:// or https:// address: a stream of pictures, or one picture that is
+    asked for again and again, whichever it sends."""
+    client = HttpClient(settings)
+    pace = Pace(settings.fps)
+    response = client.get()
+    if response.headers.get_content_type() in ("image/jpeg", "image/jpg", "image/pjpeg"):
+        return Snapshots(settings, client, response, pace)
+    return Mjpeg(settings, client, response, pace)
 
 
 class Mjpeg:
     """An open stream."""
 
-    def __init__(self, settings: SourceSettings) -> None:
-        self._settings = settings
-        self.name = str(settings.spec)
-        self._address = Address.of(settings.spec)
-        secure = self._address.scheme == "https"
-        self._context = tls_context(settings.ca_file) if secure else None
-        self._deadline = Deadline(_ANSWER)
-        response = self._get({})
-        if response.status == http.client.UNAUTHORIZED:
-            authorization = self._authorization(response.headers)
-            response.close()
-            response = self._get({"Authorization": authorization} if authorization else {})
+    def __init__(
+        self,
+        settings: SourceSettings,
+        client: HttpClient,
+        response: http.client.HTTPResponse,
+        pace: Pace,
+    ) -> None:
+        self._settings, self._client, self._pace = settings, client, pace
+        self.name = client.name
+        self._use(response)
+
+    def _use(self, response: http.client.HTTPResponse) -> None:
         try:
             self._parts = _Parts(response, _boundary(response, self.name))
         except SourceLost:
             response.close()
             raise
         self._response = response
+        self._given = 0  # pictures of this answer
 
     def read(self) -> Frame:
         for _ in range(_MOST_DAMAGED):
-            self._deadline.renew(_ANSWER)
+            data = self._next()
             try:
-                data = self._parts.next()
-            except (OSError, http.client.HTTPException, _NoStream):
-                raise SourceLost(f"{self.name} stopped delivering pictures") from None
-            try:
-                if data.startswith(_JPEG):
-                    return Frame(
-                        upright(decode_frame(data, self.name), self._settings), time.monotonic()
-                    )
+                if data.startswith(JPEG):
+                    picture = decode_frame(data, self.name)
+                    self._given += 1
+                    return Frame(upright(picture, self._settings), time.monotonic())
             except PictureError:
                 continue  # damaged on its way: the next one is a moment away
         raise SourceLost(f"{self.name} delivers pictures that cannot be read")
 
+    def _next(self) -> bytes:
+        """The next part's content, of the next answer where this one has ended."""
+        self._client.deadline.renew(ANSWER)
+        try:
+            return self._parts.next()
+        except _Ended:
+            if not self._given:
+                raise self._lost() from None
+        except (OSError, http.client.HTTPException, _NoStream):
+            raise self._lost() from None
+        self._response.close()
+        self._pace.wait()
+        self._use(self._client.get())
+        try:
+            return self._parts.next()
+        except (OSError, http.client.HTTPException, _NoStream):
+            raise self._lost() from None
+
+    def _lost(self) -> SourceLost:
+        return SourceLost(f"{self.name} stopped delivering pictures")
+
     def close(self) -> None:
         self._response.close()
-
-    def _get(self, headers: dict[str, str]) -> http.client.HTTPResponse:
-        address = self._address
-        connection = HttpConnection(address.host, address.port, self._deadline, self._context)
-        target = address.target.open()
-        try:
-            connection.request(
-                "GET", target if target.startswith("/") else f"/{target}", None, headers
-            )
-            response = connection.getresponse()
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            connection.abort()
-            raise SourceLost(_no_answer(self.name, error)) from None
-        connection.close()  # once the response is closed, too
-        return response
-
-    def _authorization(self, asked: Message) -> str | None:
-        """The answer to a 401, by the best way that the camera offers; None without a login."""
-        login = self._settings.login()
-        ways: dict[str, str] = {}
-        for header in asked.get_all("WWW-Authenticate", []):
-            way, _, rest = header.partition(" ")
-            ways.setdefault(way.lower(), rest)
-        if login is None:
-            return None
-        if "digest" in ways:
-            return _digest(login, ways["digest"], self._address)
-        return f"Basic {base64.b64encode(':'.join(login).encode()).decode()}"
 
 
 class _NoStream(Exception):
     """What comes is not as it should be."""
+
+
+class _Ended(_NoStream):
+    """Nothing comes any more."""
 
 
 class _Parts:
@@ -130,7 +122,7 @@ class _Parts:
             if not name.strip():
                 return self._until_boundary() if length is None else self._take(length)
             if name.strip().lower() == b"content-length":
-                length = int(value) if value.strip().isdigit() else _LARGEST_PART + 1
+                length = int(value) if value.strip().isdigit() else LARGEST + 1
         raise _NoStream
 
     def _line(self) -> bytes:
@@ -138,7 +130,7 @@ class _Parts:
         return self._take(end + 1).strip()
 
     def _until_boundary(self) -> bytes:
-        end = self._find(b"\n" + self._boundary, _LARGEST_PART)
+        end = self._find(b"\n" + self._boundary, LARGEST)
         return self._take(end + 1)
 
     def _find(self, mark: bytes, most: int) -> int:
@@ -152,7 +144,7 @@ class _Parts:
         return at
 
     def _take(self, count: int) -> bytes:
-        if count > _LARGEST_PART:
+        if count > LARGEST:
             raise _NoStream
         while len(self._buffer) < count:
             self._read_on()
@@ -163,57 +155,18 @@ class _Parts:
     def _read_on(self) -> None:
         data = self._response.read1(65536)
         if not data:
-            raise _NoStream
+            raise _Ended
         self._buffer += data
 
 
 def _boundary(response: http.client.HTTPResponse, name: str) -> bytes:
     """What stands between two parts; SourceLost if the answer is no stream of pictures."""
-    if 300 <= response.status < 400:
-        raise SourceLost(
-            f"{name} leads to another address, which is not followed; write that address as spec"
-        )
-    if response.status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
-        raise SourceLost(f"{name} refuses its user and password; check them")
-    if response.status != http.client.OK:
-        raise SourceLost(f"{name} answers with status {response.status}; check the address")
     kind = response.headers.get_content_type()
     boundary = response.headers.get_boundary()
     if not kind.startswith("multipart/") or not boundary:
         raise SourceLost(
-            f"{name} is no MJPEG stream; look in the camera's manual for the address of one, or "
-            "for one that begins with rtsp://"
+            f"{name} is no MJPEG stream and no JPEG; look in the camera's manual for the address "
+            "of one, or for one that begins with rtsp://"
         )
     # Some cameras write the dashes that belong before it into the name itself.
     return b"--" + re.sub(r"^--", "", boundary).encode("latin-1", "replace")
-
-
-def _no_answer(name: str, error: Exception) -> str:
-    if isinstance(error, ssl.SSLError):
-        return tls_trouble(name, error)
-    return f"the stream {name} does not open; check the address and that its server runs"
-
-
-class _Login(urllib.request.HTTPPasswordMgr):
-    """What urllib asks for a user and password."""
-
-    def __init__(self, login: tuple[str, str]) -> None:
-        super().__init__()
-        self._login = login
-
-    def find_user_password(self, realm: str, authuri: str) -> tuple[str | None, str | None]:
-        return self._login
-
-
-def _digest(login: tuple[str, str], asked: str, address: Address) -> str | None:
-    """The header for a digest challenge (RFC 7616), computed by urllib; None if it cannot."""
-    handler = urllib.request.HTTPDigestAuthHandler(_Login(login))
-    request = urllib.request.Request(  # noqa: S310 (it is not sent, only computed with)
-        f"{address.scheme}://{address.place}{address.target.open() or '/'}"
-    )
-    try:
-        challenge = urllib.request.parse_keqv_list(urllib.request.parse_http_list(asked))
-        answer = handler.get_authorization(request, challenge)
-    except ValueError:
-        return None
-    return f"Digest {answer}" if answer else None

@@ -17,6 +17,7 @@ from edgeface.sources.base import (
     Frame,
     SourceLost,
     SourceSettings,
+    next_picture,
     open_capture,
     open_with,
     tls_context,
@@ -129,7 +130,7 @@ def _advice(spec: str) -> str:
 
 
 def _read(capture: cv2.VideoCapture, name: str, settings: SourceSettings) -> Frame:
-    found, picture = capture.read()
-    if not found:
+    picture = next_picture(capture)
+    if picture is None:
         raise SourceLost(f"{name} stopped delivering pictures")
     return Frame(upright(picture, settings), time.monotonic())

@@ -15,6 +15,7 @@ import click
 import msgspec
 
 from edgeface.errors import EdgeFaceError
+from edgeface.system.legible import legible
 from edgeface.system.secret import dots
 
 YES, NO, ERROR = 0, 1, 2
@@ -67,7 +68,7 @@ def _print_unforeseen(error: Exception, name: str, *, debug: bool) -> None:
 
 def _print_error(sentence: str, arguments: list[str]) -> None:
     if "--json" in arguments:
-        print_json({"error": sentence})
+        print_json({"error": legible(sentence)})
 
 
 def print_json(value: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of sources share: pictures with a number in them, and a server of MJPEG."""
+"""What the tests of sources share: pictures with a number in them, and cameras over HTTP."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -89,3 +90,53 @@ class MjpegServer:
         for client in self.clients:
             with contextlib.suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
+
+
+Respond = Callable[[BaseHTTPRequestHandler], None]
+
+
+def jpeg(number: int) -> bytes:
+    return cv2.imencode(".jpg", numbered(number))[1].tobytes()
+
+
+class Camera:
+    """Answers each request as the test says, and counts them."""
+
+    def __init__(self, respond: Respond) -> None:
+        camera = self
+        self.requests = 0
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                camera.requests += 1
+                respond(self)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/live?channel=1"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def parts(*written: bytes, boundary: str = "frame", kind: str = "x-mixed-replace") -> Respond:
+    """Answers with a stream of what is `written`, then ends."""
+
+    def respond(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", f"multipart/{kind}; boundary={boundary}")
+        handler.end_headers()
+        for part in written:
+            handler.wfile.write(part)
+
+    return respond
+
+
+def part(data: bytes, length: bool = True, boundary: bytes = b"--frame") -> bytes:
+    head = b"Content-Length: %d\r\n" % len(data) if length else b""
+    return boundary + b"\r\nContent-Type: image/jpeg\r\n" + head + b"\r\n" + data + b"\r\n"

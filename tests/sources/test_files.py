@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import struct
 from pathlib import Path
 
 import cv2
@@ -12,7 +15,7 @@ from msgspec import structs
 from edgeface.errors import ConfigError
 from edgeface.sources import SourceEnded, SourceSettings, is_live, needs_network, open_source
 from edgeface.sources.feed import open_feed
-from tests.conftest import PORTRAITS
+from tests.conftest import PORTRAITS, CommandLine
 from tests.helpers.images import read_image
 from tests.helpers.memory import measure
 from tests.helpers.sources import numbered, write_video
@@ -113,6 +116,7 @@ def test_live_sources_skip_and_files_do_not() -> None:
     assert not is_live(SourceSettings(spec="walkers.mp4"))
     assert is_live(SourceSettings(spec="walkers.mp4", pace="own"))
     assert needs_network("RTSP://door/1")
+    assert needs_network("rtmp://door/live/1")
     assert not needs_network("/dev/video0")
 
 
@@ -136,3 +140,79 @@ def test_the_service_needs_no_more_than_a_small_board_has(tmp_path: Path) -> Non
     done = measure("run", "--source", tmp_path, "--max-frames", "2")
     assert done.status == 0, done.stderr
     assert done.peak_mb < 300
+
+
+def rotated(path: Path, degrees: int) -> Path:
+    """A phone's video: an MP4 whose header says by how many degrees clockwise to turn it."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (96, 64))
+    picture = numbered(0)
+    picture[:32, :48] = 250
+    for _ in range(3):
+        writer.write(picture)
+    writer.release()
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40  # the matrix of the track's header, version 0
+    a, b = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
+    width, height = (96 << 16, 64 << 16)
+    x, y = {90: (height, 0), 180: (width, height), 270: (0, width)}[degrees]
+    data[at : at + 36] = struct.pack(
+        ">9i", a << 16, b << 16, 0, -b << 16, a << 16, 0, x, y, 1 << 30
+    )
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("degrees", "bright"),
+    [(90, (slice(0, 40), slice(40, None))), (180, (slice(40, None), slice(56, None))),
+     (270, (slice(56, None), slice(0, 24)))],
+)  # fmt: skip
+def test_a_phones_video_is_upright_whatever_opencv_does(
+    tmp_path: Path, degrees: int, bright: tuple[slice, slice]
+) -> None:
+    video = rotated(tmp_path / "v.mp4", degrees)
+    source = open_source(SourceSettings(spec=str(video)))
+    picture = source.read().picture
+    source.close()
+    assert picture.shape == ((96, 64, 3) if degrees != 180 else (64, 96, 3))
+    assert picture[bright].mean() > 240
+    assert picture.mean() < 70
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", "ใบหน้า".encode(), b"12:30", b"a\nb"])
+def test_any_name_that_a_file_can_have_is_read_and_named(tmp_path: Path, name: bytes) -> None:
+    shown = name.decode("utf-8", "backslashreplace")
+    folder = tmp_path / "f"
+    folder.mkdir()
+    picture = folder / os.fsdecode(name + b".png")
+    picture.write_bytes(cv2.imencode(".png", numbered(50))[1].tobytes())
+    video = write_video(tmp_path / "v.avi", 2).rename(tmp_path / os.fsdecode(name + b".avi"))
+    sources = [open_source(SourceSettings(spec=str(path))) for path in (video, picture, folder)]
+    assert [source.name for source in sources] == [f"{shown}.avi", f"{shown}.png", "f"]
+    frames = [source.read() for source in sources]
+    assert [round(float(frame.picture.mean())) for frame in frames] == [0, 50, 50]
+    assert [frame.name for frame in frames] == [None, None, f"f/{shown}.png"]
+    for source in sources:
+        source.close()
+    with pytest.raises(ConfigError, match="there is no source") as caught:
+        open_source(SourceSettings(spec=str(picture) + "x"))
+    str(caught.value).encode()  # valid Unicode
+
+
+def test_events_of_a_folder_name_the_picture(edgeface: CommandLine, tmp_path: Path) -> None:
+    folder = tmp_path / "seen"
+    folder.mkdir()
+    for name in (b"caf\xe9.jpg", b"two.jpg"):
+        (folder / os.fsdecode(name)).write_bytes((PORTRAITS / "obama.jpg").read_bytes())
+    done = edgeface("run", "--source", folder)
+    assert done.status == 0, done.stderr
+    named = [json.loads(line)["source"] for line in done.stdout.splitlines()]
+    assert named == ["seen/caf\\xe9.jpg", "seen/two.jpg"]
+
+
+def test_a_source_that_is_empty_is_an_error(edgeface: CommandLine) -> None:
+    done = edgeface("run", "--source", "")
+    assert done.status == 2
+    assert "--source: spec is empty; name a camera" in done.stderr
+    with pytest.raises(ValueError, match="spec is empty"):
+        SourceSettings(spec="  ")
