@@ -22,7 +22,7 @@ _UPPER_LIP, _LOWER_LIP, _CHIN, _CORNERS = 13, 14, 152, (61, 291)
 _MOUTH = (38, 26, 44)  # of the inside of a mouth, BGR
 _WORD = 0.8  # seconds from one opening of the mouth to the next
 _TURN, _TURNING = 0.16, 2.6  # how far the head turns, in radians, and how fast, radians a second
-_NODES = 24  # of the grid on which the depth is known, along each side of the face
+_NODES = 40  # of the grid on which the depth is known, along each side of the face
 
 
 class Animated:
@@ -96,7 +96,7 @@ def _relief(
     margin = 0.25 * (high - low)
     low, high = low - margin, high + margin
     nodes = np.stack(np.meshgrid(*np.linspace(low, high, _NODES).T), axis=-1).reshape(-1, 2)
-    reach = 0.06 * float(high[0] - low[0])
+    reach = 0.03 * float(high[0] - low[0])
     near = np.exp(-((nodes[:, None] - points[None]) ** 2).sum(axis=2) / (2 * reach**2))
     total = near.sum(axis=1)
     relief = near @ (depth - depth.max()) / (total + 1e-9) * np.clip(total, 0, 1)
