@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,7 +18,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from edgeface.console.access import Doorkeeper
-from edgeface.console.interface import MOST_EVENTS, PAGE, Interface
+from edgeface.console.errors import ConsoleError
+from edgeface.console.interface import MOST_EVENTS, PAGE, WATCHING, Interface
 from edgeface.console.queries import KINDS, number, wanted
 from edgeface.console.sessions import SCOPES
 
@@ -77,6 +79,7 @@ class Api:
             ("GET", "/events", "events", "Past events, newest first.", _FILTERS, self._events),
             ("GET", "/events.csv", "events", "The same as CSV.", _FILTERS, self._events_csv),
             ("GET", "/events/stream", "events", "Events as they come.", (), self._stream),
+            ("GET", "/live", "live", "What the camera sees.", ("seconds",), self._live),
             ("GET", "/attendance", "events", "Who came on which day.", _FILTERS, self._attendance),
         )
 
@@ -169,6 +172,22 @@ class Api:
 
         return StreamingResponse(lines(), media_type="text/event-stream")
 
+    async def _live(self, request: Request) -> Response:
+        by = self._door.require(request, "live")
+        pictures = await self._interface.live(by, _seconds(request))
+
+        async def lines() -> AsyncIterator[bytes]:
+            async with aclosing(pictures):
+                try:
+                    async for picture in pictures:
+                        self._door.require(request, "live")
+                        yield b"event: picture\ndata: " + msgspec.json.encode(picture) + b"\n\n"
+                except ConsoleError as error:
+                    sentence = msgspec.json.encode({"error": str(error)})
+                    yield b"event: trouble\ndata: " + sentence + b"\n\n"
+
+        return StreamingResponse(lines(), media_type="text/event-stream")
+
     async def _metrics(self, request: Request) -> Response:
         self._door.require(request, "status")
         status = await self._interface.status()
@@ -221,6 +240,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "kind": {"type": "array", "items": {"type": "string", "enum": list(KINDS)}},
     "day": {"type": "string", "format": "date"},
     "until": {"type": "string", "format": "date"},
+    "seconds": {"type": "integer", "minimum": 1, "maximum": WATCHING},
     "before": {"type": "integer", "minimum": 1, "maximum": _LARGEST},
     "limit": {"type": "integer", "minimum": 1, "maximum": MOST_EVENTS},
 }
@@ -242,6 +262,11 @@ def _schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
         "required": list(kind.__struct_fields__),
         "additionalProperties": False,
     }
+
+
+def _seconds(request: Request) -> int:
+    """For how long somebody wants to watch."""
+    return number(request.query_params, "seconds", 1, WATCHING) or WATCHING
 
 
 def _parameter(name: str) -> dict[str, Any]:

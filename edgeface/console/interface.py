@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,7 @@ from edgeface.history.table import ATTENDANCE_COLUMNS, EVENT_COLUMNS, as_csv
 PAGE = 50  # events on a page
 MOST_EVENTS = 500  # that are asked for at once
 ENROLLING = 60.0  # seconds
+WATCHING = 300  # seconds for which pictures come at most; a page then asks again
 _KEPT = 20  # enrollments whose outcome is remembered
 _BETWEEN = 1.0  # seconds between two looks for coming events
 _MOST_LISTENERS = 8
@@ -81,6 +83,21 @@ class Interface:
     async def remove(self, name: str, by: str) -> dict[str, Any]:
         """Remove a person with all templates."""
         return await self._service.administer("remove", by, name=name)
+
+    async def live(self, by: str, seconds: float) -> AsyncGenerator[dict[str, Any]]:
+        """What the camera sees, picture by picture, for so long. The first one has come when this
+        returns: until then it can still be refused."""
+        pictures = self._service.watch(by, seconds)
+        first = await anext(pictures, None)
+
+        async def all_of_them() -> AsyncGenerator[dict[str, Any]]:
+            async with aclosing(pictures):
+                if first is not None:
+                    yield first
+                async for picture in pictures:
+                    yield picture
+
+        return all_of_them()
 
     async def rename(self, name: str, to: str, by: str) -> dict[str, Any]:
         """Give a person another name."""
@@ -153,7 +170,7 @@ class Interface:
         """The place of the newest event. Raises HistoryError where there is no history."""
         return await asyncio.to_thread(self._newest)
 
-    async def coming(self, after: int) -> AsyncIterator[dict[str, Any] | None]:
+    async def coming(self, after: int) -> AsyncGenerator[dict[str, Any] | None]:
         """Events after a place of the history, as they come; None now and then, for a sign of life.
         Raises Busy where too many listen."""
         if self._listeners >= _MOST_LISTENERS:

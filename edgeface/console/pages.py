@@ -7,7 +7,10 @@ with its session's own token. Every text from elsewhere is escaped by the templa
 from __future__ import annotations
 
 import asyncio
+import base64
 import tomllib
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,21 +19,23 @@ from urllib.parse import urlencode
 import jinja2
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from edgeface.console import access
 from edgeface.console.access import Doorkeeper
 from edgeface.console.api import attachment
-from edgeface.console.interface import PAGE, Interface
+from edgeface.console.errors import ConsoleError
+from edgeface.console.interface import PAGE, WATCHING, Interface
 from edgeface.console.passwords import LEAST_LENGTH, Throttle
-from edgeface.console.queries import KINDS, wanted
+from edgeface.console.queries import KINDS, number, wanted
 from edgeface.console.sessions import SCOPES, Session
 from edgeface.errors import EdgeFaceError
 from edgeface.history.reading import local
 
 _HERE = Path(__file__).resolve().parent
 _SEE_OTHER = 303
+_PART = b"--picture\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n"
 
 
 def catalogue(language: str = "en") -> dict[str, str]:
@@ -76,6 +81,8 @@ class Pages:
             Route("/people/rename", self._rename, methods=post),
             Route("/people/merge", self._merge, methods=post),
             Route("/people/remove", self._remove, methods=post),
+            Route("/live", self._live, methods=get),
+            Route("/live.mjpeg", self._live_pictures, methods=get),
             Route("/history", self._history, methods=get),
             Route("/history.csv", self._history_csv, methods=get),
             Route("/attendance", self._attendance, methods=get),
@@ -224,6 +231,26 @@ class Pages:
         session, fields = await self._form(request)
         await self._interface.remove(fields.get("name", ""), access.via(session, request))
         return RedirectResponse("/people", _SEE_OTHER)
+
+    async def _live(self, request: Request) -> Response:
+        return self._page("live.html", self._door.require_page(request))
+
+    async def _live_pictures(self, request: Request) -> Response:
+        """The picture for browsers whose scripts are off."""
+        session = self._door.require_page(request)
+        seconds = number(request.query_params, "seconds", 1, WATCHING) or WATCHING
+        pictures = await self._interface.live(access.via(session, request), seconds)
+
+        async def parts() -> AsyncIterator[bytes]:
+            async with aclosing(pictures):
+                with suppress(ConsoleError):  # the picture stops
+                    async for picture in pictures:
+                        self._door.require_page(request)
+                        data = base64.b64decode(picture["picture"])
+                        yield _PART % (len(data), data)
+
+        kind = "multipart/x-mixed-replace; boundary=picture"
+        return StreamingResponse(parts(), media_type=kind)
 
     async def _history(self, request: Request) -> Response:
         session = self._door.require_page(request)

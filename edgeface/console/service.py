@@ -7,7 +7,7 @@ that they are shown as text.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,29 @@ class ServiceSockets:
             request["within"] = within
         return await self._ask(self._admin_socket, request, progress, within)
 
+    async def watch(self, via: str, seconds: float) -> AsyncGenerator[dict[str, Any]]:
+        """What the camera sees, for so long: `picture`, a JPEG in base64, and `faces`.
+
+        Raises ServiceAway and Refused. Who stops listening hangs up.
+        """
+        request = {"command": "watch", "via": via, "within": seconds}
+        path = self._admin_socket
+        try:
+            reader, writer = await asyncio.open_unix_connection(path, limit=_LONGEST_LINE)
+            try:
+                writer.write(msgspec.json.encode(request) + b"\n")
+                while line := await asyncio.wait_for(reader.readline(), _PATIENCE):
+                    answer: dict[str, Any] = msgspec.json.decode(line)
+                    if "error" in answer:
+                        raise Refused(answer["error"])
+                    if "progress" not in answer:
+                        return
+                    yield answer["progress"]
+            finally:
+                writer.transport.abort()
+        except (OSError, TimeoutError, ValueError) as error:
+            raise _away(path, error) from None
+
     async def _ask(
         self,
         path: Path,
@@ -69,8 +92,12 @@ class ServiceSockets:
                 finally:
                     writer.transport.abort()
         except (OSError, TimeoutError, ValueError) as error:
-            raise ServiceAway(
-                f"no service answers at {path} ({error or 'it took too long'}); start it with: "
-                "sudo systemctl start edgeface"
-            ) from None
+            raise _away(path, error) from None
         raise ServiceAway(f"the service at {path} closed without an answer; check its journal")
+
+
+def _away(path: Path, error: Exception) -> ServiceAway:
+    why = error or "it took too long"
+    return ServiceAway(
+        f"no service answers at {path} ({why}); start it with: sudo systemctl start edgeface"
+    )

@@ -24,6 +24,7 @@ SCOPES = {
     "status": "what the service does, and its metrics",
     "events": "past and coming events, attendance",
     "people": "who is enrolled",
+    "live": "what the camera sees",
     "manage": "enroll and remove people",
 }
 _IDLE, _LONGEST = 12 * 3600.0, 7 * 86400.0  # seconds

@@ -102,6 +102,11 @@ class Ballot:
         """The person the face is taken for now, if any."""
         return self._verdict.name if self._verdict else None
 
+    @property
+    def decided(self) -> bool:
+        """Whether the votes agree, on a person or on a stranger."""
+        return self._verdict is not None
+
 
 def _count(dated: deque[tuple[float, Decision]], rules: Rules) -> Verdict | None:
     votes = [vote for _, vote in dated]

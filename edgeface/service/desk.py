@@ -32,26 +32,36 @@ from edgeface.service.frame_result import FrameResult
 from edgeface.service.lockout import Lockout
 from edgeface.service.peers import Peer
 from edgeface.service.people import People
+from edgeface.service.viewers import Viewers
 
 _log = logging.getLogger("edgeface.service")
 _MOST_WAITING = 32
 _MOST_ATTEMPTS = 4
 # Seconds for an attempt where nothing else is asked.
-_WITHIN, _WITHIN_CHALLENGED, _WITHIN_ENROLLING = 5.0, 30.0, 60.0
-_ADMINISTRATIVE = frozenset({"reload", "enroll", "remove", "rename", "merge", "list"})
+_WITHIN, _WITHIN_CHALLENGED, _WITHIN_ENROLLING, _WITHIN_WATCHING = 5.0, 30.0, 60.0, 60.0
+_ADMINISTRATIVE = frozenset({"reload", "enroll", "remove", "rename", "merge", "list", "watch"})
 _OF_ADMINISTRATORS = frozenset({"score", "threshold"})  # keys that an asker gets as null
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What may be asked; `within` is the limit of a live attempt in seconds, by default 5, 30 where
-    there is a challenge to pass, 60 to enroll; `challenge` asks for one whatever the profile.
-    `other` is the name that `rename` gives, or the person that `merge` leaves; `template` the
-    number from 1 of the one that `remove` removes. `reload`, `enroll`, `remove`, `rename`, `merge`
-    and `list` need the right to administer; `via` says for whom a client asks, for the audit
-    log."""
+    there is a challenge to pass, 60 to enroll or watch; `challenge` asks for one whatever the
+    profile. `other` is the name that `rename` gives, or the person that `merge` leaves; `template`
+    the number from 1 of the one that `remove` removes; `watch` gives pictures for `within` seconds.
+    `reload`, `enroll`, `remove`, `rename`, `merge`, `list` and `watch` need the right to
+    administer; `via` says for whom a client asks, for the audit log."""
 
     command: Literal[
-        "status", "reload", "verify", "identify", "enroll", "remove", "rename", "merge", "list"
+        "status",
+        "reload",
+        "verify",
+        "identify",
+        "enroll",
+        "remove",
+        "rename",
+        "merge",
+        "list",
+        "watch",
     ]
     name: str | None = None
     within: Annotated[float, msgspec.Meta(gt=0, le=300)] | None = None
@@ -135,6 +145,7 @@ class Desk:
         self._hooks, self._audit = hooks, audit
         self._waiting: queue.Queue[tuple[Request, Asker]] = queue.Queue(_MOST_WAITING)
         self._attempts: list[tuple[Attempt, Asker]] = []
+        self.viewers: Viewers[Asker] = Viewers()
 
     @property
     def busy(self) -> bool:
@@ -179,6 +190,7 @@ class Desk:
                 asker.reply({"error": str(error)}, last=True)
         now = time.monotonic()
         self._attempts = [pair for pair in self._attempts if not self._finished(*pair, now)]
+        self.viewers.work()
 
     def close(self) -> None:
         """Answer everybody that the service ends."""
@@ -189,6 +201,7 @@ class Desk:
                 self._record_enrollment(attempt, asker, stopping)
             asker.reply(stopping, last=True)  # which is no refusal, and counts for nothing
         self._attempts = []
+        self.viewers.close(stopping["error"])
 
     def _begin(self, request: Request, asker: Asker) -> None:
         if request.name is not None:  # one form from here on: what is checked is what is stored
@@ -210,12 +223,16 @@ class Desk:
         self._attempts.append((attempt, asker))
 
     def _administer(self, request: Request, asker: Asker) -> None:
-        """Reload, enroll, remove or list, for whoever may; the record comes before the answer."""
+        """What administrators ask, for whoever may; the record comes before the answer."""
         try:
             self._require_administrator(request, asker)
             if request.command == "enroll":
                 # It is recorded when it has ended, by `_end`.
                 self._start(self._enrollment(request), asker)
+                return
+            if request.command == "watch":
+                self.viewers.add(asker, request.within or _WITHIN_WATCHING)
+                self._record(asker, request.command, None, "done")
                 return
             answer = self._do(request)
         except EdgeFaceError as error:

@@ -139,6 +139,7 @@ class Service(Closing):
             if str(error) != self._frame_error:
                 self._frame_error = str(error)
                 _log.error("a frame was not judged: %s", error)
+            self._show(frame)
             return
         self._frame_error = None
         if noticed := self._blindness.see(frame):
@@ -148,6 +149,12 @@ class Service(Closing):
             self._report("source_blind" if blind else "source_back", told)
         self.desk.see(result)
         self._emit(result, frame.taken)
+        self._show(frame)
+
+    def _show(self, frame: Frame) -> None:
+        """Show the frame to who watches, if anybody does."""
+        if self.desk.viewers.waiting:
+            self.desk.viewers.show(frame.picture, self._watch.shown)
 
     def _emit(self, result: FrameResult, seen: float | None = None) -> None:
         for event, picture in result.events:

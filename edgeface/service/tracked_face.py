@@ -13,9 +13,10 @@ import enum
 from dataclasses import dataclass, replace
 
 from edgeface.events import EventType, face_event, prompt_event
-from edgeface.liveness import Liveness, Profile, may_pass
+from edgeface.liveness import Liveness, Profile, account, may_pass
 from edgeface.pipeline.detect import Face, around
 from edgeface.pipeline.pictures import Picture
+from edgeface.pipeline.quality import Quality
 from edgeface.service.ballot import Ballot, Rules, Verdict
 from edgeface.service.challenger import MOST_TRIES, Challenger
 from edgeface.service.cooldown import Cooldown
@@ -23,6 +24,7 @@ from edgeface.service.frame_result import FrameResult, Observation
 from edgeface.service.people import People
 from edgeface.service.proof import Proof, ProofTools
 from edgeface.service.tracker import Track
+from edgeface.service.viewers import ShownFace
 from edgeface.sources import Frame
 
 LEAST_DETECTIONS = 3  # frames in which a face must be found before it is judged
@@ -94,6 +96,7 @@ class TrackedFace:
         self._tries = 0  # challenges begun
         self._prompts, self._prompted = 0, -1e9  # how many, and when the last one was
         self._best: _Best | None = None  # from the first observation on
+        self._quality: Quality | None = None  # of the newest frame
 
     def step(self, frame: Frame, source: str, result: FrameResult, asked: Asked) -> None:
         """Process one frame in which the face was found."""
@@ -103,7 +106,8 @@ class TrackedFace:
             if liveness is not None:
                 self.ballot.drop(liveness.since)
         now = frame.time
-        quality = self._station.people.pipeline.assess(frame.picture, self.track.face).score
+        self._quality = self._station.people.pipeline.assess(frame.picture, self.track.face)
+        quality = self._quality.score
         pays = self.ballot.pays(quality, now, held=self._held is not None and self._ready())
         if not (pays or asked.eager or self._station.challenger.due(self.number, now)):
             return
@@ -173,6 +177,38 @@ class TrackedFace:
         elif self._held is not None and self.state is State.HELD:
             self._refuse(self._held, source, result)
         self._station.challenger.drop(self.number)
+
+    @property
+    def shown(self) -> ShownFace:
+        """The face as viewers see it."""
+        return ShownFace(
+            self.number,
+            self.track.face.box,
+            self.recognized,
+            account(self.proof.verdict)["liveness"],
+            self._why_nobody(),
+        )
+
+    def _why_nobody(self) -> str | None:
+        """Why the face is not recognized as anybody now; None where it is."""
+        if self.recognized is not None:
+            return None
+        if self.track.detections < LEAST_DETECTIONS or self._quality is None:
+            return "it has just come into view"
+        if self._held is not None:
+            return self._why_held()
+        stranger = self._station.people.problem or "it looks like nobody who is enrolled"
+        undecided = stranger if self.ballot.decided else "it must be seen a few more times"
+        return "; ".join(self._quality.reasons) or undecided
+
+    def _why_held(self) -> str:
+        """Which proof is missing of a face that looks like somebody."""
+        liveness = self.proof.verdict
+        if liveness is None:
+            return "it is not in view long enough"
+        if liveness.liveness is not Liveness.LIVE:
+            return liveness.reason
+        return "it has passed no challenge" if self._station.profile.challenged else "wait a moment"
 
     def gallery_changed(self) -> None:
         """Judge the face from the beginning; its proof of life remains."""

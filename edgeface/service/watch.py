@@ -20,6 +20,7 @@ from edgeface.service.proof import ProofTools
 from edgeface.service.search import Search
 from edgeface.service.tracked_face import LEAST_DETECTIONS, Asked, Station, TrackedFace
 from edgeface.service.tracker import Track, Tracker
+from edgeface.service.viewers import ShownFace
 from edgeface.sources import Frame
 
 __all__ = ["Asked", "Watch"]
@@ -55,6 +56,11 @@ class Watch:
     def in_view(self) -> list[tuple[int, str | None, LivenessVerdict | None]]:
         """The tracks in view, each with whom it resembles and its liveness verdict."""
         return [(f.number, f.ballot.name, f.proof.verdict) for f in self._faces.values()]
+
+    @property
+    def shown(self) -> list[ShownFace]:
+        """The faces in view as viewers see them."""
+        return [face.shown for face in self._faces.values()]
 
     @property
     def recognized(self) -> list[str]:

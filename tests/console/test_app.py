@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import html.parser
 import io
+import json
 import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import jsonschema
+import numpy as np
 import pytest
 
 from edgeface.console.access import HEADERS, MOST_BYTES
@@ -23,7 +27,7 @@ from tests.console.conftest import FORMULA, MARKUP
 from tests.helpers.console import PASSWORD, Browser, Clock, options
 from tests.helpers.service import LONG, PORTRAITS, Running
 
-PAGES = ("/people", "/history", "/attendance", "/status", "/access")
+PAGES = ("/people", "/live", "/history", "/attendance", "/status", "/access")
 
 
 @pytest.fixture
@@ -65,7 +69,7 @@ def test_a_name_that_is_markup_stays_text_on_every_page(browser: Browser) -> Non
     wrong = browser.client.get("/history", params={"kind": MARKUP}).text
     for page in [*(browser.get(path).text for path in PAGES), removing, filtered, wrong]:
         for tag, attributes in Elements(page).found:
-            assert tag != "img"
+            assert tag != "img" or attributes["alt"].startswith("What the camera sees")
             assert not any(name.startswith("on") for name in attributes)
             assert tag != "script" or attributes["src"] == "/static/console.js"
             assert "style" not in attributes
@@ -91,10 +95,10 @@ def test_every_answer_is_closed_and_kept_nowhere(browser: Browser) -> None:
 
 def test_nothing_is_shown_to_whoever_is_not_logged_in(service: Running) -> None:
     stranger = Browser(options(service.socket.parent))
-    for path in (*PAGES, "/history.csv", "/attendance.csv", "/people/change?name=x"):
+    for path in (*PAGES, "/live.mjpeg", "/history.csv", "/attendance.csv", "/people/change?name=x"):
         answer = stranger.get(path)
         assert (answer.status_code, answer.headers["location"]) == (303, "/login"), path
-    for path in ("status", "people", "events", "events.csv", "events/stream", "attendance"):
+    for path in ("status", "people", "events", "events.csv", "events/stream", "attendance", "live"):
         assert stranger.get(f"/api/v1/{path}").status_code == 401
     for path in ("/metrics", "/api/v1/openapi.json", "/api/v1/enrollments/x"):
         assert stranger.get(path).status_code == 401
@@ -379,7 +383,7 @@ def test_the_interface_answers_what_it_describes(browser: Browser) -> None:
     for parameter in parameters:
         jsonschema.Draft202012Validator.check_schema(parameter["schema"])
     for path, methods in described["paths"].items():
-        for method in methods if not path.endswith("stream") else ():  # which does not end
+        for method in methods if not path.endswith(("stream", "live")) else ():  # without end
             found = browser.client.request(method, path.replace("{id}", "x"))
             assert found.status_code != 405, path
 
@@ -395,6 +399,38 @@ def test_older_events_follow_page_by_page(browser: Browser) -> None:
     newest = browser.get("/api/v1/events?limit=2").json()["events"]
     older = browser.get(f"/api/v1/events?limit=2&before={newest[0]['seq']}").json()["events"]
     assert older[0]["seq"] == newest[1]["seq"]
+
+
+def test_the_picture_comes_with_boxes_names_and_reasons(browser: Browser) -> None:
+    shown: list[dict[str, Any]] = []
+    deadline = time.monotonic() + LONG
+    while time.monotonic() < deadline and not any(
+        face["width"] > 50 for each in shown for face in each["faces"]
+    ):
+        answer = browser.get("/api/v1/live?seconds=2")
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = answer.text.splitlines()
+        shown += [json.loads(line[6:]) for line in lines if line[:6] == "data: "]
+        assert shown
+    assert any(face["width"] > 50 for each in shown for face in each["faces"])
+    picture = cv2.imdecode(np.frombuffer(base64.b64decode(shown[-1]["picture"]), np.uint8), 1)
+    assert max(picture.shape) <= 640
+    for face in (face for each in shown for face in each["faces"]):
+        assert (face["name"] is None) == (face["why"] is not None)
+    parts = browser.get("/live.mjpeg?seconds=3")
+    assert "x-mixed-replace" in parts.headers["content-type"]
+    assert b"Content-Type: image/jpeg\r\n" in parts.content
+    for wrong in ("0", "301", "x"):
+        assert browser.get(f"/api/v1/live?seconds={wrong}").status_code == 400
+        assert browser.get(f"/live.mjpeg?seconds={wrong}").status_code == 400
+
+
+def test_who_watches_is_in_the_audit_log(service: Running, browser: Browser) -> None:
+    browser.get("/api/v1/live?seconds=1")
+    records, _ = read_audit(service.gallery.with_name("audit.jsonl"))
+    newest = [record for record in records if record.command == "watch"][-1]
+    assert newest.outcome == "done"
+    assert str(newest.detail).startswith("via console, session ")
 
 
 def test_a_person_is_renamed_merged_and_removed(service: Running, browser: Browser) -> None:

@@ -99,6 +99,11 @@ def test_in_the_network_it_wants_a_password_and_speaks_tls(
             with client.stream("GET", "/api/v1/events/stream", headers=header) as events:
                 lines = events.iter_lines()
                 assert next(line for line in lines if line.startswith("data: "))
+            for _ in range(5):  # one more than may watch: who stops watching makes room
+                with client.stream("GET", "/api/v1/live") as watched:
+                    assert watched.status_code == 200
+                    assert next(line for line in watched.iter_lines() if "picture" in line)
+                time.sleep(0.5)
         with pytest.raises(httpx.HTTPError):
             httpx.get(f"http://localhost:{port}/login")
 
