@@ -69,7 +69,7 @@ def test_a_name_that_is_markup_stays_text_on_every_page(browser: Browser) -> Non
     wrong = browser.client.get("/history", params={"kind": MARKUP}).text
     for page in [*(browser.get(path).text for path in PAGES), removing, filtered, wrong]:
         for tag, attributes in Elements(page).found:
-            assert tag != "img" or attributes["alt"].startswith("What the camera sees")
+            assert tag != "img" or str(attributes["alt"]).startswith("What the camera sees")
             assert not any(name.startswith("on") for name in attributes)
             assert tag != "script" or attributes["src"] == "/static/console.js"
             assert "style" not in attributes
@@ -413,6 +413,7 @@ def test_the_picture_comes_with_boxes_names_and_reasons(browser: Browser) -> Non
         shown += [json.loads(line[6:]) for line in lines if line[:6] == "data: "]
     assert any(face["width"] > 50 for each in shown for face in each["faces"])
     picture = cv2.imdecode(np.frombuffer(base64.b64decode(shown[-1]["picture"]), np.uint8), 1)
+    assert picture is not None
     assert max(picture.shape) <= 640
     for face in (face for each in shown for face in each["faces"]):
         assert (face["name"] is None) == (face["why"] is not None)

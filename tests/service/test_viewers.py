@@ -77,6 +77,7 @@ def test_a_picture_is_small_and_shows_the_box_and_the_reason() -> None:
     stand.film(0.05)
     shown = watcher.answers[0]["progress"]
     picture = cv2.imdecode(np.frombuffer(shown["picture"], np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
     assert picture.shape == (360, 640, 3)
     assert np.abs(picture[50:170, 50].astype(int) - 90).max() > 50  # the left edge of the box
     assert np.abs(picture[300:].astype(int) - 90).max() < 10
@@ -91,7 +92,9 @@ def test_a_small_frame_is_left_as_it_is() -> None:
     small = np.full((120, 160, 3), 90, np.uint8)
     stand.viewers.show(small, [ShownFace(1, Box(20, 20, 40, 40), "ada", "live", None)])
     shown = watcher.answers[0]["progress"]["picture"]
-    assert cv2.imdecode(np.frombuffer(shown, np.uint8), cv2.IMREAD_COLOR).shape == (120, 160, 3)
+    picture = cv2.imdecode(np.frombuffer(shown, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    assert picture.shape == (120, 160, 3)
     assert (small == 90).all()
 
 
