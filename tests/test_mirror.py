@@ -77,6 +77,7 @@ COVERED: dict[str, str] = {
     "edgeface.console.errors": "console/test_app.py: 409",
     "edgeface.console.interface": "console/test_app.py: /people/enroll",
     "edgeface.console.invitation": "console/test_app.py",
+    "edgeface.console.kept": "console/test_server.py: 0o600",
     "edgeface.console.options": "console/test_app.py: options(",
     "edgeface.console.pages": "console/test_words.py",
     "edgeface.console.passwords": "console/test_app.py",

@@ -20,11 +20,10 @@ from starlette.routing import Route
 from edgeface.console.access import Doorkeeper
 from edgeface.console.errors import ConsoleError
 from edgeface.console.interface import MOST_EVENTS, PAGE, WATCHING, Interface
-from edgeface.console.queries import KINDS, number, wanted
+from edgeface.console.queries import KINDS, LARGEST, number, seconds, wanted
 from edgeface.console.sessions import SCOPES
 
 ROOT = "/api/v1"
-_LARGEST = 2**63 - 1
 Handler = Callable[[Request], Awaitable[Response]]
 _Body = TypeVar("_Body", bound=msgspec.Struct)
 
@@ -174,7 +173,7 @@ class Api:
 
     async def _live(self, request: Request) -> Response:
         by = self._door.require(request, "live")
-        pictures = await self._interface.live(by, _seconds(request))
+        pictures = await self._interface.live(by, seconds(request.query_params, WATCHING))
 
         async def lines() -> AsyncIterator[bytes]:
             async with aclosing(pictures):
@@ -241,7 +240,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "day": {"type": "string", "format": "date"},
     "until": {"type": "string", "format": "date"},
     "seconds": {"type": "integer", "minimum": 1, "maximum": WATCHING},
-    "before": {"type": "integer", "minimum": 1, "maximum": _LARGEST},
+    "before": {"type": "integer", "minimum": 1, "maximum": LARGEST},
     "limit": {"type": "integer", "minimum": 1, "maximum": MOST_EVENTS},
 }
 
@@ -262,11 +261,6 @@ def _schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
         "required": list(kind.__struct_fields__),
         "additionalProperties": False,
     }
-
-
-def _seconds(request: Request) -> int:
-    """For how long somebody wants to watch."""
-    return number(request.query_params, "seconds", 1, WATCHING) or WATCHING
 
 
 def _parameter(name: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ forgets it when it is used. Only its hash is kept, in a file of mode 0600.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 import time
@@ -15,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from edgeface.errors import ConfigError
-from edgeface.system.storage import Folder, locked, write_atomically
+from edgeface.console import kept
+from edgeface.system.storage import locked
 
 HOURS = 24
 _FILE = "invitation.json"
@@ -36,25 +35,18 @@ class Invitation:
     def make(self) -> str:
         """Another link, in place of any before; returns its secret. ConfigError says why not."""
         secret = secrets.token_urlsafe(32)
-        kept = msgspec.json.encode(_Kept(_hash(secret), self._clock()))
-        try:
-            write_atomically(self._path, [kept])
-        except OSError as error:
-            raise ConfigError(
-                f"cannot write {self._path} ({error.strerror}); run this with sudo"
-            ) from None
+        kept.write(self._path, msgspec.json.encode(_Kept(kept.hashed(secret), self._clock())))
         return secret
 
     @property
     def waits(self) -> bool:
         """Whether there is a link that can be used."""
-        kept = self._kept()
-        return kept is not None and 0 <= self._clock() - kept.made <= HOURS * 3600
+        return self._usable() is not None
 
     def fits(self, secret: str) -> bool:
         """Whether this is the link's secret, and it can be used."""
-        kept = self._kept()
-        return self.waits and kept is not None and hmac.compare_digest(kept.hash, _hash(secret))
+        link = self._usable()
+        return link is not None and hmac.compare_digest(link.hash, kept.hashed(secret))
 
     def use(self, secret: str) -> bool:
         """Use the link up; whether it could be. Of several at once one succeeds."""
@@ -64,13 +56,9 @@ class Invitation:
             self._path.unlink()
             return True
 
-    def _kept(self) -> _Kept | None:
+    def _usable(self) -> _Kept | None:
         try:
-            with Folder(self._path.parent) as folder, open(folder.open(_FILE), "rb") as file:
-                return msgspec.json.decode(file.read(1000), type=_Kept)
+            link = msgspec.json.decode(kept.read(self._path, 1000), type=_Kept)
         except (OSError, msgspec.MsgspecError):
             return None
-
-
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
+        return link if 0 <= self._clock() - link.made <= HOURS * 3600 else None

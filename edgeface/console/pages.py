@@ -28,7 +28,7 @@ from edgeface.console.api import attachment
 from edgeface.console.errors import ConsoleError
 from edgeface.console.interface import PAGE, WATCHING, Interface
 from edgeface.console.passwords import LEAST_LENGTH, Throttle
-from edgeface.console.queries import KINDS, number, wanted
+from edgeface.console.queries import KINDS, seconds, wanted
 from edgeface.console.sessions import SCOPES, Session
 from edgeface.errors import EdgeFaceError
 from edgeface.history.reading import local
@@ -238,8 +238,8 @@ class Pages:
     async def _live_pictures(self, request: Request) -> Response:
         """The picture for browsers whose scripts are off."""
         session = self._door.require_page(request)
-        seconds = number(request.query_params, "seconds", 1, WATCHING) or WATCHING
-        pictures = await self._interface.live(access.via(session, request), seconds)
+        within = seconds(request.query_params, WATCHING)
+        pictures = await self._interface.live(access.via(session, request), within)
 
         async def parts() -> AsyncIterator[bytes]:
             async with aclosing(pictures):

@@ -8,7 +8,6 @@ all together. The password itself is kept nowhere.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,8 +16,8 @@ from pathlib import Path
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from edgeface.console import kept
 from edgeface.errors import ConfigError
-from edgeface.system.storage import Folder, write_atomically
 
 LEAST_LENGTH = 10
 MOST_LENGTH = 1000
@@ -87,12 +86,7 @@ class Password:
         Raises ConfigError where it is too short, or cannot be kept.
         """
         self.require_long_enough(text)
-        try:
-            write_atomically(self._path, [_HASHER.hash(text).encode()])
-        except OSError as error:
-            raise ConfigError(
-                f"cannot write {self._path} ({error.strerror}); run this with sudo"
-            ) from None
+        kept.write(self._path, _HASHER.hash(text).encode())
 
     @staticmethod
     def require_long_enough(text: str) -> None:
@@ -109,7 +103,7 @@ class Password:
     def generation(self) -> str:
         """Changes with the password; empty where there is none."""
         known = self._hash()
-        return hashlib.sha256(known.encode()).hexdigest() if known else ""
+        return kept.hashed(known) if known else ""
 
     async def fits(self, text: str) -> bool:
         """Whether this is the password; takes a moment on purpose."""
@@ -121,8 +115,7 @@ class Password:
 
     def _hash(self) -> str:
         try:
-            with Folder(self._path.parent) as folder, open(folder.open(_FILE), "rb") as file:
-                return file.read(1000).decode("ascii", "ignore").strip()
+            return kept.read(self._path, 1000).decode("ascii", "ignore").strip()
         except OSError:
             return ""
 

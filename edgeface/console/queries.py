@@ -19,7 +19,7 @@ KINDS = (
     *("source_lost", "source_back", "source_blind", "sink_failed"),
 )
 _KNOWN = {"person", "kind", "day", "until", "before", "limit"}
-_LARGEST = 2**63 - 1
+LARGEST = 2**63 - 1
 
 
 def wanted(query: QueryParams) -> Wanted:
@@ -36,7 +36,7 @@ def wanted(query: QueryParams) -> Wanted:
         raise WrongQuery("until needs day, the first day")
     if first is not None and last is not None and last < first:
         raise WrongQuery("until lies before day")
-    before = number(query, "before", 1, _LARGEST)
+    before = number(query, "before", 1, LARGEST)
     person = unicodedata.normalize("NFC", query.get("person", "").strip())  # as the gallery's are
     return Wanted(person or None, kinds, first, last or first, before)
 
@@ -49,6 +49,11 @@ def number(query: QueryParams, key: str, least: int, most: int) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
         raise WrongQuery(f"{key} is a whole number from {least} to {most}")
     return int(text)
+
+
+def seconds(query: QueryParams, most: int) -> int:
+    """For how long somebody wants to watch: as long as they say, and `most` where they do not."""
+    return number(query, "seconds", 1, most) or most
 
 
 def _day(query: QueryParams, key: str) -> date | None:

@@ -7,7 +7,8 @@ that they are shown as text.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,22 +53,12 @@ class ServiceSockets:
         Raises ServiceAway and Refused. Who stops listening hangs up.
         """
         request = {"command": "watch", "via": via, "within": seconds}
-        path = self._admin_socket
-        try:
-            reader, writer = await asyncio.open_unix_connection(path, limit=_LONGEST_LINE)
-            try:
-                writer.write(msgspec.json.encode(request) + b"\n")
-                while line := await asyncio.wait_for(reader.readline(), _PATIENCE):
-                    answer: dict[str, Any] = msgspec.json.decode(line)
-                    if "error" in answer:
-                        raise Refused(answer["error"])
+        with _reaching(self._admin_socket):
+            async with aclosing(_answers(self._admin_socket, request, _PATIENCE)) as answers:
+                async for answer in answers:
                     if "progress" not in answer:
                         return
                     yield answer["progress"]
-            finally:
-                writer.transport.abort()
-        except (OSError, TimeoutError, ValueError) as error:
-            raise _away(path, error) from None
 
     async def _ask(
         self,
@@ -76,28 +67,45 @@ class ServiceSockets:
         progress: Callable[[dict[str, Any]], None] | None = None,
         within: float | None = None,
     ) -> dict[str, Any]:
-        try:
-            async with asyncio.timeout(_PATIENCE + (within or 0.0)):
-                reader, writer = await asyncio.open_unix_connection(path, limit=_LONGEST_LINE)
-                try:
-                    writer.write(msgspec.json.encode(request) + b"\n")
-                    while line := await reader.readline():
-                        answer: dict[str, Any] = msgspec.json.decode(line)
-                        if "error" in answer:
-                            raise Refused(answer["error"])
-                        if "progress" not in answer:
-                            return answer
-                        if progress is not None:
-                            progress(answer["progress"])
-                finally:
-                    writer.transport.abort()
-        except (OSError, TimeoutError, ValueError) as error:
-            raise _away(path, error) from None
+        with _reaching(path):
+            async with (
+                asyncio.timeout(_PATIENCE + (within or 0.0)),
+                aclosing(_answers(path, request)) as answers,
+            ):
+                async for answer in answers:
+                    if "progress" not in answer:
+                        return answer
+                    if progress is not None:
+                        progress(answer["progress"])
         raise ServiceAway(f"the service at {path} closed without an answer; check its journal")
 
 
-def _away(path: Path, error: Exception) -> ServiceAway:
-    why = error or "it took too long"
-    return ServiceAway(
-        f"no service answers at {path} ({why}); start it with: sudo systemctl start edgeface"
-    )
+async def _answers(
+    path: Path, request: dict[str, Any], patience: float | None = None
+) -> AsyncGenerator[dict[str, Any]]:
+    """What the service answers, line by line, each within `patience` seconds; Refused for an error.
+
+    It hangs up when nobody asks for more.
+    """
+    reader, writer = await asyncio.open_unix_connection(path, limit=_LONGEST_LINE)
+    try:
+        writer.write(msgspec.json.encode(request) + b"\n")
+        while line := await asyncio.wait_for(reader.readline(), patience):
+            answer: dict[str, Any] = msgspec.json.decode(line)
+            if "error" in answer:
+                raise Refused(answer["error"])
+            yield answer
+    finally:
+        writer.transport.abort()
+
+
+@contextmanager
+def _reaching(path: Path) -> Iterator[None]:
+    """Say how to go on where the service does not answer, or not in time."""
+    try:
+        yield
+    except (OSError, TimeoutError, ValueError) as error:
+        why = error or "it took too long"
+        raise ServiceAway(
+            f"no service answers at {path} ({why}); start it with: sudo systemctl start edgeface"
+        ) from None

@@ -7,7 +7,6 @@ file of mode 0600.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 import time
@@ -17,8 +16,9 @@ from pathlib import Path
 
 import msgspec
 
+from edgeface.console import kept
 from edgeface.errors import ConfigError
-from edgeface.system.storage import Folder, locked, write_atomically
+from edgeface.system.storage import locked
 
 SCOPES = {
     "status": "what the service does, and its metrics",
@@ -62,7 +62,7 @@ class Sessions:
         secret, now = secrets.token_urlsafe(32), self._clock()
         if len(self._open) >= _MOST:
             del self._open[min(self._open, key=lambda key: self._open[key].used)]
-        self._open[_hash(secret)] = Session(
+        self._open[kept.hashed(secret)] = Session(
             secrets.token_hex(4), address, agent[:200], now, now, generation
         )
         return secret
@@ -71,7 +71,7 @@ class Sessions:
         """The session of a cookie, unless it is over or the password has been changed."""
         if not secret or not generation:
             return None
-        key, now = _hash(secret), self._clock()
+        key, now = kept.hashed(secret), self._clock()
         session = self._open.get(key)
         if session is None:
             return None
@@ -117,7 +117,7 @@ class Tokens:
             tokens = self._read()
             if any(token.name == name for token in tokens):
                 raise ConfigError(f"there is a token {name} already; remove it first")
-            self._write([*tokens, Token(name, scopes, _hash(secret))])
+            self._write([*tokens, Token(name, scopes, kept.hashed(secret))])
         return secret
 
     def remove(self, name: str) -> None:
@@ -131,7 +131,7 @@ class Tokens:
 
     def find(self, secret: str) -> Token | None:
         """The token with this secret."""
-        given = _hash(secret)
+        given = kept.hashed(secret)
         for token in self._read():
             if hmac.compare_digest(token.hash, given):
                 return token
@@ -143,21 +143,11 @@ class Tokens:
 
     def _read(self) -> list[Token]:
         try:
-            with Folder(self._path.parent) as folder, open(folder.open(_TOKENS), "rb") as file:
-                return msgspec.json.decode(file.read(1_000_000), type=list[Token])
+            return msgspec.json.decode(kept.read(self._path, 1_000_000), type=list[Token])
         except FileNotFoundError:
             return []
         except (OSError, msgspec.MsgspecError) as error:
             raise ConfigError(f"cannot read {self._path} ({error})") from None
 
     def _write(self, tokens: list[Token]) -> None:
-        try:
-            write_atomically(self._path, [msgspec.json.encode(tokens)])
-        except OSError as error:
-            raise ConfigError(
-                f"cannot write {self._path} ({error.strerror}); run this with sudo"
-            ) from None
-
-
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
+        kept.write(self._path, msgspec.json.encode(tokens))
