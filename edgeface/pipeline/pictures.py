@@ -127,10 +127,12 @@ def _read_file(file: BinaryFile) -> Picture:
     return decode_picture(data, name)
 
 
-def decode_picture(data: bytes, name: str = _UNNAMED) -> Picture:
+def decode_picture(data: bytes, name: str = _UNNAMED, *, of_stream: bool = False) -> Picture:
     """A frame from the bytes of a picture file, as `read_picture`; error sentences use `name`.
 
-    Raises PictureError as `read_picture` does.
+    Raises PictureError as `read_picture` does. Of a stream's pictures (`of_stream`) a decoder's
+    warning is no reason to refuse one: some cameras give one with every picture, and the next
+    follows.
     """
     layout = _layout(data, name)
     if not isinstance(layout, Layout):
@@ -138,27 +140,16 @@ def decode_picture(data: bytes, name: str = _UNNAMED) -> Picture:
     del data  # the layout has what is needed of it
     with overheard() as chatter:  # libjpeg, libpng and libtiff print what is wrong with a file
         frame = _decoded(layout)
-    if frame is None or any(map(_DAMAGE.search, chatter.lines)) or _is_lost(layout.data):
+    if frame is None or not (of_stream or _is_whole(layout.data, chatter.lines)):
         raise PictureError(f"the picture {name} is damaged and cannot be read; use another copy")
     return _upright(frame, layout.orientation)
 
 
-def decode_frame(data: bytes, name: str) -> Picture:
-    """One of a stream's pictures, as `decode_picture` decodes it, except that a decoder's warning
-    is no reason to refuse it: some cameras give one with every picture, and the next follows."""
-    layout = _layout(data, name)
-    if not isinstance(layout, Layout):
-        return layout
-    with overheard():
-        frame = _decoded(layout)
-    if frame is None:
-        raise PictureError(f"the picture {name} is damaged and cannot be read; use another copy")
-    return _upright(frame, layout.orientation)
-
-
-def _is_lost(coded: bytes) -> bool:
-    """Whether a part of a WebP file is missing in its middle: its decoder notices nothing."""
-    return coded.startswith(b"RIFF") and b"\x00" * _LOST in coded
+def _is_whole(coded: bytes, printed: list[bytes]) -> bool:
+    """Whether its decoder did not warn of damage, and no part of a WebP file is missing in its
+    middle, which its decoder does not notice."""
+    lost = coded.startswith(b"RIFF") and b"\x00" * _LOST in coded
+    return not lost and not any(map(_DAMAGE.search, printed))
 
 
 def _decoded(layout: Layout) -> Picture | None:

@@ -2,7 +2,8 @@
 
 Takes in a URL, hands on the open answer to a request, whose status is 200. The certificate of an
 https:// camera is checked, by the system's authorities or by one of the owner's. It follows no
-redirect, sends no password in the clear where the camera offers better, and never retries.
+redirect, sends no password in the clear where the camera offers better, and never retries. Whoever
+asks again waits as long as is fair to a small camera.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import base64
 import http.client
 import ssl
+import time
 import urllib.request
 from email.message import Message
 
@@ -18,6 +20,7 @@ from edgeface.system.address import Address
 from edgeface.system.connection import Deadline, HttpConnection
 
 ANSWER = 5.0  # seconds for the answer, and for each picture
+_SHORTEST = 0.2  # seconds from one request to the next
 
 
 class HttpClient:
@@ -30,6 +33,14 @@ class HttpClient:
         secure = self._address.scheme == "https"
         self._context = tls_context(settings.ca_file) if secure else None
         self.deadline = Deadline(ANSWER)
+        self._apart = max(1 / settings.fps, _SHORTEST)
+        self._due = time.monotonic() + self._apart
+
+    def get_again(self) -> http.client.HTTPResponse:
+        """The next answer, a frame's time after the one before; see `get`."""
+        time.sleep(max(0.0, self._due - time.monotonic()))
+        self._due = time.monotonic() + self._apart
+        return self.get()
 
     def get(self) -> http.client.HTTPResponse:
         """The answer of the camera; SourceLost, which says why there is none."""

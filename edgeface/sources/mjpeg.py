@@ -13,10 +13,10 @@ import re
 import time
 
 from edgeface.errors import PictureError
-from edgeface.pipeline.pictures import decode_frame
+from edgeface.pipeline.pictures import decode_picture
 from edgeface.sources.base import Frame, SourceLost, SourceSettings, upright
 from edgeface.sources.http_client import ANSWER, HttpClient
-from edgeface.sources.snapshot import JPEG, LARGEST, Pace, Snapshots
+from edgeface.sources.snapshot import JPEG, LARGEST, Snapshots
 
 _LONGEST_LINE = 8192
 _MOST_LINES = 100  # between two pictures
@@ -27,24 +27,19 @@ def open_http(settings: SourceSettings) -> Mjpeg | Snapshots:
     """A camera by its http:// or https:// address: a stream of pictures, or one picture that is
     asked for again and again, whichever it sends."""
     client = HttpClient(settings)
-    pace = Pace(settings.fps)
     response = client.get()
     if response.headers.get_content_type() in ("image/jpeg", "image/jpg", "image/pjpeg"):
-        return Snapshots(settings, client, response, pace)
-    return Mjpeg(settings, client, response, pace)
+        return Snapshots(settings, client, response)
+    return Mjpeg(settings, client, response)
 
 
 class Mjpeg:
     """An open stream."""
 
     def __init__(
-        self,
-        settings: SourceSettings,
-        client: HttpClient,
-        response: http.client.HTTPResponse,
-        pace: Pace,
+        self, settings: SourceSettings, client: HttpClient, response: http.client.HTTPResponse
     ) -> None:
-        self._settings, self._client, self._pace = settings, client, pace
+        self._settings, self._client = settings, client
         self.name = client.name
         self._use(response)
 
@@ -62,7 +57,7 @@ class Mjpeg:
             data = self._next()
             try:
                 if data.startswith(JPEG):
-                    picture = decode_frame(data, self.name)
+                    picture = decode_picture(data, self.name, of_stream=True)
                     self._given += 1
                     return Frame(upright(picture, self._settings), time.monotonic())
             except PictureError:
@@ -80,8 +75,7 @@ class Mjpeg:
         except (OSError, http.client.HTTPException, _NoStream):
             raise self._lost() from None
         self._response.close()
-        self._pace.wait()
-        self._use(self._client.get())
+        self._use(self._client.get_again())
         try:
             return self._parts.next()
         except (OSError, http.client.HTTPException, _NoStream):

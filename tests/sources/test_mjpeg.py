@@ -6,7 +6,7 @@ import hashlib
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -17,19 +17,6 @@ from edgeface.errors import ConfigError
 from edgeface.service.config import load_config
 from edgeface.sources import SourceLost, SourceSettings, open_source
 from tests.helpers.sources import Camera, MjpegServer, Respond, jpeg, numbered, part, parts
-
-
-@pytest.fixture
-def camera() -> Iterator[Callable[[Respond], Camera]]:
-    made: list[Camera] = []
-
-    def make(respond: Respond) -> Camera:
-        made.append(Camera(respond))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
 
 
 def brightness(url: str, count: int) -> list[int]:

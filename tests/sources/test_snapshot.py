@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -30,21 +30,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("edgeface.sources.snapshot.time", clock)
+    monkeypatch.setattr("edgeface.sources.http_client.time", clock)
     return clock
-
-
-@pytest.fixture
-def camera() -> Iterator[Callable[[Respond], Camera]]:
-    made: list[Camera] = []
-
-    def make(respond: Respond) -> Camera:
-        made.append(Camera(respond))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
 
 
 def snapshots(*statuses: int) -> Respond:
