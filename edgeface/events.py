@@ -131,25 +131,25 @@ def challenge_event(
     source: str, track: int, status: Status, liveness: LivenessVerdict | None
 ) -> Event:
     """What to show to the person who is challenged. It names nobody: nobody is verified yet."""
-    return Event(
-        type="challenge",
-        time=_now(),
-        track=track,
-        name=None,
-        score=None,
-        threshold=None,
-        id=uuid.uuid4().hex,
-        source=source,
-        message=status.prompt,
-        challenge=Prompt(status.state.value, status.step, status.of),
-        **account(liveness),
-    )
+    prompt = Prompt(status.state.value, status.step, status.of)
+    return _asking("challenge", source, track, status.prompt, liveness, prompt)
 
 
 def prompt_event(source: str, track: int, message: str, liveness: LivenessVerdict) -> Event:
     """What to ask of a person who has not been found alive yet. It names nobody."""
+    return _asking("prompt", source, track, message, liveness)
+
+
+def _asking(
+    kind: EventType,
+    source: str,
+    track: int,
+    message: str,
+    liveness: LivenessVerdict | None,
+    challenge: Prompt | None = None,
+) -> Event:
     return Event(
-        type="prompt",
+        type=kind,
         time=_now(),
         track=track,
         name=None,
@@ -158,6 +158,7 @@ def prompt_event(source: str, track: int, message: str, liveness: LivenessVerdic
         id=uuid.uuid4().hex,
         source=source,
         message=message,
+        challenge=challenge,
         **account(liveness),
     )
 

@@ -35,7 +35,7 @@ _SIGNATURES = {
     b"<!DOCTYPE": "a web page",
     b"<html": "a web page",
 }
-_BY_PILLOW = ("HEIC", "AVIF", "GIF")
+_BY_PILLOW = {"HEIC": "HEIF", "AVIF": "AVIF", "GIF": "GIF"}  # and what Pillow calls them
 _ADVICE = {
     "HEIC": "save it as JPEG (on an iPhone: Settings, Camera, Formats, Most Compatible), or run: "
     "pip install 'edgeface[heic]'",
@@ -64,7 +64,7 @@ def decode(data: bytes, name: str) -> NDArray[np.uint8]:
         raise Unfit(f"is {name}, which cannot be read here; {advice}")
     image, operations = images
     try:
-        with image.open(io.BytesIO(data), formats=_FORMATS[name]) as opened:
+        with image.open(io.BytesIO(data), formats=[_BY_PILLOW[name]]) as opened:
             width, height = opened.size
             check_size(width, height)
             check_memory(Layout(width, height, b"", 3 * frames(width, height) + len(data)))
@@ -76,9 +76,6 @@ def decode(data: bytes, name: str) -> NDArray[np.uint8]:
     except Exception:  # what Pillow and its plugins raise for damage is of many kinds
         raise Unfit("is damaged and cannot be read; use another copy") from None
     return np.ascontiguousarray(np.asarray(upright, np.uint8)[:, :, ::-1])
-
-
-_FORMATS = {"HEIC": ["HEIF"], "AVIF": ["AVIF"], "GIF": ["GIF"]}
 
 
 def _pillow(name: str) -> tuple[Any, Any] | None:

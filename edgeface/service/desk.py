@@ -145,7 +145,7 @@ class Desk:
         self._hooks, self._audit = hooks, audit
         self._waiting: queue.Queue[tuple[Request, Asker]] = queue.Queue(_MOST_WAITING)
         self._attempts: list[tuple[Attempt, Asker]] = []
-        self.viewers: Viewers[Asker] = Viewers()
+        self.viewers = Viewers()
 
     @property
     def busy(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 import cv2
 
@@ -50,22 +50,19 @@ class ShownFace:
     why: str | None
 
 
-_Watching = TypeVar("_Watching", bound=Watcher)
-
-
 @dataclass
-class _Viewer(Generic[_Watching]):
-    watcher: _Watching
+class _Viewer:
+    watcher: Watcher
     until: float
     pictures: int = 0
 
 
-class Viewers(Generic[_Watching]):
+class Viewers:
     """All who watch. One thread at a time; `clock` counts seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._viewers: list[_Viewer[_Watching]] = []
+        self._viewers: list[_Viewer] = []
         self._shown = -_BETWEEN
         self.encoded = 0  # pictures, ever
 
@@ -74,7 +71,7 @@ class Viewers(Generic[_Watching]):
         """Whether anybody wants a picture now."""
         return bool(self._viewers) and self._clock() - self._shown >= _BETWEEN
 
-    def add(self, watcher: _Watching, seconds: float) -> None:
+    def add(self, watcher: Watcher, seconds: float) -> None:
         """Show pictures to this one for so long. EdgeFaceError where too many watch."""
         if len(self._viewers) >= MOST:
             raise EdgeFaceError(f"{MOST} watch already; close another page that shows the picture")
@@ -96,7 +93,7 @@ class Viewers(Generic[_Watching]):
         now = self._clock()
         self._viewers = [viewer for viewer in self._viewers if not self._over(viewer, now)]
 
-    def _over(self, viewer: _Viewer[_Watching], now: float) -> bool:
+    def _over(self, viewer: _Viewer, now: float) -> bool:
         if viewer.watcher.gone:
             return True
         if now >= viewer.until:

@@ -45,7 +45,7 @@ def overheard() -> Iterator[Chatter]:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
-            said = os.pread(heard, _MOST, 0)
+            said = os.pread(heard, min(os.fstat(heard).st_size, _MOST), 0)
             os.close(heard)
             chatter.lines = said.splitlines(keepends=True)
             if threading.current_thread() is not threading.main_thread():

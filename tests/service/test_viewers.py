@@ -32,7 +32,7 @@ class Stand:
 
     def __init__(self) -> None:
         self.now = 50.0
-        self.viewers: Viewers[Watcher] = Viewers(lambda: self.now)
+        self.viewers = Viewers(lambda: self.now)
 
     def watch(self, seconds: float = 60.0) -> Watcher:
         watcher = Watcher()
