@@ -47,6 +47,7 @@ COVERED: dict[str, str] = {
     "edgeface.bench.plot": 'bench/test_bench.py: "--plot"',
     "edgeface.bench.start": "bench/test_bench.py: cold_start",
     "edgeface.cli": "test_contracts.py",
+    "edgeface.service.audit_file": "service/test_audit.py",
     "edgeface.cli.audit": 'service/test_audit.py: "audit"',
     "edgeface.cli.bench": 'bench/test_bench.py: "bench"',
     "edgeface.cli.config": 'service/test_config.py: "config"',

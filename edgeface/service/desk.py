@@ -191,6 +191,8 @@ class Desk:
         now = time.monotonic()
         self._attempts = [pair for pair in self._attempts if not self._finished(*pair, now)]
         self.viewers.work()
+        if self._audit is not None:
+            self._audit.work()
 
     def close(self) -> None:
         """Answer everybody that the service ends."""
@@ -202,6 +204,8 @@ class Desk:
             asker.reply(stopping, last=True)  # which is no refusal, and counts for nothing
         self._attempts = []
         self.viewers.close(stopping["error"])
+        if self._audit is not None:
+            self._audit.close()
 
     def _begin(self, request: Request, asker: Asker) -> None:
         if request.name is not None:  # one form from here on: what is checked is what is stored

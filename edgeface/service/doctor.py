@@ -21,8 +21,9 @@ from edgeface.gallery.gallery import Gallery
 from edgeface.gallery.store import Loaded
 from edgeface.pipeline.model_file import load_model
 from edgeface.pipeline.runtime import choose_runtime
+from edgeface.service.audit import read_audit
 from edgeface.service.client import ask, socket_path
-from edgeface.service.config import SYSTEM_CONFIG, Config, secrets_in
+from edgeface.service.config import SYSTEM_CONFIG, Config, audit_path, secrets_in
 from edgeface.service.install import CREDENTIALS, SETTINGS_MODE, UNIT
 from edgeface.sources import open_source
 from edgeface.system.thermal import hottest
@@ -50,6 +51,7 @@ def examine(config: Config, settings: Path | None = None) -> list[Check]:
         "gallery": _gallery,
         "camera": _camera,
         "service": _service,
+        "audit": _audit,
         "temperature": _temperature,
     }
     return [_guarded(name, look, config) for name, look in looks.items()]
@@ -174,6 +176,22 @@ def _service(config: Config) -> Check:
         )
     advice = "to watch the door at every boot: sudo edgeface service install"
     return Check("service", True, "not installed", advice)
+
+
+def _audit(config: Config) -> Check:
+    path = audit_path(config)
+    if not os.access(path.parent, os.X_OK) or (path.exists() and not os.access(path, os.R_OK)):
+        return Check("audit", True, f"you may not read {path}", "run: sudo edgeface doctor")
+    records, problems = read_audit(path)
+    if not problems:
+        return Check("audit", True, f"{len(records)} records in {path}, none changed or removed")
+    return Check(
+        "audit",
+        False,
+        f"{path}: {problems[0]}" + (f", and {len(problems) - 1} more" if problems[1:] else ""),
+        f"see: edgeface audit --file {path}, and compare it with: journalctl -u edgeface | grep "
+        "record; find out who may write there; to begin a new log, move it and its head away",
+    )
 
 
 def _temperature(config: Config) -> Check:
