@@ -26,6 +26,7 @@ from edgeface.errors import GalleryError
 from edgeface.gallery.change import GalleryChange, remove_person, rename_person
 from edgeface.gallery.gallery import Gallery, file_signature
 from edgeface.gallery.names import person_name, refuse_reserved
+from edgeface.gallery.newest import Newest
 from edgeface.pipeline.detect import Face
 from edgeface.pipeline.model_file import Model
 from edgeface.pipeline.pictures import Picture
@@ -45,15 +46,15 @@ class Recognizer:
         key: bytes | None = None,
         *,
         before: Recognizer | None = None,
+        store: Path | None = None,
     ) -> None:
         """`key` opens an encrypted gallery. The gallery is read when first needed; where `before`
-        read it already, none that is older is taken."""
+        read it already, or `store` (a file) knows a newer one, none that is older is taken."""
         self.pipeline = pipeline
         self.path, self._key = path, key
         self._gallery: Gallery | None = None
-        self._newest: Gallery | None = None  # of all that were good
-        if before is not None and before.path == path:
-            self._newest = before._newest
+        known = before is not None and before.path == path
+        self._newest: Newest = before._newest if before and known else Newest(path, store)
         self._tried: tuple[int, ...] | None = None
         self.problem: GalleryError | None = None  # why the gallery cannot be used, as last read
 
@@ -88,31 +89,25 @@ class Recognizer:
         self._tried = file_signature(self.path)
         try:
             opened = Gallery.open(self.path, self.model, self._key)
-            self._refuse_older(opened)
+            self._newest.refuse_older(opened)
         except GalleryError as error:
             self._gallery, self.problem = None, error
             raise
         return self._use(opened)
 
     def _use(self, gallery: Gallery) -> Gallery:
-        self._gallery = self._newest = gallery
-        self.problem = None
-        return gallery
+        self._gallery, self.problem = gallery, None
+        try:
+            self._newest.note(gallery)
+        except OSError as error:
+            import logging  # hardly ever needed
 
-    def _refuse_older(self, gallery: Gallery) -> None:
-        newest = self._newest
-        if newest is None or gallery.follows(newest):
-            return
-        if gallery.generation == 0:
-            raise GalleryError(
-                f"the gallery {self.path} is gone, and nobody is recognized; bring it back with: "
-                "edgeface gallery restore FILE, or restart whatever uses it to begin with nobody"
+            logging.getLogger("edgeface.gallery").error(
+                "an older copy of %s will not be noticed after a restart: this cannot be kept (%s)",
+                self.path,
+                error,
             )
-        raise GalleryError(
-            f"the gallery {self.path} went back from change {newest.generation} to "
-            f"{gallery.generation}, so that nobody in it is recognized: an older copy took its "
-            f"place; if that is meant, run: edgeface gallery restore {self.path}"
-        )
+        return gallery
 
     def current_gallery(self) -> Gallery:
         """The gallery, read again if its file has changed.
@@ -179,8 +174,9 @@ class Recognizer:
                 candidates.append(seen)
             else:
                 rejected.append(seen)
-        with GalleryChange.open(self.path, self.model, self._key) as change:
-            self._refuse_older(change.gallery)
+        above = self._newest.generation
+        with GalleryChange.open(self.path, self.model, self._key, above=above) as change:
+            self._newest.refuse_older(change.gallery)
             done = enroll_candidates(change, self.model, person, candidates, rejected, force=force)
         self._use(change.gallery)
         return done
@@ -235,7 +231,7 @@ class Recognizer:
         for each in (first, second):
             self.current_gallery().require(each)
         with GalleryChange.open(self.path, self.model, self._key) as change:
-            self._refuse_older(change.gallery)
+            self._newest.refuse_older(change.gallery)
             templates = merge_people(change, self.model, first, second, force=force)
         self._use(change.gallery)
         return templates

@@ -9,7 +9,8 @@ import click
 import msgspec
 
 from edgeface.cli import NO, YES, options, print_json
-from edgeface.service.audit import AuditRecord, read_audit
+from edgeface.service.audit import read_audit
+from edgeface.service.audit_file import AuditRecord
 from edgeface.service.config import SYSTEM_CONFIG, SYSTEM_STATE, Config, audit_path, load_config
 
 

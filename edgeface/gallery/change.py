@@ -47,19 +47,24 @@ class GalleryChange:
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path, model: Model, key: bytes | None = None) -> Iterator[GalleryChange]:
+    def open(
+        cls, path: Path, model: Model, key: bytes | None = None, *, above: int = 0
+    ) -> Iterator[GalleryChange]:
         """Change the gallery in a file; no other process can until the block ends.
 
-        When the block ends without an error the change is on the disk for good; with one, nothing
-        was changed. Raises GalleryError as `Gallery.open` does, when another process keeps the
-        gallery for ten seconds (naming it), and when the disk does not take the change.
+        When the block ends without an error the change is on the disk for good, with a generation
+        higher than `above`; with an error, nothing was changed. Raises GalleryError as
+        `Gallery.open` does, when another process keeps the gallery for ten seconds (naming it), and
+        when the disk does not take the change.
         """
         with exclusively(path) as folder:
             change = cls(Gallery(path, model, load_for_change(folder, path, key)), model)
             before = change.gallery.contents
             yield change
             if change.gallery.contents is not before:
-                after = replace(change.gallery.contents, generation=before.generation + 1)
+                after = replace(
+                    change.gallery.contents, generation=max(before.generation, above) + 1
+                )
                 commit(folder, path, after, key, forget=change._removed)
                 change._use(after, file_signature(path))
 

@@ -24,7 +24,6 @@ from edgeface.errors import GalleryError, UnknownPerson
 from edgeface.gallery.contents import (
     Contents,
     empty_contents,
-    same_contents,
     sums,
     with_people,
 )
@@ -104,12 +103,6 @@ class Gallery:
     def generation(self) -> int:
         """How many changes made this gallery."""
         return self.contents.generation
-
-    def follows(self, other: Gallery) -> bool:
-        """Whether this is a later state than `other`, or the same: not one that came back."""
-        if self.generation == other.generation:
-            return same_contents(self.contents, other.contents)
-        return self.generation > other.generation
 
     @property
     def encrypted(self) -> bool:

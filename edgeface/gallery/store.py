@@ -128,14 +128,16 @@ def commit(
         ) from None
 
 
-def bring_back(folder: Folder, path: Path, contents: Contents, key: bytes | None) -> Contents:
+def bring_back(
+    folder: Folder, path: Path, contents: Contents, key: bytes | None, above: int = 0
+) -> Contents:
     """Make contents of another file the gallery at `path`; the holder of the lock calls it.
 
-    Returns them with the number of a change far above all others here, so that a running service
-    takes them, whatever it has seen. A good gallery becomes the previous generation, another is put
-    aside as damaged. Raises GalleryError with the old gallery unchanged.
+    Returns them with the number of a change far above all others here and `above`, so that a
+    service takes them, whatever it has seen. A good gallery becomes the previous generation,
+    another is put aside as damaged. Raises GalleryError with the old gallery unchanged.
     """
-    newest = contents.generation
+    newest = max(contents.generation, above)
     good = False
     for file in (previous_of(path), path):
         try:

@@ -18,12 +18,13 @@ from edgeface.errors import EdgeFaceError
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.file import read_contents
 from edgeface.gallery.gallery import Gallery
+from edgeface.gallery.newest import STORE, Newest
 from edgeface.gallery.store import Loaded
 from edgeface.pipeline.model_file import load_model
 from edgeface.pipeline.runtime import choose_runtime
 from edgeface.service.audit import read_audit
 from edgeface.service.client import ask, socket_path
-from edgeface.service.config import SYSTEM_CONFIG, Config, audit_path, secrets_in
+from edgeface.service.config import SYSTEM_CONFIG, Config, audit_path, secrets_in, state_folder
 from edgeface.service.install import CREDENTIALS, SETTINGS_MODE, UNIT
 from edgeface.sources import open_source
 from edgeface.system.thermal import hottest
@@ -133,6 +134,7 @@ def _gallery(config: Config) -> Check:
     except FileNotFoundError:
         loaded = Loaded(None)
     gallery = Gallery(path, model, loaded)
+    Newest(path, state_folder(config) / STORE).refuse_older(gallery)
     people = len(gallery)
     advice = "" if people else "add somebody with: edgeface enroll NAME PICTURE..."
     raised = correction_for(model, gallery).sentence

@@ -17,6 +17,7 @@ from typing import Any
 import edgeface
 from edgeface.errors import ConfigError, EdgeFaceError
 from edgeface.events import Event, EventType, incident
+from edgeface.gallery.newest import STORE
 from edgeface.liveness import account
 from edgeface.pipeline.pictures import Picture
 from edgeface.service.audit import AuditLog
@@ -55,12 +56,12 @@ class Service(Closing):
         self._frame_error: str | None = None
         self._rate = 0.0
         self._started = time.monotonic()
-        self._people = People(config.recognition)
+        self._people = People(config.recognition, _kept(config, STORE))
         self._watch = Watch(self._people, config.recognition, config.profile)
         self._governor = Governor(config.power.warm, config.power.hot)
         self.desk = Desk(
             self._people,
-            Lockout(config.lockout, store=_lockout_store(config)),
+            Lockout(config.lockout, store=_kept(config, "lockout.json")),
             config.recognition,
             config.profile,
             Hooks(self.status, self._reload_now, self._report),
@@ -341,11 +342,11 @@ class Service(Closing):
         self._struggling.put((name, trouble))
 
 
-def _lockout_store(config: Config) -> Path | None:
-    """Where the counts are kept; nowhere for a recording that nobody can ask about."""
+def _kept(config: Config, name: str) -> Path | None:
+    """Where something survives a restart; nowhere for a recording that nobody can ask about."""
     if config.control is None and not is_live(config.source):
         return None
-    return state_folder(config) / "lockout.json"
+    return state_folder(config) / name
 
 
 def _audit_log(config: Config) -> AuditLog | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from edgeface.errors import GalleryError
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import Gallery
 from edgeface.gallery.names import person_name
+from edgeface.gallery.newest import OlderGallery
 from edgeface.gallery.report import people_reports
 from edgeface.liveness import Likeness
 from edgeface.pipeline.pictures import Picture
@@ -39,13 +41,15 @@ _PAUSE = 2.0  # seconds between two attempts to read a gallery that cannot be us
 class People:
     """An opened pipeline and gallery. One thread at a time."""
 
-    def __init__(self, settings: RecognitionSettings) -> None:
+    def __init__(self, settings: RecognitionSettings, store: Path | None = None) -> None:
+        """`store` is the file that keeps which state of the gallery was used; None to keep none."""
+        self._store = store
         self._tried = time.monotonic()
         self._reported: str | None = None
         self._listed: tuple[Gallery, tuple[str, ...]] | None = None  # of that gallery, its names
         self._changed = False  # by this process, and not yet reported by `refresh`
         self._use(settings, None)
-        self._known = self._names()
+        self._known = frozenset() if self.problem is not None else self._names()
 
     def use(self, settings: RecognitionSettings) -> None:
         """Open the gallery and model of these settings; EdgeFaceError leaves the old in use."""
@@ -53,9 +57,15 @@ class People:
 
     def _use(self, settings: RecognitionSettings, before: Recognizer | None) -> None:
         pipeline, path = FacePipeline(settings.model), settings.gallery_path
-        recognizer = Recognizer(pipeline, path, find_key(), before=before)
-        recognizer.read_gallery()
-        recognizer.check_fpir(settings.fpir)
+        recognizer = Recognizer(pipeline, path, find_key(), before=before, store=self._store)
+        try:
+            recognizer.read_gallery()
+            recognizer.check_fpir(settings.fpir)
+        except OlderGallery as error:
+            if before is not None:
+                raise
+            # It does not help to end: an administrator accepts it beside the running service.
+            _log.error("nobody is recognized: %s", error)
         self.likeness = Likeness.of(recognizer.model)  # what challenges ask for, of this model
         self._fpir, self._recognizer = settings.fpir, recognizer
 
