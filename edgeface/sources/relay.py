@@ -1,8 +1,9 @@
-"""Relay: lets FFmpeg read an rtsps:// camera whose certificate has been checked.
+"""Relay: lets FFmpeg read an RTSP camera that leads nowhere else, and whose certificate was checked.
 
-Takes in a TLS connection to a camera, hands on a port of this machine's loopback that FFmpeg
-connects to. FFmpeg itself checks no certificate of an rtsps:// stream in its older versions and no
-name in any. What the camera sends is followed message by message, and a redirect ends it.
+Takes in a connection to a camera, hands on a port of this machine's loopback that FFmpeg connects
+to. FFmpeg itself follows redirects, checks no certificate of an rtsps:// stream in its older
+versions and no name in any. What the camera sends is followed message by message, and a redirect
+ends it.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ class Refused(Exception):
 class Relay(Closing):
     """One connection to one camera, for one reader."""
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext) -> None:
-        """Raises OSError, ssl.SSLError among them, when there is no trustworthy connection."""
+    def __init__(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
+        """Over TLS where there is a `context`. Raises OSError, ssl.SSLError among them, when there
+        is no trustworthy connection."""
         self.trouble: str | None = None
         self._camera = connect(host, port, Deadline(_ANSWER), context)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1)

@@ -33,7 +33,7 @@ _LIMITS = {
     cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: _ANSWER_MS,
     cv2.CAP_PROP_READ_TIMEOUT_MSEC: _ANSWER_MS,
 }
-_RTSPS_PORT = 322
+_PORTS = {"rtsp": 554, "rtsps": 322}
 _OVER_RELAY = "rtsp_transport;tcp|protocol_whitelist;rtsp,rtp,tcp"
 
 
@@ -65,12 +65,13 @@ class V4l2:
 
 
 class Stream:
-    """An RTSP stream by its URL; rtsps:// comes through a relay that checks the certificate."""
+    """A stream by its URL; RTSP comes through a relay, over TCP, so that no redirect is followed
+    and the certificate of rtsps:// is checked."""
 
     def __init__(self, settings: SourceSettings) -> None:
         self._settings = settings
         self.name = str(settings.spec)
-        self._relay = _relay(settings) if Address.of(settings.spec).scheme == "rtsps" else None
+        self._relay = _relay(settings) if Address.of(settings.spec).scheme in _PORTS else None
         try:
             self._capture = self._open()
         except SourceLost:
@@ -109,8 +110,9 @@ class Stream:
 def _relay(settings: SourceSettings) -> Relay:
     address = Address.of(settings.spec)
     try:
-        port = address.port or _RTSPS_PORT
-        return Relay(address.host, port, tls_context(settings.ca_file))
+        port = address.port or _PORTS[address.scheme]
+        context = tls_context(settings.ca_file) if address.scheme == "rtsps" else None
+        return Relay(address.host, port, context)
     except ssl.SSLError as error:
         raise SourceLost(tls_trouble(str(address), error)) from None
     except OSError:

@@ -1,4 +1,5 @@
-"""RTSP cameras over TLS: FFmpeg reads only what comes from a certificate that was checked."""
+"""RTSP cameras: FFmpeg reads only what comes from the camera that was named, and over TLS from a
+certificate that was checked."""
 
 from __future__ import annotations
 
@@ -73,14 +74,18 @@ def test_a_camera_that_cannot_be_trusted_hears_nothing(
     assert server.logins == []
 
 
+@pytest.mark.parametrize("other", ["rtsp", "rtsps"])
 @pytest.mark.parametrize("scheme", ["rtsp", "rtsps"])
-def test_a_redirect_is_not_followed(authority: Authority, servers: Any, scheme: str) -> None:
-    other = servers(authority.server("127.0.0.1") if scheme == "rtsps" else None)
-    away = f"{scheme}://127.0.0.1:{other.port}/live"
-    server = servers(authority.server("localhost"), redirect=away)
+def test_a_redirect_is_not_followed(
+    authority: Authority, servers: Any, scheme: str, other: str
+) -> None:
+    elsewhere = servers(authority.server("127.0.0.1") if other == "rtsps" else None)
+    away = f"{other}://127.0.0.1:{elsewhere.port}/live"
+    tls = authority.server("localhost") if scheme == "rtsps" else None
+    server = servers(tls, redirect=away)
     with pytest.raises(SourceLost, match="leads to another address, which is not followed"):
-        brightness(f"rtsps://localhost:{server.port}/live", authority.file)
-    assert other.requests == []
+        brightness(f"{scheme}://localhost:{server.port}/live", authority.file if tls else None)
+    assert elsewhere.requests == []
 
 
 def test_nobody_else_gets_through_the_relay(authority: Authority, servers: Any) -> None:
@@ -134,6 +139,6 @@ def test_what_is_no_redirect_passes_however_it_is_cut() -> None:
     ],
 )
 def test_a_redirect_is_noticed_however_it_is_cut(last: bytes) -> None:
-    for seed in range(20):
+    for seed in range(20 if len(last) < 1000 else 1):
         with pytest.raises(Refused):
             passed(STREAM + last, random.Random(seed))
