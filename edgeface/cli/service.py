@@ -43,7 +43,7 @@ def install(root: Path, no_start: bool) -> int:
     if no_start:
         return YES
     if waits := unit.start_service():
-        click.echo(f"started, but {waits}; look for what is wrong with: sudo edgeface doctor")
+        click.echo(f"started: {waits}; look for what is wrong with: sudo edgeface doctor")
         return NO
     click.echo("started, and it sees; check it with: edgeface service status")
     return YES

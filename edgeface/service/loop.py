@@ -116,17 +116,18 @@ class Service(Closing):
         """One frame, or none; it is let go of on return, so that the camera can be closed."""
         begun = time.monotonic()
         frame = self._feed.next(_TICK)
-        if frame is not None and not self._notifier.is_ready:
-            self._tell_ready()
         self._look_after_everything_else()
         if frame is not None:
             self._work_on(frame)
+            if not self._notifier.is_ready:
+                self._tell_ready()
             self._pace(begun)
 
     def _tell_ready(self) -> None:
-        """Tell systemd: with the first picture, or when it must not wait any longer."""
-        self._notifier.ready()
+        """Tell systemd: with the first picture, or when it must not wait any longer. What the
+        service does comes first, for who has waited for READY to read it."""
         self._notifier.status(self.summary(), at_once=True)
+        self._notifier.ready()
 
     def _work_on(self, frame: Frame) -> None:
         busy = self.desk.busy
@@ -297,13 +298,12 @@ class Service(Closing):
 
     def summary(self) -> str:
         """What it does, in a line."""
-        if not self.frames:
-            why = f": {self._trouble}" if self._trouble else ""
-            return f"{NO_PICTURE} from {self._feed.name}{why}"
         people = len(self._people)
+        pace = f"{self._rate:.0f} fps"
+        if not self.frames:
+            pace = f"{NO_PICTURE} ({self._trouble})" if self._trouble else NO_PICTURE
         return (
-            f"watching {self._feed.name}, {self._rate:.0f} fps, "
-            f"{people} {'person' if people == 1 else 'people'}"
+            f"watching {self._feed.name}, {pace}, {people} {'person' if people == 1 else 'people'}"
             + (", nobody is recognized: the gallery cannot be used" if self._people.problem else "")
         )
 

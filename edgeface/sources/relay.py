@@ -1,4 +1,4 @@
-"""Relay: lets FFmpeg read an RTSP camera that leads nowhere else, and whose certificate was checked.
+"""Relay: lets FFmpeg read an RTSP camera that leads nowhere else and whose certificate is checked.
 
 Takes in a connection to a camera, hands on a port of this machine's loopback that FFmpeg connects
 to. FFmpeg itself follows redirects, checks no certificate of an rtsps:// stream in its older
