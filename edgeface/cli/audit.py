@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from edgeface.cli import NO, YES, options, print_json
+from edgeface.cli.paths import UserPath
 from edgeface.service.audit import read_audit
 from edgeface.service.audit_file import AuditRecord
 from edgeface.service.config import SYSTEM_CONFIG, SYSTEM_STATE, Config, audit_path, load_config
@@ -18,7 +19,7 @@ from edgeface.service.config import SYSTEM_CONFIG, SYSTEM_STATE, Config, audit_p
 @click.option(
     "--file",
     "path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UserPath(path_type=Path, dir_okay=False),
     help="The log; by default that of the system's settings.",
 )
 @click.option(

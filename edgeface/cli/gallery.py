@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from edgeface.cli import NO, YES, options, print_json
+from edgeface.cli.paths import UserPath
 from edgeface.errors import GalleryError
 from edgeface.gallery.encryption import find_key, read_key
 from edgeface.gallery.file import is_sealed_file
@@ -95,7 +96,7 @@ def decrypt(gallery: Path | None, key_file: Path | None, as_json: bool) -> None:
 @command.command("rekey")
 @click.option(
     "--new-key-file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UserPath(path_type=Path, dir_okay=False),
     required=True,
     help="The key from now on.",
 )
@@ -110,10 +111,10 @@ def rekey(new_key_file: Path, gallery: Path | None, key_file: Path | None, as_js
 
 
 @command.command("restore")
-@click.argument("file", metavar="FILE|previous", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", metavar="FILE|previous", type=UserPath(path_type=Path, dir_okay=False))
 @click.option(
     "--from-key-file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UserPath(path_type=Path, dir_okay=False),
     help="Key of FILE, if it is not the gallery's.",
 )
 @options.on_gallery

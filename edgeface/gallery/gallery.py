@@ -33,6 +33,7 @@ from edgeface.gallery.resemblance import Resemblance, resemblance
 from edgeface.gallery.search import Searcher
 from edgeface.gallery.store import Loaded, load
 from edgeface.pipeline.model_file import Model
+from edgeface.system.homes import expanded, own_folder
 
 if TYPE_CHECKING:
     from edgeface.pipeline.encode import Embedding
@@ -48,12 +49,18 @@ class Match:
 
 
 def default_gallery_path() -> Path:
-    """EDGEFACE_GALLERY if set, else the XDG data folder of this user."""
+    """EDGEFACE_GALLERY if set, else in the XDG data folder of this user; GalleryError where there
+    is none."""
     chosen = os.environ.get("EDGEFACE_GALLERY")
     if chosen:
-        return Path(chosen)
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "edgeface" / "gallery.safetensors"
+        return expanded(chosen)
+    data = own_folder("data")
+    if data is None:
+        raise GalleryError(
+            f"the user number {os.geteuid()} has no home folder for a gallery; name one with "
+            "--gallery FILE or EDGEFACE_GALLERY, or set HOME"
+        )
+    return data / "edgeface" / "gallery.safetensors"
 
 
 class Gallery:

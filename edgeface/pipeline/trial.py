@@ -22,6 +22,7 @@ from edgeface.errors import EdgeFaceError, ModelError
 from edgeface.pipeline.model_file import Model
 from edgeface.pipeline.network_file import NetworkFile
 from edgeface.pipeline.runtime import RUNTIMES, choose_runtime, open_network
+from edgeface.system.homes import own_folder
 
 _LONGEST = 60.0  # seconds; FaceNet takes half a second here, a few on a Pi Zero 2 W
 _MOST_MEMORY = 2 << 30  # address space, of which shared libraries and thread stacks are the most
@@ -37,8 +38,9 @@ def try_out(model: Model) -> None:
     """Return once the network was opened and run in a child; ModelError where it was not."""
     if model.shipped:
         return
-    note = _notes() / f"{model.sha256}-{_runtime()}"
-    if note.exists():
+    notes = _notes()
+    note = notes / f"{model.sha256}-{_runtime()}" if notes is not None else None
+    if note is not None and note.exists():
         return
     advice = "use another copy, or convert it again"
     try:
@@ -109,16 +111,19 @@ def _runtime() -> str:
         return name
 
 
-def _notes() -> Path:
-    """Where it is noted what came through: the service's state folder, else the user's."""
+def _notes() -> Path | None:
+    """Where it is noted what came through: the service's state folder, else the user's, who may
+    have none."""
     state = os.environ.get("STATE_DIRECTORY")
     if state:
         return Path(state.split(":")[0]) / "tried-models"
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(home) / "edgeface" / "tried-models"
+    own = own_folder("state")
+    return own / "edgeface" / "tried-models" if own is not None else None
 
 
-def _note(note: Path) -> None:
+def _note(note: Path | None) -> None:
+    if note is None:
+        return
     try:
         note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         note.touch(mode=0o600)
