@@ -29,6 +29,7 @@ COVERED: dict[str, str] = {
     "edgeface.system.chatter": "pipeline/test_foreign_models.py: stderr.splitlines()",
     "edgeface.system.legible": "sources/test_files.py: any_name_that_a_file_can_have",
     "edgeface.sources.http_client": "sources/test_mjpeg.py: WWW-Authenticate",
+    "edgeface.sources.picture_size": "sources/test_relay.py: one_size=True",
     "edgeface.sources.limits": "sources/test_files.py: huge_frames",
     "edgeface.cli.ownership": "system/test_privileges.py: used by root",
     "edgeface.pipeline.trial": "pipeline/test_foreign_models.py: edgeface(",

@@ -33,6 +33,7 @@ _LIMITS = {
     cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: _ANSWER_MS,
     cv2.CAP_PROP_READ_TIMEOUT_MSEC: _ANSWER_MS,
 }
+_FOLLOWS_SIZE = int(cv2.__version__.partition(".")[0]) >= 5
 _PORTS = {"rtsp": 554, "rtsps": 322}
 _OVER_RELAY = "rtsp_transport;tcp|protocol_whitelist;rtsp,rtp,tcp"
 
@@ -98,7 +99,12 @@ class Stream:
         return open_with(_OVER_RELAY, url, _LIMITS)
 
     def read(self) -> Frame:
-        return _read(self._capture, self.name, self._settings)
+        try:
+            return _read(self._capture, self.name, self._settings)
+        except SourceLost:
+            if self._relay is None or self._relay.trouble is None:
+                raise
+            raise SourceLost(f"the stream {self.name} ended: {self._relay.trouble}") from None
 
     def close(self) -> None:
         if self._relay is not None:
@@ -112,7 +118,7 @@ def _relay(settings: SourceSettings) -> Relay:
     try:
         port = address.port or _PORTS[address.scheme]
         context = tls_context(settings.ca_file) if address.scheme == "rtsps" else None
-        return Relay(address.host, port, context)
+        return Relay(address.host, port, context, one_size=not _FOLLOWS_SIZE)
     except ssl.SSLError as error:
         raise SourceLost(tls_trouble(str(address), error)) from None
     except OSError:
