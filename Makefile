@@ -63,9 +63,9 @@ import-graph: .venv-tools/.ready
 	.venv-tools/bin/python -m benchmarks.import_graph
 
 # The second back end: the last tflite-runtime, with the NumPy it was built for. What reads only the
-# source tree is the same there and runs once.
+# source tree, and the console, which loads no model, is the same there and runs once.
 SOURCE_ONLY = $(addprefix --ignore=,tests/test_documents.py tests/test_packaging.py \
-	tests/test_mirror.py tests/test_architecture.py tests/service/test_soak.py)
+	tests/test_mirror.py tests/test_architecture.py tests/service/test_soak.py tests/console)
 test-tflite: .venv-tflite/.ready servers
 	EDGEFACE_RUNTIME=tflite-runtime .venv-tflite/bin/pytest $(PARALLEL) --ignore=tests/tools $(SOURCE_ONLY)
 

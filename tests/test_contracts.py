@@ -73,6 +73,8 @@ def commands(group: click.Group = cli, before: str = "") -> Iterator[tuple[str, 
         command = group.get_command(context, name)
         assert command is not None
         if isinstance(command, click.Group):
+            if command.invoke_without_command:
+                yield before + name, command
             yield from commands(command, f"{before}{name} ")
         elif not command.hidden:
             yield before + name, command

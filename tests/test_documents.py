@@ -37,6 +37,7 @@ PICTURES = {"ada1.jpg": "obama.jpg", "ada2.jpg": "obama3.jpg", "door.jpg": "obam
 ELSEWHERE = {
     "audit": "reads what the service has written",
     "bench": "takes minutes; tests/test_bench.py runs it",
+    "console": "needs the service",
     "eval": "needs LFW",
     "history": "reads what the service has recorded",
     "reload": "needs the service",

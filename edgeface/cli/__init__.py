@@ -22,6 +22,7 @@ _COMMANDS = {
     "audit": "Show who changed what through the service.",
     "bench": "Measure latency, memory, start-up and gallery search on this machine.",
     "config": "Check the settings of the service.",
+    "console": "Serve a page for people, history and status (the extra [console]).",
     "demo": "Show the whole pipeline on pictures that ship with the package.",
     "doctor": "Check everything the service needs, and say what to do.",
     "encode": "Print the embeddings of the main faces of pictures.",

@@ -68,7 +68,7 @@ def command(
         raise click.UsageError("give either --csv or --json")
     if attendance and kinds:
         raise click.UsageError("--attendance counts recognitions alone; leave out --kind")
-    path = path or _usual()
+    path = path or usual_history()
     _as_owner(path)
     with History(path) as history:
         if attendance:
@@ -99,7 +99,7 @@ def _wanted(
     return Wanted(person_name(person) if person is not None else None, kinds, first, last)
 
 
-def _usual() -> Path:
+def usual_history() -> Path:
     """The history that the system's service keeps, where there is one; else this user's."""
     config = load_config(SYSTEM_CONFIG) if os.access(SYSTEM_CONFIG, os.R_OK) else Config()
     named = config.history is not None and config.history.file is not None

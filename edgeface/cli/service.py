@@ -55,7 +55,7 @@ def uninstall(root: Path) -> None:
     """Stop the service and remove its unit; settings and gallery stay."""
     if root == Path("/"):
         try:
-            unit.systemctl("disable", "--now", unit.UNIT)
+            unit.systemctl("disable", "--now", unit.UNIT, unit.CONSOLE)
         except ConfigError as error:
             click.echo(f"edgeface: {error}", err=True)
         _forget(SYSTEM_CONFIG)

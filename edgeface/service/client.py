@@ -32,6 +32,12 @@ def _control() -> ControlSettings:
     return control or ControlSettings()
 
 
+def sockets() -> tuple[Path, Path]:
+    """The socket for asking and that for administering."""
+    control = _control()
+    return Path(control.socket), control.admin_path
+
+
 def socket_path(*, administering: bool = False) -> Path:
     """The socket to ask on: that for administering if it is needed, or may be used anyway, since
     the answers on it say more."""

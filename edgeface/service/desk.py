@@ -47,7 +47,8 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     there is a challenge to pass, 60 to enroll; `challenge` asks for one whatever the profile.
     `other` is the name that `rename` gives, or the person that `merge` leaves; `template` the
     number from 1 of the one that `remove` removes. `reload`, `enroll`, `remove`, `rename`, `merge`
-    and `list` need the right to administer."""
+    and `list` need the right to administer; `via` says for whom a client asks, for the audit
+    log."""
 
     command: Literal[
         "status", "reload", "verify", "identify", "enroll", "remove", "rename", "merge", "list"
@@ -55,6 +56,9 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str | None = None
     within: Annotated[float, msgspec.Meta(gt=0, le=300)] | None = None
     challenge: bool = False
+    via: (
+        Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")] | None
+    ) = None
     other: str | None = None
     template: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
@@ -80,6 +84,28 @@ class Asker(Protocol):
     def administers(self) -> bool:
         """Whether it may change settings and people, and see scores."""
         ...
+
+
+class _OnBehalf:
+    """An asker that says for whom it asks; that counts for the audit log and for nothing else."""
+
+    def __init__(self, asker: Asker, via: str) -> None:
+        self._asker, self.via = asker, via
+
+    def reply(self, answer: Answer, *, last: bool) -> None:
+        self._asker.reply(answer, last=last)
+
+    @property
+    def gone(self) -> bool:
+        return self._asker.gone
+
+    @property
+    def peer(self) -> Peer:
+        return self._asker.peer
+
+    @property
+    def administers(self) -> bool:
+        return self._asker.administers
 
 
 class Hooks(NamedTuple):
@@ -167,6 +193,8 @@ class Desk:
     def _begin(self, request: Request, asker: Asker) -> None:
         if request.name is not None:  # one form from here on: what is checked is what is stored
             request = msgspec.structs.replace(request, name=person_name(request.name))
+        if request.via is not None:
+            asker = _OnBehalf(asker, request.via)
         if request.other is not None:
             request = msgspec.structs.replace(request, other=person_name(request.other))
         if request.command in _ADMINISTRATIVE:
@@ -237,6 +265,8 @@ class Desk:
         self, asker: Asker, command: str, name: str | None, outcome: str, detail: str | None = None
     ) -> None:
         """Add to the audit log."""
+        if isinstance(asker, _OnBehalf):
+            detail = f"via {asker.via}" + (f": {detail}" if detail else "")
         if self._audit is not None:
             try:
                 self._audit.add(asker.peer, command, name, outcome, detail)

@@ -29,6 +29,7 @@ from edgeface.system.storage import write_atomically
 
 UNIT = "edgeface.service"
 _GATE = "edgeface-gate.service"  # which the unit wants and takes along
+CONSOLE = "edgeface-console.service"  # which is there to be enabled, and is not by itself
 GROUP = "edgeface"
 SETTINGS_MODE = 0o640
 PACKAGED = Path("usr/lib/systemd/system") / UNIT
@@ -47,7 +48,7 @@ def install(root: Path) -> list[Path]:
         written += [
             *(
                 _put(root / _UNITS / name, _for_this_environment(_template(name)))
-                for name in (UNIT, _GATE)
+                for name in (UNIT, _GATE, CONSOLE)
             ),
             _put(root / _SYSUSERS, _template("edgeface.sysusers")),
         ]
@@ -63,7 +64,7 @@ def install(root: Path) -> list[Path]:
     written += _drop_in(root, "key.conf", _template("key.conf"), key)
     homes = _paths_in_homes()
     text = _template("home.conf").replace("@PATHS@", " ".join(map(_quoted, homes)))
-    for name in (UNIT, _GATE):
+    for name in (UNIT, _GATE, CONSOLE):
         written += _drop_in(root, "home.conf", text, bool(homes), name)
     return written
 
@@ -83,11 +84,11 @@ def close_settings(root: Path) -> None:
 
 def uninstall(root: Path) -> list[Path]:
     """Remove the unit; settings, credentials and gallery stay. Returns what was removed."""
-    found = [root / _UNITS / UNIT, root / _UNITS / _GATE, root / _SYSUSERS]
+    found = [*(root / _UNITS / name for name in (UNIT, _GATE, CONSOLE)), root / _SYSUSERS]
     gone = [path for path in found if path.exists()]
     for path in gone:
         path.unlink()
-    for name in (UNIT, _GATE):
+    for name in (UNIT, _GATE, CONSOLE):
         folder = root / _UNITS / f"{name}.d"
         if folder.is_dir():
             gone.append(folder)

@@ -30,7 +30,7 @@ PROCESSORS = {"arm64": "aarch64", "amd64": "x86_64"}
 PYTHONS = {"cp311": "3.11", "cp313": "3.13"}
 GLIBC = (17, 24, 26, 27, 28, 31, 34)  # manylinux_2_N wheels that Debian 12's glibc 2.36 can run
 HOME = Path("usr/lib/edgeface")
-UNITS = ("edgeface", "edgeface-gate")
+UNITS = ("edgeface", "edgeface-gate", "edgeface-console")
 DEBIAN = source.CHECKOUT / "packaging" / "debian"
 UNUSED = (
     *("bin", "__pycache__", "numpy/**/tests"),
@@ -147,7 +147,14 @@ def _documents(root: Path, version: str) -> None:
     folder.mkdir(parents=True)
     texts = [(source.CHECKOUT / name).read_text() for name in ("LICENSE", "NOTICE")]
     (folder / "copyright").write_text("\n\n".join([*texts, _COMMON_LICENCES]))
-    for name in ("raspberry-pi.md", "security.md", "service.md", "events.md", "troubleshooting.md"):
+    for name in (
+        "raspberry-pi.md",
+        "security.md",
+        "service.md",
+        "events.md",
+        "console.md",
+        "troubleshooting.md",
+    ):
         _packed(folder / f"{name}.gz", (source.CHECKOUT / "docs" / name).read_bytes())
     _packed(folder / "CHANGELOG.md.gz", (source.CHECKOUT / "CHANGELOG.md").read_bytes())
     date = format_datetime(datetime.fromtimestamp(source.epoch(), UTC))

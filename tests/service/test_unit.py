@@ -42,7 +42,8 @@ def test_it_runs_the_program_of_this_environment(installed: Path) -> None:
 @needs_systemd
 def test_systemd_finds_nothing_wrong(installed: Path) -> None:
     assert ANALYZE is not None
-    for path in (unit(installed), unit(installed).with_name("edgeface-gate.service")):
+    for name in ("edgeface", "edgeface-gate", "edgeface-console"):
+        path = unit(installed).with_name(f"{name}.service")
         done = subprocess.run(
             [ANALYZE, "verify", path], capture_output=True, text=True, check=False
         )
@@ -52,7 +53,12 @@ def test_systemd_finds_nothing_wrong(installed: Path) -> None:
 @needs_systemd
 @pytest.mark.parametrize(
     ("name", "network", "most"),
-    [("edgeface", False, 0.5), ("edgeface", True, 1.3), ("edgeface-gate", False, 0.5)],
+    [
+        ("edgeface", False, 0.5),
+        ("edgeface", True, 1.3),
+        ("edgeface-gate", False, 0.5),
+        ("edgeface-console", False, 1.5),
+    ],
 )
 def test_little_is_exposed(installed: Path, name: str, network: bool, most: float) -> None:
     assert ANALYZE is not None
@@ -137,6 +143,19 @@ def test_the_command_says_what_it_wrote_and_removed(edgeface, tmp_path: Path) ->
     assert f"removed {unit(tmp_path)}" in done.stdout
 
 
+def test_the_console_sees_of_the_services_files_the_history_alone(installed: Path) -> None:
+    text = unit(installed).with_name("edgeface-console.service").read_text()
+    lines = text.splitlines()
+    assert "TemporaryFileSystem=/var/lib/edgeface:ro" in lines
+    bound = [line for line in lines if re.match(r"(Bind|ReadWrite)", line)]
+    assert bound == ["BindReadOnlyPaths=-/var/lib/edgeface/history"]
+    assert "InaccessiblePaths=-/etc/edgeface/credentials" in lines
+    assert "PrivateDevices=yes" in lines
+    assert "IPAddressAllow=localhost" in lines  # until a drop-in opens it
+    assert "WantedBy=multi-user.target" in lines
+    assert "edgeface-console" not in unit(installed).read_text()  # nothing starts it unasked
+
+
 @pytest.mark.parametrize("folder", ["my edge face", "100%face"])
 def test_an_environment_of_any_name_can_be_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
@@ -205,9 +224,10 @@ def test_an_installation_says_what_the_service_waits_for(
     assert start_service() is None
 
 
-def test_every_hardening_line_says_what_it_protects() -> None:
+@pytest.mark.parametrize("name", ["edgeface", "edgeface-console"])
+def test_every_hardening_line_says_what_it_protects(name: str) -> None:
     explained = False
-    for line in (PACKAGING / "edgeface.service").read_text().splitlines():
+    for line in (PACKAGING / f"{name}.service").read_text().splitlines():
         if line.startswith("#"):
             explained = True
         elif not line:

@@ -1,0 +1,189 @@
+"""`edgeface console` as a process: on this machine alone, or with a password and TLS."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edgeface.cli import main
+from edgeface.console.certificate import fingerprint, own
+from tests.helpers.command import call
+from tests.helpers.console import PASSWORD
+from tests.helpers.service import LONG, Running
+
+httpx = pytest.importorskip("httpx")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def console(service: Running, state: Path, *arguments: str) -> Iterator[tuple[str, str, int]]:
+    """A console that runs: its port's number, what it has printed, its process."""
+    port = str(free_port())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgeface", "console", "--state", state, "--port", port, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=service.environment,
+        text=True,
+    )
+    try:
+        printed = ""
+        while "listens at" not in printed:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line, printed
+            printed += line
+        deadline = time.monotonic() + LONG
+        while socket.socket().connect_ex(("127.0.0.1", int(port))):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield port, printed, process.pid
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LONG) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def resident_megabytes(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) / 1024
+
+
+def set_password(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("click.termui.hidden_prompt_func", lambda _: PASSWORD)
+    assert call(main, "console", "password", "--state", state).status == 0
+    assert (state / "password").stat().st_mode & 0o777 == 0o600
+    assert PASSWORD not in (state / "password").read_text()
+
+
+def test_in_the_network_it_wants_a_password_and_speaks_tls(
+    service: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "console"
+    refused = call(main, "console", "--lan", "--state", state, environment=service.environment)
+    assert refused.status == 2
+    assert "set a password first" in refused.stderr
+    set_password(state, monkeypatch)
+    token = call(main, "console", "token", "tests", "--scope", "events", "--state", state)
+    with console(service, state, "--lan") as (port, printed, pid):
+        certificate = state / "certificate.pem"
+        assert (state / "key.pem").stat().st_mode & 0o777 == 0o600
+        assert fingerprint(certificate) in printed
+        trust = ssl.create_default_context(cafile=str(certificate))
+        with httpx.Client(base_url=f"https://localhost:{port}", verify=trust) as client:
+            answer = client.post("/login", data={"password": PASSWORD})
+            assert answer.status_code == 303
+            assert "Secure" in answer.headers["set-cookie"]
+            assert "server" not in answer.headers
+            assert client.get("/people").status_code == 200
+            assert resident_megabytes(pid) < 60
+            header = {"Authorization": f"Bearer {token.stdout.strip()}", "Last-Event-ID": "0"}
+            with client.stream("GET", "/api/v1/events/stream", headers=header) as events:
+                lines = events.iter_lines()
+                assert next(line for line in lines if line.startswith("data: "))
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(f"http://localhost:{port}/login")
+
+
+def test_without_lan_only_this_machine_reaches_it(service: Running, tmp_path: Path) -> None:
+    state = tmp_path / "console"
+    state.mkdir(mode=0o700)
+    with console(service, state) as (port, printed, _):
+        assert f"http://localhost:{port}/" in printed
+        assert "sudo edgeface console password" in httpx.get(f"http://localhost:{port}/login").text
+        listening = [
+            line.split()[1]
+            for table in ("tcp", "tcp6")
+            for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+            if line.split()[1].endswith(f":{int(port):04X}") and line.split()[3] == "0A"
+        ]
+    assert listening == [f"0100007F:{int(port):04X}"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--name", "x"), "for --lan"),
+        (("--lan", "--certificate", "FILE"), "go together"),
+        (("token", "x"), "--scope"),
+        (("token", "x", "--scope", "status", "--remove"), "--scope"),
+        (("token", "x\n", "--scope", "status"), "printable"),
+        (("token", "x", "--remove", "--state", "STATE"), "no token"),
+    ],
+)
+def test_a_wrong_option_is_a_sentence(
+    tmp_path: Path, arguments: tuple[str, ...], reason: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    words = [
+        word.replace("FILE", str(tmp_path / "file")).replace("STATE", str(tmp_path))
+        for word in arguments
+    ]
+    done = call(main, "console", *words)
+    assert done.status == 2
+    assert reason in done.stderr
+
+
+def test_a_short_password_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("click.termui.hidden_prompt_func", lambda _: "short")
+    done = call(main, "console", "password", "--state", tmp_path)
+    assert done.status == 2
+    assert "characters" in done.stderr
+    assert not (tmp_path / "password").exists()
+
+
+def test_what_root_sets_before_the_first_start_is_where_the_unit_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "edgeface-console"
+    worked: list[Path] = []
+    monkeypatch.setattr("edgeface.cli.console._SYSTEM", folder)
+    monkeypatch.setattr("edgeface.cli.console.work_as_owner", worked.append)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("pwd.getpwnam", lambda _: pwd.getpwuid(os.getuid()))
+    monkeypatch.setattr("click.termui.hidden_prompt_func", lambda _: PASSWORD)
+    assert call(main, "console", "password").status == 0
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert sorted(os.listdir(folder)) == ["password"]
+    assert worked == [folder / "password"]  # as the user, to whom the folder belongs
+
+
+@pytest.mark.parametrize("lan", [False, True])
+def test_a_link_for_the_first_visit_is_shown_once_and_kept_as_a_hash(
+    tmp_path: Path, lan: bool
+) -> None:
+    words = ["--lan"] if lan else []
+    done = call(main, "console", "link", "--state", tmp_path, "--port", "81", *words)
+    where = f"https://{socket.gethostname()}.local" if lan else "http://localhost"
+    found = re.fullmatch(rf"{re.escape(where)}:81/first/([\w-]{{43}})\n", done.stdout)
+    assert found is not None, done.stdout
+    kept = tmp_path / "invitation.json"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert found[1] not in kept.read_text()
+
+
+def test_a_certificate_of_its_own_is_made_once(tmp_path: Path) -> None:
+    certificate, _ = own(tmp_path, ("localhost", "127.0.0.1"))
+    first = fingerprint(certificate)
+    assert re.fullmatch(r"([0-9A-F]{2}:){31}[0-9A-F]{2}", first)
+    own(tmp_path, ("localhost",))
+    assert fingerprint(certificate) == first
+    assert os.listdir(tmp_path) and not list(tmp_path.glob(".*"))
