@@ -5,11 +5,12 @@
 # make test   lint, types and all tests, on LiteRT and on tflite-runtime
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_QUIET = --quiet --disable-pip-version-check
-# One process a core; the tests of a file stay together, since they share what they converted.
-PARALLEL = --numprocesses auto --dist loadfile
+# tests/conftest.py says how many processes and which files first; the tests of a file stay together,
+# since they share what they converted.
+PARALLEL = --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: api coverage demo test quick hooks servers lint types test-litert test-tflite models clean soak systemd-trial \
-	prove-gallery prove-pictures prove-socket identification import-graph dist deb sign reproducible lint-deb test-pi test-deb \
+	prove-gallery prove-pictures prove-socket identification identification-groups import-graph dist deb sign reproducible lint-deb test-pi test-deb \
 	pi-cost precisions benchmark benchmark-timing
 QUICK = tests/pipeline tests/gallery tests/liveness tests/system tests/test_architecture.py \
 	tests/test_decide.py tests/test_enrollment.py tests/test_recognizer.py tests/test_verifier.py \
@@ -86,6 +87,12 @@ identification: .venv-tools/.ready
 	.venv-tools/bin/python benchmarks/identification/choices.py $(LFW) --cache .cache/view1.npz
 	.venv-tools/bin/python benchmarks/identification/experiment.py $(LFW)/images --cache .cache/view1.npz \
 		--plot docs/identification.svg
+
+# Its table by groups: make identification-groups LFW=folder GROUPS=table of people and groups
+identification-groups: .venv-tools/.ready
+	mkdir -p .cache
+	for split in train test; do .venv-tools/bin/python -m benchmarks.identification.groups $(LFW) \
+		$(GROUPS) --cache .cache/view1.npz --split $$split; done
 
 # docs/benchmarks.md: make benchmark LFW=folder of View 1; benchmark-timing needs an idle machine
 benchmark: .venv/.ready .venv-tools/.ready

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from edgeface.gallery.file import DamagedGallery
     from edgeface.gallery.gallery import Gallery, Match
     from edgeface.gallery.names import PersonName
+    from edgeface.history.store import HistoryError
     from edgeface.pipeline.detect import Face, Landmarks
     from edgeface.pipeline.encode import Embedding
     from edgeface.pipeline.geometry import Box, Point
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from edgeface.pipeline.pipeline import EncodedFace, Timings
     from edgeface.pipeline.quality import Quality
     from edgeface.service.client import ServiceError
-    from edgeface.sinks import SinkError
+    from edgeface.sinks import SinkError, Undelivered
     from edgeface.sources.base import SourceEnded, SourceLost
     from edgeface.verifier import FaceVerifier, Identification
 
@@ -59,6 +60,7 @@ __all__ = [
     "FaceVerifier",
     "Gallery",
     "GalleryError",
+    "HistoryError",
     "Identification",
     "ImageInput",
     "Landmarks",
@@ -75,6 +77,7 @@ __all__ = [
     "SourceEnded",
     "SourceLost",
     "Timings",
+    "Undelivered",
     "UnknownPerson",
     "__version__",
 ]
@@ -93,6 +96,7 @@ _HOMES = {
     "FaceVerifier": "edgeface.verifier",
     "Gallery": "edgeface.gallery.gallery",
     "GalleryError": "edgeface.errors",
+    "HistoryError": "edgeface.history.store",
     "Identification": "edgeface.verifier",
     "ImageInput": "edgeface.pipeline.pictures",
     "Landmarks": "edgeface.pipeline.detect",
@@ -109,6 +113,7 @@ _HOMES = {
     "SourceEnded": "edgeface.sources.base",
     "SourceLost": "edgeface.sources.base",
     "Timings": "edgeface.pipeline.pipeline",
+    "Undelivered": "edgeface.sinks",
     "UnknownPerson": "edgeface.errors",
 }
 

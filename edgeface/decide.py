@@ -5,7 +5,8 @@ It compares nothing itself and handles no pictures.
 
 Verification (1:1) is set by FAR, the share of impostor attempts that pass. Identification (1:K) is
 set by FPIR, the share of strangers taken for anyone; K people are about K chances to be wrong, so
-the threshold rises with K (docs/identification.md has the measurements).
+the threshold rises with K. Both rise further where the enrolled people look more like each other
+than the people of the model's table do (docs/identification.md has the measurements).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from edgeface.errors import ConfigError, ModelError
-from edgeface.gallery.gallery import Match
+from edgeface.gallery.gallery import Gallery, Match
 from edgeface.pipeline.model_file import Model, ScoreTable
 
 DEFAULT_FAR = 1e-3
@@ -30,15 +31,49 @@ DOUBT = 0.05  # this near the threshold, flip augmentation may change it (docs/a
 # Measured on View 1 train with one and more templates, 1 to 1,000 people (docs/identification.md).
 _TEMPLATES_ALIKE = 0.4  # n templates of a person are n**0.4 chances
 _PEOPLE_ALIKE = 0.95  # and those of all people together are (their sum)**0.95
+_FEW_PAIRS = 1.5  # over the root of the pairs: the share by which few may show too little of it
+_WORTH_SAYING = 0.02  # of a score: less is within the noise of measuring it
+_HIGHEST_RAISED = 0.9  # the threshold is raised no further: hardly any picture would pass
+
+
+@dataclass(frozen=True)
+class Correction:
+    """How far the thresholds of one gallery are raised, and why.
+
+    raised: by how much; share, score: so many pairs of the enrolled people reach this score;
+    usual: the score that as many pairs of the model's table reach.
+    """
+
+    raised: float
+    share: float
+    score: float
+    usual: float
+
+    @property
+    def sentence(self) -> str | None:
+        """What it is, why, and what it costs, for a person; None where it is next to nothing."""
+        if self.raised < _WORTH_SAYING:
+            return None
+        return (
+            f"thresholds are {self.raised:.2f} higher than the model's own, since the people "
+            f"enrolled look alike ({self.share:.0%} of their pairs score {self.score:.2f}, "
+            f"usually {self.usual:.2f}): strangers like them would pass too often, and more good "
+            "pictures are refused for it; three or more pictures of each person make up for most"
+        )
+
+
+NO_CORRECTION = Correction(0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Decision:
     """The answer for one face.
 
+    It is true where it is a match: `if verifier.verify("ada", image):` opens to nobody else.
     `name` is the person it was compared with (1:1) or identified as (1:K); None when nobody was
     identified. `score` is a cosine, -1 to 1; `match` means score >= threshold, and in
-    identification also that no other person is as near; where one is, `note` says so.
+    identification also that no other person is as near; where one is, `note` says so. A probe that
+    is no upright face matches nobody, whatever its score, and `note` says why.
     """
 
     name: str | None
@@ -46,6 +81,10 @@ class Decision:
     threshold: float
     match: bool
     note: str | None = None
+
+    def __bool__(self) -> bool:
+        """Whether it is a match: a no is not true."""
+        return self.match
 
 
 def decide(name: str | None, score: float, threshold: float) -> Decision:
@@ -75,18 +114,40 @@ def in_doubt(decision: Decision) -> bool:
     return abs(decision.score - decision.threshold) < DOUBT
 
 
-def verification_threshold(model: Model, far: float, templates: int) -> float:
+def verification_threshold(
+    model: Model, far: float, templates: int, correction: Correction = NO_CORRECTION
+) -> float:
     """The score that a share `far` of impostors reaches with a person who has `templates`
     templates."""
     wanted = far_per_comparison(far, chances([templates]), "--far")
-    return _reachable(threshold_for_far(model, wanted), "--far")
+    return _raised(_reachable(threshold_for_far(model, wanted), "--far"), correction)
 
 
-def identification_threshold(model: Model, fpir: float, template_counts: ArrayLike) -> float:
+def identification_threshold(
+    model: Model, fpir: float, template_counts: ArrayLike, correction: Correction = NO_CORRECTION
+) -> float:
     """The score that a share `fpir` of strangers reaches with anyone in a gallery;
     `template_counts` is how many templates each person has (shape (people,))."""
     wanted = far_per_comparison(fpir, chances(template_counts))
-    return _reachable(threshold_for_far(model, wanted), "--fpir")
+    return _raised(_reachable(threshold_for_far(model, wanted), "--fpir"), correction)
+
+
+def correction_for(model: Model, gallery: Gallery) -> Correction:
+    """How far the thresholds of a gallery must be raised; not at all for fewer than five people.
+
+    By as much as the top of the scores between the enrolled people exceeds the model's table, and
+    by 1.5 / sqrt(pairs) of that more, since few pairs may show too little of it by chance.
+    """
+    alike = gallery.resemblance
+    if alike is None:
+        return NO_CORRECTION
+    usual = threshold_for_far(model, alike.share)
+    excess = max(0.0, alike.score - usual) * (1 + _FEW_PAIRS / math.sqrt(alike.pairs))
+    return Correction(excess, alike.share, alike.score, usual)
+
+
+def _raised(threshold: float, correction: Correction) -> float:
+    return max(threshold, min(threshold + correction.raised, _HIGHEST_RAISED))
 
 
 def _reachable(threshold: float, option: str) -> float:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.decide import DEFAULT_FPIR, identification_threshold, threshold_for_far
-from edgeface.errors import FaceError
+from edgeface.errors import ConfigError, FaceError, ModelError
 from edgeface.gallery.change import GalleryChange
+from edgeface.gallery.duplicates import distinct
 from edgeface.gallery.gallery import Gallery, Match
 from edgeface.gallery.names import PersonName, near_names
 from edgeface.pipeline.encode import Embedding
@@ -80,10 +81,50 @@ def enroll_candidates(
     warnings = _resemblances(change.gallery, model, name, embeddings, force=force)
     if name not in change.gallery:
         warnings += near_names([name], [known for known, _ in change.gallery.people])
-    change.add(name, embeddings)
+    fresh, repeated = _without_repeated(change.gallery, name, candidates)
+    rejected += repeated
+    if fresh:
+        change.add(name, [candidate.embedding for candidate in fresh])
     templates = change.gallery.compare(name, embeddings[0]).templates
     in_order = tuple(sorted(rejected, key=lambda refused: refused.position))
-    return Enrollment(name, templates, len(embeddings), in_order, warnings)
+    return Enrollment(name, templates, len(fresh), in_order, warnings)
+
+
+def same_person_threshold(model: Model) -> float:
+    """The score from which a picture counts as one of a person who is enrolled already."""
+    return threshold_for_far(model, _SAME_PERSON_FAR)
+
+
+def merge_people(
+    change: GalleryChange, model: Model, name: PersonName, other: PersonName, *, force: bool
+) -> int:
+    """Make two names one person, `other`; how many templates that person has then.
+
+    Raises UnknownPerson, and FaceError, with the gallery unchanged, where they do not look like one
+    person: whoever resembles either would then pass for both. `force` skips that check.
+    """
+    moved, known = change.gallery.templates(name), change.gallery.templates(other)
+    score = float((moved @ known.T).max(axis=1).min())
+    if score < same_person_threshold(model) and not force:
+        raise FaceError(
+            f"{name} and {other} were not merged: they do not look like one person ({score:.2f}); "
+            "if they are, repeat it with --force"
+        )
+    return change.merge(name, other)
+
+
+def _without_repeated(
+    gallery: Gallery, name: PersonName, candidates: Sequence[Candidate]
+) -> tuple[list[Candidate], list[Rejection]]:
+    """The candidates without those whose picture is enrolled already, or was given twice."""
+    known = gallery.templates(name) if name in gallery else None
+    needed = distinct(np.stack([candidate.embedding for candidate in candidates]), known)
+    again = [
+        Rejection(one.position, f"picture {one.position + 1} adds nothing: it is there already")
+        for one, is_needed in zip(candidates, needed, strict=True)
+        if not is_needed
+    ]
+    return [one for one, fits in zip(candidates, needed, strict=True) if fits], again
 
 
 def _without_outliers(
@@ -94,7 +135,7 @@ def _without_outliers(
     That person is the one enrolled under the name; for a new name, the one in most pictures.
     """
     new = np.stack([candidate.embedding for candidate in candidates])
-    least = threshold_for_far(model, _SAME_PERSON_FAR)
+    least = same_person_threshold(model)
     if name in gallery:
         fits = (new @ gallery.templates(name).T).max(axis=1) >= least
         others = f"{name}, who is enrolled already"
@@ -133,7 +174,19 @@ def _resemblances(
         raise FaceError(
             f"{name} was not enrolled: {looks}; if they are two people, repeat it with --force"
         )
-    return (f"{looks}: test both of them in front of the camera",)
+    return (
+        f"{looks}: who is as near to both is reported as unknown, so test both of them in front of "
+        "the camera",
+    )
+
+
+def lookalike_threshold(gallery: Gallery, model: Model) -> float | None:
+    """The score from which two people are easily taken for one another; None where the model has no
+    table to know it by."""
+    try:
+        return _resemblance_threshold(gallery, model, _LOOKALIKE)
+    except (ModelError, ConfigError):
+        return None
 
 
 def _resemblance_threshold(gallery: Gallery, model: Model, times: int) -> float:

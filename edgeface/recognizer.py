@@ -8,6 +8,7 @@ settings, and when the gallery is read again is its caller's to say.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,19 +16,20 @@ from edgeface.decide import (
     DEFAULT_FAR,
     DEFAULT_FPIR,
     Decision,
+    correction_for,
     decide,
     decide_among,
     identification_threshold,
     verification_threshold,
 )
 from edgeface.errors import GalleryError
-from edgeface.gallery.change import GalleryChange, remove_person
+from edgeface.gallery.change import GalleryChange, remove_person, rename_person
 from edgeface.gallery.gallery import Gallery, file_signature
-from edgeface.gallery.names import person_name
+from edgeface.gallery.names import person_name, refuse_reserved
 from edgeface.pipeline.detect import Face
 from edgeface.pipeline.model_file import Model
 from edgeface.pipeline.pictures import Picture
-from edgeface.pipeline.pipeline import EncodedFace, FacePipeline
+from edgeface.pipeline.pipeline import LEAST_PRESENCE, UNFIT, EncodedFace, FacePipeline
 
 if TYPE_CHECKING:
     from edgeface.enrollment import Candidate, Enrollment, Rejection
@@ -134,18 +136,28 @@ class Recognizer:
         Raises UnknownPerson.
         """
         match = self.gallery.compare(name, face.embedding)
-        threshold = verification_threshold(self.model, far, match.templates)
-        return decide(name, match.score, threshold)
+        correction = correction_for(self.model, self.gallery)
+        threshold = verification_threshold(self.model, far, match.templates, correction)
+        decision = decide(name, match.score, threshold)
+        return replace(decision, match=False, note=face.unfit) if face.unfit else decision
 
     def identify(self, face: EncodedFace, *, fpir: float = DEFAULT_FPIR) -> Decision:
         """Who an encoded face is, if anyone (1:K), at an FPIR of `fpir`."""
         gallery = self.gallery
-        threshold = identification_threshold(self.model, fpir, gallery.template_counts)
-        return decide_among(gallery.search(face.embedding, most=2), threshold)
+        best = gallery.search(face.embedding, most=2)
+        decision = decide_among(best, self._threshold(fpir))
+        if face.unfit:
+            return replace(decision, name=None, match=False, note=face.unfit)
+        return decision
 
     def check_fpir(self, fpir: float) -> None:
         """Raises ConfigError unless the model's table reaches this FPIR for the people enrolled."""
-        identification_threshold(self.model, fpir, self.gallery.template_counts)
+        self._threshold(fpir)
+
+    def _threshold(self, fpir: float) -> float:
+        gallery = self.gallery
+        correction = correction_for(self.model, gallery)
+        return identification_threshold(self.model, fpir, gallery.template_counts, correction)
 
     def enroll(self, name: str, frames: Iterable[Picture], *, force: bool = False) -> Enrollment:
         """Add the faces of pictures of one person; the gallery's file has them on return.
@@ -158,7 +170,8 @@ class Recognizer:
         from edgeface.enrollment import Candidate, enroll_candidates
 
         person = person_name(name)
-        self.current_gallery()  # what is wrong with it is better known before the work
+        if person not in self.current_gallery():  # what is wrong is better known before the work
+            refuse_reserved(person)
         candidates: list[Candidate] = []
         rejected: list[Rejection] = []
         for frame in frames:
@@ -182,19 +195,52 @@ class Recognizer:
         if len(faces) != 1:
             return Rejection(position, _count_reason(len(faces)))
         encoded = self.pipeline.encode(frame, faces[0], flip_augmented=True)
-        if encoded.quality.reasons and not force:
-            return Rejection(position, "; ".join(encoded.quality.reasons))
+        reasons = encoded.quality.reasons + ((encoded.unfit,) if encoded.unfit else ())
+        if not reasons and not self._confirmed(frame, faces[0]):
+            reasons = (UNFIT,)
+        if reasons and not force:
+            return Rejection(position, "; ".join(reasons))
         return Candidate(position, encoded.embedding)
 
-    def remove(self, name: str) -> int:
-        """Remove a person from the gallery's file for good; returns how many templates went.
+    def _confirmed(self, frame: Picture, face: Face) -> bool:
+        """Whether the mesh network finds the face, too."""
+        mesh = self.pipeline.mesh.fit(frame, face.box, face.right_eye, face.left_eye)
+        return mesh.presence >= LEAST_PRESENCE
+
+    def remove(self, name: str, template: int | None = None) -> int:
+        """Remove a person, or one template of theirs by its number from 1, from the gallery's file
+        for good; returns how many templates went.
 
         Raises UnknownPerson, and GalleryError as `current_gallery` does.
         """
         self.current_gallery()
-        removed, left = remove_person(self.path, self.model, self._key, person_name(name))
+        removed, left = remove_person(self.path, self.model, self._key, person_name(name), template)
         self._use(left)
         return removed
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a person another name. Raises UnknownPerson, and GalleryError as `current_gallery`
+        does and where somebody has it."""
+        self.current_gallery()
+        old, wanted = person_name(name), person_name(new)
+        self._use(rename_person(self.path, self.model, self._key, old, wanted))
+
+    def merge(self, name: str, other: str, *, force: bool = False) -> int:
+        """Make two names one person, `other`; returns how many templates that person has then.
+
+        Raises UnknownPerson, FaceError where they do not look like one person (unless `force`), and
+        GalleryError as `current_gallery` does.
+        """
+        from edgeface.enrollment import merge_people
+
+        first, second = person_name(name), person_name(other)
+        for each in (first, second):
+            self.current_gallery().require(each)
+        with GalleryChange.open(self.path, self.model, self._key) as change:
+            self._refuse_older(change.gallery)
+            templates = merge_people(change, self.model, first, second, force=force)
+        self._use(change.gallery)
+        return templates
 
 
 def _in_the_foreground(faces: list[Face]) -> list[Face]:

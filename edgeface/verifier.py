@@ -11,12 +11,14 @@ recognizer does.
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import wraps
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +31,10 @@ from edgeface.decide import (
     in_doubt,
     verification_threshold,
 )
-from edgeface.errors import ConfigError, FaceError, PictureError
+from edgeface.errors import ConfigError, FaceError, PictureError, UnknownPerson
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import Gallery, default_gallery_path
-from edgeface.gallery.names import person_name
+from edgeface.gallery.names import PersonName, person_name
 from edgeface.pipeline.detect import Face
 from edgeface.pipeline.encode import Embedding
 from edgeface.pipeline.pictures import ImageInput, Picture, as_frame
@@ -42,6 +44,24 @@ from edgeface.system.closing import Closing
 
 if TYPE_CHECKING:
     from edgeface.enrollment import Enrollment
+
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+_Method = Callable[Concatenate["FaceVerifier", _Arguments], _Result]
+
+
+def _one_at_a_time(method: _Method[_Arguments, _Result]) -> _Method[_Arguments, _Result]:
+    """A method that one thread at a time is in."""
+
+    @wraps(method)
+    def alone(
+        self: FaceVerifier, /, *arguments: _Arguments.args, **named: _Arguments.kwargs
+    ) -> _Result:
+        with self._lock:
+            return method(self, *arguments, **named)
+
+    return alone
 
 
 @dataclass(frozen=True)
@@ -65,8 +85,9 @@ class FaceVerifier(Closing):
 
     All methods raise an EdgeFaceError with one sentence for a person: PictureError for input that
     is not a picture, FaceError for a picture without the face it needs, UnknownPerson,
-    GalleryError, ModelError, ConfigError for an impossible rate. One thread at a time; `close` it,
-    or use it in a `with` block, to free its memory early.
+    GalleryError, ModelError, ConfigError for an impossible rate. Threads may share it: they take
+    turns. `pipeline` and `gallery` are for one thread at a time. `close` it, or use it in a `with`
+    block, to free its memory early.
     """
 
     def __init__(
@@ -84,7 +105,9 @@ class FaceVerifier(Closing):
         self._pipeline: FacePipeline | None = None
         self._opened: Recognizer | None = None
         self._closed = False
+        self._lock = threading.RLock()  # the networks and the search have buffers of their own
 
+    @_one_at_a_time
     def close(self) -> None:
         """Release the networks and the gallery. Any later call raises ConfigError."""
         self._closed, self._pipeline, self._opened = True, None, None
@@ -120,6 +143,7 @@ class FaceVerifier(Closing):
         """The enrolled people: each name with how many templates they have, in the names' order."""
         return {str(name): templates for name, templates in self.gallery.people}
 
+    @_one_at_a_time
     def detect(self, image: ImageInput) -> list[Face]:
         """Where the faces of an image are, the largest first; empty if there are none.
 
@@ -128,6 +152,7 @@ class FaceVerifier(Closing):
         """
         return self.pipeline.detect(self._frame(image))
 
+    @_one_at_a_time
     def faces(self, image: ImageInput) -> list[EncodedFace]:
         """All faces of an image, encoded, the largest first; empty if there are none.
 
@@ -139,6 +164,7 @@ class FaceVerifier(Closing):
             for face in self.pipeline.detect(frame)
         ]
 
+    @_one_at_a_time
     def face(self, image: ImageInput) -> EncodedFace:
         """The main face of an image, encoded: the one that is large and near the centre.
 
@@ -146,6 +172,7 @@ class FaceVerifier(Closing):
         """
         return self._main_face(self._frame(image))
 
+    @_one_at_a_time
     def encode(self, image: ImageInput) -> Embedding:
         """The embedding of the main face, as `enroll` stores it: float32, shape (n,), unit length.
 
@@ -186,6 +213,7 @@ class FaceVerifier(Closing):
         score = float(self.encode(a) @ self.encode(b))
         return decide(None, score, self.threshold(far=far))
 
+    @_one_at_a_time
     def enroll(self, name: str, images: Iterable[ImageInput], *, force: bool = False) -> Enrollment:
         """Add the faces of `images` to a person; the gallery's file has them when this returns.
 
@@ -194,17 +222,37 @@ class FaceVerifier(Closing):
         the person is enrolled under another name, with the gallery unchanged; a file that is not a
         picture raises PictureError before anything is enrolled.
         """
+        _text(name, "enroll")
         images = _each(images, "enroll")
         return self._recognizer.enroll(name, map(self._frame, images), force=force)
 
-    def remove(self, name: str) -> int:
-        """Remove a person and all their templates; returns how many templates were removed.
+    @_one_at_a_time
+    def remove(self, name: str, template: int | None = None) -> int:
+        """Remove a person, or one template of theirs by its number from 1; returns how many
+        templates were removed.
 
         When this returns, neither the gallery's file nor the earlier generation kept beside it has
-        them, so no other process accepts the person. Raises UnknownPerson.
+        them, so no other process accepts the person. Raises UnknownPerson, and GalleryError for a
+        template that is not there or that is the person's only one.
         """
-        return self._recognizer.remove(name)
+        return self._recognizer.remove(name, template)
 
+    @_one_at_a_time
+    def rename(self, name: str, new: str) -> None:
+        """Give a person another name. Raises UnknownPerson, and GalleryError where somebody has
+        it."""
+        self._recognizer.rename(name, new)
+
+    @_one_at_a_time
+    def merge(self, name: str, other: str, *, force: bool = False) -> int:
+        """Make two names one person, `other`, who keeps every template of both; returns how many.
+
+        Raises UnknownPerson, and FaceError where the two do not look like one person, unless
+        `force`.
+        """
+        return self._recognizer.merge(name, other, force=force)
+
+    @_one_at_a_time
     def verify(
         self,
         name: str,
@@ -219,8 +267,7 @@ class FaceVerifier(Closing):
         `timings`, where given, receives the milliseconds of each station. Raises UnknownPerson,
         PictureError or FaceError.
         """
-        person = person_name(name)
-        self.gallery.require(person)
+        person = self._enrolled(name, image)
         frame, timings = self._frame(image), timings or Timings()
         face = self.pipeline.main_face(frame, timings)
         for flip_augmented in (False, True):
@@ -232,6 +279,7 @@ class FaceVerifier(Closing):
                 break
         return decision
 
+    @_one_at_a_time
     def identify(self, image: ImageInput, *, fpir: float = DEFAULT_FPIR) -> list[Identification]:
         """Who is in `image`, face by face, the largest first; a stranger's name is None.
 
@@ -247,16 +295,44 @@ class FaceVerifier(Closing):
             found.append(Identification(face, decision))
         return found
 
+    @_one_at_a_time
     def recognize(self, face: EncodedFace, *, fpir: float = DEFAULT_FPIR) -> Decision:
         """Who an encoded face is, if anyone; takes what `faces` returns."""
         _ = self.gallery  # read again if another process has changed it
         return self._recognizer.identify(face, fpir=fpir)
+
+    def _enrolled(self, name: str, image: ImageInput) -> PersonName:
+        """The name, of somebody who is enrolled; an error that says so where both were swapped."""
+        person = person_name(_text(name, "verify"))
+        try:
+            self.gallery.require(person)
+        except UnknownPerson as error:
+            swapped = isinstance(image, str) and image.strip() in self.gallery
+            if swapped or Path(name).is_file():
+                raise UnknownPerson(
+                    f"{error}, and give the name first, then the image: {_ORDER}"
+                ) from None
+            raise
+        return person
 
     def _frame(self, image: ImageInput) -> Picture:
         return as_frame(image, rgb=self._rgb)
 
     def _main_face(self, frame: Picture) -> EncodedFace:
         return self.pipeline.encode(frame, self.pipeline.main_face(frame), flip_augmented=True)
+
+
+def _text(name: str, method: str) -> str:
+    """The name, unless something else was given in its place."""
+    if not isinstance(name, str):
+        raise ConfigError(
+            f"{method} takes a person's name first, not {type(name).__name__}, then what shows "
+            f"them: {_ORDER}"
+        )
+    return name
+
+
+_ORDER = "verify('ada', 'door.jpg'), enroll('ada', ['ada1.jpg'])"
 
 
 def _each(images: Iterable[ImageInput], method: str) -> Iterable[ImageInput]:

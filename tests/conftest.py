@@ -21,15 +21,44 @@ PORTRAITS = CHECKOUT / "edgeface" / "portraits"
 SHARED = Path(os.environ.get("EDGEFACE_SHARED", CHECKOUT.parent / "shared"))
 
 
+# Their tests take a minute or more, so they start first: one left for the end would run alone.
+LONGEST = (
+    "tools/source/test_facenet.py",
+    "bench/test_evaluate.py",
+    "tools/cli/test_convert_model.py",
+    "tools/cli/test_train_triplet.py",
+    "service/test_liveness_at_the_door.py",
+    "service/test_run.py",
+    "tools/cli/test_fine_tune_script.py",
+    "service/test_soak.py",
+    "service/test_control.py",
+    "tools/source/test_load.py",
+    "test_documents.py",
+    "bench/test_bench.py",
+)
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Give each of several workers cores of its own: inference threads that wait for each other
-    spin, so that workers who share cores take twice the time of one after the other."""
+    """Give each of several workers a core: inference threads that wait for each other spin, so
+    that workers whose threads wander over the cores take twice the time."""
     worker = getattr(config, "workerinput", None)  # only where xdist started this process
     if worker is None:
         return
     cores = sorted(os.sched_getaffinity(0))
     number, workers = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
-    os.sched_setaffinity(0, cores[number::workers] or cores)
+    os.sched_setaffinity(0, cores[number::workers] or cores[number % len(cores) :][:1])
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as there are cores: a service under test mostly waits."""
+    cores = len(os.sched_getaffinity(0))
+    return cores + (cores + 1) // 2
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests = CHECKOUT / "tests"
+    order = {tests / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 # `run` takes over the process's signals, and `bench` measures memory and start-up of its process.

@@ -16,6 +16,7 @@ from benchmarks.proofs import gallery as proofs
 from edgeface.decide import (
     AMBIGUOUS,
     chances,
+    correction_for,
     decide,
     decide_among,
     identification_threshold,
@@ -24,7 +25,7 @@ from edgeface.decide import (
 )
 from edgeface.errors import ConfigError, ModelError
 from edgeface.gallery.change import GalleryChange
-from edgeface.gallery.gallery import Match
+from edgeface.gallery.gallery import Gallery, Match
 from edgeface.gallery.names import person_name
 from edgeface.pipeline.model_file import FarPoint, ScoreTable
 
@@ -128,3 +129,55 @@ def test_the_best_person_is_taken_unless_another_is_as_near() -> None:
 def test_nobody_is_taken_below_the_threshold(best: list[Match]) -> None:
     decision = decide_among(best, 0.5)
     assert (decision.name, decision.match) == (None, False)
+
+
+def alike(people: int, templates: int, share: float) -> dict[str, np.ndarray]:
+    """People who have a common direction: `share` of it is in every template."""
+    common, own = faces(1, 7), faces(people, 8).repeat(templates, axis=0)
+    rows = share * common + own + 0.3 * faces(people * templates, 9)
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return {f"{i}": rows[templates * i : templates * (i + 1)] for i in range(people)}
+
+
+def gallery_of(folder: Path, model: Any, people: dict[str, np.ndarray]) -> Gallery:
+    with GalleryChange.open(folder / "gallery", model) as change:
+        change.add_people(people)
+    return change.gallery
+
+
+@pytest.mark.parametrize(("people", "templates"), [(10, 1), (10, 3), (100, 1)])
+def test_strangers_who_look_like_the_enrolled_pass_no_more_often_for_it(
+    people: int, templates: int, model: Any, tmp_path: Path
+) -> None:
+    known = alike(people + 300, templates, 0.7)
+    strangers = [known.pop(name)[0] for name in list(known)[people:]]
+    gallery = gallery_of(tmp_path, model, known)
+    correction = correction_for(model, gallery)
+    rates = []
+    for threshold in (
+        identification_threshold(model, 0.01, gallery.template_counts),
+        identification_threshold(model, 0.01, gallery.template_counts, correction),
+    ):
+        found = [decide_among(gallery.search(one, most=2), threshold).match for one in strangers]
+        rates.append(np.mean(found))
+    assert rates[0] > 0.1
+    assert rates[1] <= 0.02
+    assert correction.sentence is not None
+
+
+@pytest.mark.parametrize("people", [2, 4, 30, 200])
+def test_people_who_do_not_look_alike_cost_no_threshold(
+    people: int, model: Any, tmp_path: Path
+) -> None:
+    known = {f"{i}": row[np.newaxis] for i, row in enumerate(faces(people, 3))}
+    correction = correction_for(model, gallery_of(tmp_path, model, known))
+    assert correction.raised < 0.02
+    assert correction.sentence is None
+
+
+def test_one_pair_of_twins_raises_no_threshold(model: Any, tmp_path: Path) -> None:
+    known = {f"{i}": row[np.newaxis].repeat(3, axis=0) for i, row in enumerate(faces(8, 3))}
+    usual = correction_for(model, gallery_of(tmp_path / "a", model, known)).raised
+    known["7"] = known["6"]
+    twins = correction_for(model, gallery_of(tmp_path / "b", model, known)).raised
+    assert twins == pytest.approx(usual, abs=0.05)

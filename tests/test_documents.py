@@ -38,6 +38,7 @@ ELSEWHERE = {
     "audit": "reads what the service has written",
     "bench": "takes minutes; tests/test_bench.py runs it",
     "eval": "needs LFW",
+    "history": "reads what the service has recorded",
     "reload": "needs the service",
     "run": "needs a camera",
     "service": "needs root and systemd",

@@ -6,10 +6,13 @@ import io
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -22,13 +25,15 @@ from edgeface import (
     PictureError,
     UnknownPerson,
 )
+from edgeface.decide import Decision
 from edgeface.gallery.gallery import Gallery
 from edgeface.gallery.store import previous_of
-from tests.conftest import CHECKOUT, PORTRAITS
-from tests.helpers.images import read_image
+from tests.conftest import CHECKOUT, PORTRAITS, SHARED
+from tests.helpers.images import blotches, read_image
 
 OBAMA, OBAMA2, BIDEN = (PORTRAITS / f"{name}.jpg" for name in ("obama", "obama2", "biden"))
 GREY = np.full((200, 200, 3), 128, np.uint8)
+Portrait = Callable[[str], np.ndarray]
 
 
 @pytest.fixture(scope="module")
@@ -246,3 +251,117 @@ def test_what_needs_no_gallery_needs_no_key(
         assert verifier.encode(photos / "obama-400.png").shape == (128,)
         with pytest.raises(GalleryError, match="holds no key"):
             _ = verifier.gallery
+
+
+def test_a_decision_is_true_where_it_is_a_match(shared: FaceVerifier) -> None:
+    first, second, other = (PORTRAITS / f"{name}.jpg" for name in ("obama", "obama2", "biden"))
+    assert shared.compare(first, second)
+    assert not shared.compare(first, other)
+    assert not Decision("ada", 0.9, 0.5, False)
+
+
+def test_threads_that_share_a_verifier_take_turns(
+    verifier: FaceVerifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = {name: PORTRAITS / f"{name}.jpg" for name in ("obama", "biden")}
+    for name, picture in pictures.items():
+        verifier.enroll(name, [picture])
+    within, most = [], []
+    encode = verifier.pipeline.encode
+
+    def watched(*arguments: Any, **named: Any) -> Any:
+        within.append(1)
+        most.append(len(within))
+        time.sleep(0.1)  # long enough for the other thread to come in, if it may
+        found = encode(*arguments, **named)
+        within.pop()
+        return found
+
+    monkeypatch.setattr(verifier.pipeline, "encode", watched)
+    with ThreadPoolExecutor(2) as pool:
+        found = pool.map(verifier.identify, [*pictures.values(), *pictures.values()])
+    assert [face.decision.name for (face,) in found] == [*pictures, *pictures]
+    assert max(most) == 1
+
+
+def test_swapped_arguments_are_said(verifier: FaceVerifier, portrait: Any, tmp_path: Path) -> None:
+    picture = PORTRAITS / "obama.jpg"
+    verifier.enroll("obama", [picture])
+    swapped: list[Any] = [portrait("obama"), picture, picture.read_bytes(), [picture]]
+    for name in swapped:
+        for call in (verifier.verify, verifier.enroll):
+            with pytest.raises(ConfigError, match="a person's name first"):
+                call(name, "obama")
+    for name, image in ((str(picture), "obama"), (str(picture), "nobody"), ("x", "obama")):
+        with pytest.raises(UnknownPerson, match="give the name first, then the image"):
+            verifier.verify(name, image)
+
+
+@pytest.mark.parametrize("spots", [44, 222])
+def test_verify_and_identify_see_the_same_face_beside_a_doubtful_one(
+    verifier: FaceVerifier, portrait: Portrait, spots: int
+) -> None:
+    """With 222 a doubtful face is found in large squares already, with 44 along with the small
+    one; both are twice as wide and nearer to the centre."""
+    verifier.enroll("collins", [portrait("collins")])
+    frame = np.full((480, 640, 3), 90, np.uint8)
+    frame[120:360, 40:280] = blotches(spots)
+    frame[20:248, 390:618] = cv2.resize(
+        portrait("collins"), (228, 228), interpolation=cv2.INTER_AREA
+    )
+    assert len(verifier.detect(frame)) == 2
+    (found,) = [one for one in verifier.identify(frame) if one.decision.match]
+    decision = verifier.verify("collins", frame)
+    assert decision.match
+    assert decision.score == pytest.approx(found.decision.score, abs=0.01)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_scenes_in_which_a_doubtful_face_hid_the_person(
+    verifier: FaceVerifier, number: int
+) -> None:
+    folder = SHARED / "cases" / "recognition" / "first-found"
+    if not folder.exists():
+        pytest.skip("the cases that failed are not on this machine")
+    verifier.enroll("somebody", [folder / f"person{number}.png"])
+    assert verifier.verify("somebody", folder / f"scene{number}.png").match
+
+
+def test_nothing_that_is_no_face_becomes_a_template_or_a_probe(verifier: FaceVerifier) -> None:
+    """Of these 40 pictures of spots the detector takes 25 or more for a face."""
+    found = enrolled = 0
+    for seed in range(40):
+        picture = blotches(seed)
+        for one in verifier.identify(picture):
+            found += 1
+            assert not one.decision.match
+        try:
+            verifier.enroll(f"spots {seed}", [picture])
+        except FaceError:
+            continue
+        enrolled += 1
+    assert found >= 20
+    assert enrolled == 0
+
+
+def test_a_probe_that_is_no_upright_face_is_refused_with_the_reason(
+    verifier: FaceVerifier,
+) -> None:
+    verifier.enroll("spots", [blotches(44)], force=True)
+    decision = verifier.verify("spots", blotches(44))
+    assert decision.score > decision.threshold
+    assert not decision.match
+    assert decision.note is not None
+    assert "upright" in decision.note
+    (seen,) = verifier.identify(blotches(44))
+    assert (seen.decision.name, seen.decision.note) == (None, decision.note)
+
+
+@pytest.mark.parametrize("kind", ["non-faces", "upside-down"])
+def test_pictures_that_enrolled_and_matched_each_other(verifier: FaceVerifier, kind: str) -> None:
+    folder = SHARED / "cases" / "recognition" / kind
+    if not folder.exists():
+        pytest.skip("the cases that failed are not on this machine")
+    for number, path in enumerate(sorted(folder.iterdir())):
+        with pytest.raises(FaceError, match="was not enrolled"):
+            verifier.enroll(f"{number}", [path])

@@ -26,6 +26,7 @@ from edgeface.gallery.change import GalleryChange
 from edgeface.pipeline.model_file import Model
 from edgeface.pipeline.pictures import read_picture
 from edgeface.pipeline.pipeline import FacePipeline
+from edgeface_tools.charts import Axis, Line, Panel, document, lines
 
 SIZES = {1: 40, 10: 20, 100: 5, 1000: 5}  # people enrolled: draws
 STRANGERS = 2000
@@ -135,50 +136,22 @@ def report(outcomes: list[Outcome]) -> str:
 
 def plot(outcomes: list[Outcome], file: Path) -> None:
     """FPIR against the number of people, at the gallery's threshold and at a fixed one (SVG)."""
-    width, height, left, bottom = 640, 360, 64, 48
-    across = (width - left - 24) / 3
-    down = (height - bottom - 36) / 3  # one decade of FPIR, 0.1 % to 100 %
-
-    def points(rates: list[float]) -> list[tuple[float, float]]:
-        return [
-            (
-                left + across * np.log10(c.people),
-                height - bottom - down * np.log10(max(rate, 1e-3) / 1e-3),
-            )
-            for c, rate in zip(outcomes, rates, strict=True)
-        ]
-
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        'font-family="sans-serif" font-size="13"><rect width="100%" height="100%" fill="#fff"/>'
-    ]
-    for decade, label in enumerate(("0.1 %", "1 %", "10 %", "100 %")):
-        y = height - bottom - down * decade
-        parts.append(
-            f'<path d="M{left} {y:.0f}H{width - 24}" stroke="#ddd"/>'
-            f'<text x="{left - 8}" y="{y + 4:.0f}" text-anchor="end">{label}</text>'
-        )
-    for decade, label in enumerate(("1", "10", "100", "1,000")):
-        x = left + across * decade
-        parts.append(f'<text x="{x:.0f}" y="{height - 26}" text-anchor="middle">{label}</text>')
-    parts.append(
-        f'<text x="{width / 2}" y="{height - 8}" text-anchor="middle">people enrolled</text>'
-        f'<text x="{left}" y="20">chance that a stranger is taken for anyone (FPIR)</text>'
+    across = Axis(
+        "people enrolled", 1, 1000, ((1, "1"), (10, "10"), (100, "100"), (1000, "1,000")), True
     )
-    for label, colour, rates in (
-        ("fixed threshold", "#c33", [c.fixed for c in outcomes]),
-        ("threshold that follows the number of people", "#06c", [c.fpir for c in outcomes]),
-    ):
-        spots = points(rates)
-        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
-        dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4"/>' for x, y in spots)
-        x, y = spots[-1][0] - 8, min(y for _, y in spots) - 12
-        parts.append(
-            f'<g fill="{colour}"><polyline points="{line}" fill="none" stroke="{colour}" '
-            f'stroke-width="2"/>{dots}<text x="{x:.0f}" y="{y:.0f}" '
-            f'text-anchor="end">{label}</text></g>'
-        )
-    file.write_text("\n".join([*parts, "</svg>\n"]))
+    shares = ((0.001, "0.1 %"), (0.01, "1 %"), (0.1, "10 %"), (1, "100 %"))
+    up = Axis("FPIR", 0.001, 1, shares, logarithmic=True)
+    drawn = [
+        Line("fixed", [(c.people, c.fixed) for c in outcomes]),
+        Line("gallery", [(c.people, c.fpir) for c in outcomes]),
+    ]
+    title = "Chance that a stranger is taken for anyone (FPIR)"
+    labels = {
+        "fixed": "fixed threshold",
+        "gallery": "threshold that follows the number of people",
+    }
+    panel = Panel(title, lines(across, up, drawn, title), labels)
+    file.write_text(document([panel], {"fixed": "#c33", "gallery": "#06c"}))
 
 
 def main() -> None:

@@ -56,5 +56,6 @@ def command(
         click.echo(f"left out {refusal['image']}: {refusal['reason']}", err=True)
     for warning in done.warnings:
         click.echo(f"note: {warning}", err=True)
-    click.echo(f"enrolled {done.name}: {done.added} added, {done.templates} templates in all")
+    templates = options.counted(done.templates, "template")
+    click.echo(f"enrolled {done.name}: {done.added} added, {templates} in all")
     return YES

@@ -35,7 +35,8 @@ def verify(gallery: Path | None, key_file: Path | None, as_json: bool) -> int:
     else:
         kept = "encrypted" if health.encrypted else "not encrypted"
         click.echo(
-            f"{path}: {health.people} people, {health.templates} templates, generation "
+            f"{path}: {options.counted(health.people, 'person', 'people')}, "
+            f"{options.counted(health.templates, 'template')}, generation "
             f"{health.generation}, {health.bytes} bytes, {kept}"
         )
         for problem in health.problems:
@@ -54,7 +55,7 @@ def compact_(
     if as_json:
         print_json({"dropped": dropped})
         return
-    click.echo(f"dropped {dropped} template{'' if dropped == 1 else 's'} of {path}")
+    click.echo(f"dropped {options.counted(dropped, 'template')} of {path}")
 
 
 @command.command("encrypt")
@@ -135,7 +136,8 @@ def restore_(
     if as_json:
         print_json({"file": str(path), "people": len(restored), "generation": restored.generation})
         return
-    click.echo(f"restored {len(restored)} people from {source}; look with: edgeface list")
+    people = options.counted(len(restored), "person", "people")
+    click.echo(f"restored {people} from {source}; look with: edgeface list")
 
 
 def _key_of(path: Path, key_file: Path | None) -> bytes | None:

@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from edgeface.cli import NO, YES, print_json
+from edgeface.cli.options import counted, scored
 
 at_camera = click.option(
     "--live", "--camera", "at_camera", is_flag=True, help="Use the running service's camera."
@@ -95,10 +96,10 @@ def _compared(answer: dict[str, Any]) -> str:
     """Score and threshold in words; nothing for an asker whom the service does not tell them."""
     if answer["score"] is None:
         return ""
-    sign = ">=" if answer["match"] else "<"
-    if not answer["match"] and answer["score"] >= answer["threshold"]:
-        sign = ">= (not enough)"
-    return f", score {answer['score']:.3f} {sign} {answer['threshold']:.3f}"
+    score, threshold = answer["score"], answer["threshold"]
+    if not answer["match"] and score >= threshold:
+        return f", score {score:.3f} >= {threshold:.3f}, but not in enough pictures"
+    return f", {scored(score, threshold, match=answer['match'])}"
 
 
 def _alive(answer: dict[str, Any]) -> str:
@@ -122,7 +123,7 @@ def enroll(name: str, seconds: float | None, as_json: bool) -> int:
     else:
         click.echo(
             f"enrolled {answer['name']}: {answer['added']} added, "
-            f"{answer['templates']} templates in all"
+            f"{counted(answer['templates'], 'template')} in all"
         )
     return YES
 

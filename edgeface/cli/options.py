@@ -54,6 +54,18 @@ def on_gallery(command: _Command) -> _Command:
     return gallery(key_file(model(as_json(command))))
 
 
+def counted(count: int, noun: str, several: str | None = None) -> str:
+    """A number with its noun: "1 template", "2 templates"."""
+    return f"{count} {noun if count == 1 else several or noun + 's'}"
+
+
+def scored(score: float, threshold: float, *, match: bool) -> str:
+    """A score and what it needs, in words."""
+    if match:
+        return f"score {score:.3f} >= {threshold:.3f}"
+    return f"not enough: {score:.3f} needs {threshold:.3f}"
+
+
 force = click.option(
     "--force", is_flag=True, help="Enroll in spite of quality, duplicate or lookalike warnings."
 )

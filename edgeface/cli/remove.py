@@ -16,30 +16,40 @@ from edgeface.pipeline.model_file import load_model
 
 @click.command("remove")
 @click.argument("name")
+@click.option(
+    "--template",
+    type=click.IntRange(1),
+    help="Remove this one of the person's templates, as numbered by: edgeface list NAME.",
+)
 @live.through_service
 @options.on_gallery
 def command(
     name: str,
+    template: int | None,
     through_service: bool,
     gallery: Path | None,
     key_file: Path | None,
     model: Path | None,
     as_json: bool,
 ) -> None:
-    """Remove a person and all their templates from the gallery.
+    """Remove a person and all their templates from the gallery, or one template alone.
 
     With --service the running service does it, for its own gallery, without sudo.
     """
     if through_service:
         live.refuse_gallery_options("--service")
-        answer = live.administer("remove", name=name)
+        more = {} if template is None else {"template": template}
+        answer = live.administer("remove", name=name, **more)
     else:
         path, name = gallery or default_gallery_path(), person_name(name)
-        removed, left = remove_person(path, load_model(model), find_key(key_file), name)
+        key = find_key(key_file)
+        removed, left = remove_person(path, load_model(model), key, name, template)
         people = [{"name": other, "templates": count} for other, count in left.people]
         answer = {"name": name, "templates": removed, "people": people}
     if as_json:
         print_json(answer)
         return
-    templates = answer["templates"]
-    click.echo(f"removed {answer['name']} and {templates} template{'s' if templates > 1 else ''}")
+    if template is not None:
+        click.echo(f"removed template {template} of {answer['name']}")
+        return
+    click.echo(f"removed {answer['name']} and {options.counted(answer['templates'], 'template')}")

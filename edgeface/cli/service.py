@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from edgeface.cli import NO, YES, options, print_json
-from edgeface.errors import ConfigError
+from edgeface.errors import ConfigError, EdgeFaceError
 from edgeface.service import install as unit
-from edgeface.service.config import load_config
+from edgeface.service.config import SYSTEM_CONFIG, load_config
 
 _root = click.option(
     "--root",
@@ -28,19 +28,25 @@ def command() -> None:
 @command.command("install")
 @_root
 @click.option("--no-start", is_flag=True, help="Do not enable and start it.")
-def install(root: Path, no_start: bool) -> None:
-    """Write the unit, its drop-ins and, if there are none, the settings; then start it."""
+def install(root: Path, no_start: bool) -> int:
+    """Write the unit, its drop-ins and, if there are none, the settings; then start it.
+
+    It waits for the first picture. Exit status 1: it runs, but none has come.
+    """
     for path in unit.install(root):
         click.echo(f"wrote {path}")
     if root != Path("/"):
-        return
+        return YES
     unit.make_user()
     unit.close_settings(root)
     unit.systemctl("daemon-reload")
-    if not no_start:
-        unit.systemctl("enable", unit.UNIT)
-        unit.systemctl("restart", unit.UNIT)
-        click.echo("started; check it with: edgeface service status")
+    if no_start:
+        return YES
+    if waits := unit.start_service():
+        click.echo(f"started, but {waits}; look for what is wrong with: sudo edgeface doctor")
+        return NO
+    click.echo("started, and it sees; check it with: edgeface service status")
+    return YES
 
 
 @command.command("uninstall")
@@ -52,6 +58,7 @@ def uninstall(root: Path) -> None:
             unit.systemctl("disable", "--now", unit.UNIT)
         except ConfigError as error:
             click.echo(f"edgeface: {error}", err=True)
+        _forget(SYSTEM_CONFIG)
     for path in unit.uninstall(root):
         click.echo(f"removed {path}")
     if root == Path("/"):
@@ -93,6 +100,26 @@ def outputs_off(path: Path) -> None:
         held = Held(settings.pin, settings.active_high) if settings is not None else None
     if held is not None:
         switch_off(held)
+
+
+@command.command("forget", hidden=True)
+@click.option("--config", "path", type=click.Path(path_type=Path), default=SYSTEM_CONFIG)
+def forget(path: Path) -> None:
+    """Clear what the MQTT broker keeps of this door; whatever removes the service calls this."""
+    _forget(path)
+
+
+def _forget(path: Path) -> None:
+    """What cannot be cleared is said, and keeps nobody from removing the service."""
+    try:
+        if not path.exists() or (settings := load_config(path).mqtt) is None:
+            return
+        from edgeface.sinks.mqtt import Mqtt
+
+        Mqtt(unit.with_password_from_its_file(settings)).clear()
+        click.echo(f"cleared what {settings.host} kept of this door")
+    except EdgeFaceError as error:
+        click.echo(f"edgeface: the MQTT broker still keeps this door's topics: {error}", err=True)
 
 
 @command.command("gate", hidden=True)

@@ -52,14 +52,14 @@ def command(
                 "score": decision.score,
                 "threshold": decision.threshold,
                 "name": decision.name,
+                "note": decision.note,
                 "liveness": "not judged",  # one picture cannot distinguish a person from a photo
                 "latency_ms": timings.as_dict(),
             }
         )
     else:
-        answer, sign = ("yes", ">=") if decision.match else ("no", "<")
-        click.echo(
-            f"{answer}: {image} against {decision.name}, "
-            f"score {decision.score:.3f} {sign} {decision.threshold:.3f}; liveness not judged"
-        )
+        answer = "yes" if decision.match else "no"
+        found = options.scored(decision.score, decision.threshold, match=decision.match)
+        note = f" ({decision.note})" if decision.note else ""
+        click.echo(f"{answer}: {image} against {decision.name}, {found}; liveness not judged{note}")
     return YES if decision.match else NO

@@ -6,6 +6,7 @@ One process at a time changes a file. It decides nothing about who may be added.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 
 from edgeface.errors import GalleryError
 from edgeface.gallery.contents import Contents, with_people, with_templates, without_person
+from edgeface.gallery.duplicates import distinct
 from edgeface.gallery.gallery import Gallery, file_signature
-from edgeface.gallery.names import PersonName, person_name
+from edgeface.gallery.names import PersonName, person_name, refuse_reserved
 from edgeface.gallery.store import Loaded, commit, exclusively, load_for_change
 from edgeface.pipeline.model_file import Model
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 
 _UNIT = 1e-2  # how far from 1 a template's length may be; it is rounded to int8 anyway
+_DAY = 86400  # seconds
+_CLOCK_IS_SET = 19_000  # days since 1970: before 2022 no clock that was ever set says so
 
 
 class GalleryChange:
@@ -66,22 +70,33 @@ class GalleryChange:
         """
         self.add_people({name: np.stack(embeddings)})
 
-    def add_people(self, people: Mapping[str, NDArray[np.float32]]) -> None:
+    def add_people(
+        self,
+        people: Mapping[str, NDArray[np.float32]],
+        days: Mapping[str, NDArray[np.int32]] | None = None,
+    ) -> None:
         """Add the templates (unit rows, shape (m, n), m >= 1) of people who are new or known.
 
+        `days` says when each was added (days since 1970, shape (m,)); today, where it is missing.
         Raises GalleryError for a name that cannot be one, and for what is no template.
         """
+        if days is None:
+            days = {name: np.full(len(rows), today(), np.int32) for name, rows in people.items()}
         encoded = {person_name(name).encode(): rows for name, rows in people.items()}
         if len(encoded) != len(people):
             raise GalleryError(
                 "nobody was added: two of the names are one; give each person theirs"
             )
+        for name in people:
+            if (new := person_name(name)) not in self.gallery:
+                refuse_reserved(new)
         for rows in encoded.values():
             if not np.allclose(np.linalg.norm(rows, axis=1), 1, atol=_UNIT):
                 raise GalleryError(
                     "nobody was added: a template is not of unit length; take it from encode"
                 )
-        self._use(with_people(self.gallery.contents, encoded))
+        when = {person_name(name).encode(): some for name, some in days.items()}
+        self._use(with_people(self.gallery.contents, encoded, when))
 
     def remove(self, name: PersonName) -> int:
         """Remove a person; returns how many templates went. Raises UnknownPerson."""
@@ -90,6 +105,63 @@ class GalleryChange:
         self._use(without_person(self.gallery.contents, person))
         self._removed = True
         return templates
+
+    def remove_template(self, name: PersonName, number: int) -> None:
+        """Remove one template of a person, by its number from 1.
+
+        Raises UnknownPerson, and GalleryError where there is no such template, or no other.
+        """
+        person = self.gallery.index(name)
+        rows = self.gallery.contents.rows_of(person)
+        count = rows.stop - rows.start
+        if not 1 <= number <= count:
+            raise GalleryError(
+                f"{name} has no template {number}: there {_are(count)}; see: edgeface list {name!r}"
+            )
+        if count == 1:
+            raise GalleryError(
+                f"{name} has this template alone; to remove the person: edgeface remove {name!r}"
+            )
+        keep = np.ones(len(self.gallery.contents.scales), np.bool_)
+        keep[rows.start + number - 1] = False
+        self.keep_templates(keep)
+
+    def rename(self, name: PersonName, new: PersonName) -> None:
+        """Give a person another name. Raises UnknownPerson, and GalleryError where somebody has
+        it."""
+        self.gallery.require(name)
+        if new == name:
+            raise GalleryError(f"{name} has this name already; give another one")
+        if new in self.gallery:
+            raise GalleryError(
+                f"{name} was not renamed: there is a {new} already; if they are one person, run: "
+                f"edgeface merge {name!r} {new!r}"
+            )
+        self._move(name, new)
+
+    def merge(self, name: PersonName, other: PersonName) -> int:
+        """Add a person's templates to those of another and remove the first; returns how many the
+        second has then. A picture that both have counts once.
+
+        Raises UnknownPerson, and GalleryError where both are one already.
+        """
+        self.gallery.require(name)
+        self.gallery.require(other)
+        if name == other:
+            raise GalleryError(f"{name} cannot be merged with themselves; give two names")
+        self._move(name, other)
+        return int(self.gallery.template_counts[self.gallery.index(other)])
+
+    def _move(self, name: PersonName, other: PersonName) -> None:
+        """Move a person's templates to another name; neither a picture nor its day is lost."""
+        old = self.gallery.contents
+        rows = old.rows_of(self.gallery.index(name))
+        moved, days = old.unit_templates(rows), old.days_of(rows)
+        self.remove(name)
+        known = self.gallery.templates(other) if other in self.gallery else None
+        needed = distinct(moved, known) if known is not None else np.ones(len(moved), np.bool_)
+        if needed.any():
+            self.add_people({other: moved[needed]}, {other: days[needed]})
 
     def keep_templates(self, keep: NDArray[np.bool_]) -> None:
         """Drop the templates where `keep` (shape (templates,)) is False; one of each person must
@@ -103,13 +175,41 @@ class GalleryChange:
 
 
 def remove_person(
-    path: Path, model: Model, key: bytes | None, name: PersonName
+    path: Path, model: Model, key: bytes | None, name: PersonName, template: int | None = None
 ) -> tuple[int, Gallery]:
-    """Remove a person from a gallery's file for good; how many templates went, and who is left.
+    """Remove a person, or one template of theirs (from 1), from a gallery's file for good; how many
+    templates went, and who is left.
 
     Raises UnknownPerson, before a lock or a folder is made, and GalleryError as `open` does.
     """
     Gallery.open(path, model, key).require(name)
     with GalleryChange.open(path, model, key) as change:
-        removed = change.remove(name)
+        if template is None:
+            removed = change.remove(name)
+        else:
+            change.remove_template(name, template)
+            removed = 1
     return removed, change.gallery
+
+
+def rename_person(
+    path: Path, model: Model, key: bytes | None, name: PersonName, new: PersonName
+) -> Gallery:
+    """Give a person of a gallery's file another name; returns the gallery as it is then.
+
+    Raises UnknownPerson and GalleryError as `remove_person` does, and where somebody has the name.
+    """
+    Gallery.open(path, model, key).require(name)
+    with GalleryChange.open(path, model, key) as change:
+        change.rename(name, new)
+    return change.gallery
+
+
+def today() -> int:
+    """The day, in days since 1970 (UTC); 0 where the clock has surely not been set."""
+    day = int(time.time() // _DAY)
+    return day if day >= _CLOCK_IS_SET else 0
+
+
+def _are(count: int) -> str:
+    return "is one" if count == 1 else f"are {count}"

@@ -30,7 +30,8 @@ class Contents:
 
     names: UTF-8, each ended by a line feed, in byte order; counts: templates of each person (at
     least 1); templates, scales: person after person; closeness: 1 / |sum of unit templates|.
-    `generation` counts the changes since the gallery was made.
+    `generation` counts the changes since the gallery was made. days: when each template was added,
+    in days since 1970 (UTC), 0 where nobody knows; None where that is so of all.
     """
 
     model_identity: str
@@ -40,6 +41,7 @@ class Contents:
     closeness: NDArray[np.float32]
     templates: Templates
     scales: NDArray[np.float32]
+    days: NDArray[np.int32] | None = None
 
     @cached_property
     def name_ends(self) -> NDArray[np.int32]:
@@ -67,6 +69,12 @@ class Contents:
         unit: NDArray[np.float32] = self.templates[rows] * self.scales[rows, np.newaxis]
         return unit
 
+    def days_of(self, rows: slice) -> NDArray[np.int32]:
+        """When some templates were added, in days since 1970, 0 where nobody knows, shape (m,)."""
+        if self.days is None:
+            return np.zeros(len(self.scales[rows]), np.int32)
+        return self.days[rows]
+
 
 def empty_contents(model_identity: str, numbers: int) -> Contents:
     """A gallery of nobody, for embeddings of `numbers` numbers."""
@@ -77,15 +85,25 @@ def empty_contents(model_identity: str, numbers: int) -> Contents:
 
 def same_contents(one: Contents, other: Contents) -> bool:
     """Whether two hold the same people with the same templates."""
-    return one.names == other.names and all(
-        np.array_equal(getattr(one, name), getattr(other, name))
-        for name in ("counts", "closeness", "templates", "scales")
+    everything = slice(None)
+    return (
+        one.names == other.names
+        and all(
+            np.array_equal(getattr(one, name), getattr(other, name))
+            for name in ("counts", "closeness", "templates", "scales")
+        )
+        and np.array_equal(one.days_of(everything), other.days_of(everything))
     )
 
 
-def with_people(contents: Contents, people: Mapping[bytes, NDArray[np.float32]]) -> Contents:
+def with_people(
+    contents: Contents,
+    people: Mapping[bytes, NDArray[np.float32]],
+    days: Mapping[bytes, NDArray[np.int32]] | None = None,
+) -> Contents:
     """With the templates (unit rows, shape (m, n), m >= 1) of people who are new or known; the
-    names in UTF-8."""
+    names in UTF-8. `days` says when each was added, shape (m,); nobody knows where it does not."""
+    days = days or {}
     known = [contents.encoded_name(person) for person in range(len(contents.counts))]
     names = sorted({*known, *people})
     place = {name: number for number, name in enumerate(names)}
@@ -97,12 +115,14 @@ def with_people(contents: Contents, people: Mapping[bytes, NDArray[np.float32]])
         )
     ).astype(np.int64)
     order = np.argsort(owners, kind="stable")
+    unknown = [days.get(name, np.zeros(len(rows), np.int32)) for name, rows in people.items()]
     return _rebuilt(
         contents,
         b"".join(name + b"\n" for name in names),
         np.bincount(owners, minlength=len(names)),
         np.concatenate((contents.templates, rows))[order],
         np.concatenate((contents.scales, scales))[order],
+        np.concatenate((contents.days_of(slice(None)), *unknown))[order],
     )
 
 
@@ -117,6 +137,7 @@ def without_person(contents: Contents, person: int) -> Contents:
         np.delete(contents.counts, person).astype(np.int64),
         np.delete(contents.templates, gone, axis=0),
         np.delete(contents.scales, gone),
+        np.delete(contents.days_of(slice(None)), gone),
     )
 
 
@@ -124,8 +145,9 @@ def with_templates(contents: Contents, keep: NDArray[np.bool_]) -> Contents:
     """With only the templates where `keep` (shape (templates,)) is True; at least one of each
     person must be."""
     counts = np.add.reduceat(keep.astype(np.int64), contents.starts[:-1])
+    days = contents.days_of(slice(None))[keep]
     return _rebuilt(
-        contents, contents.names, counts, contents.templates[keep], contents.scales[keep]
+        contents, contents.names, counts, contents.templates[keep], contents.scales[keep], days
     )
 
 
@@ -143,9 +165,15 @@ def _rebuilt(
     counts: NDArray[np.int64],
     templates: Templates,
     scales: NDArray[np.float32],
+    days: NDArray[np.int32],
 ) -> Contents:
     changed = replace(
-        contents, names=names, counts=counts.astype(np.int32), templates=templates, scales=scales
+        contents,
+        names=names,
+        counts=counts.astype(np.int32),
+        templates=templates,
+        scales=scales,
+        days=days if days.any() else None,
     )
     closeness = np.concatenate([np.empty(0, np.float32), *map(_closeness, sums(changed))])
     return replace(changed, closeness=closeness.astype(np.float32))
@@ -160,6 +188,7 @@ def is_consistent(contents: Contents) -> bool:
         and 0 < templates.shape[1] <= LARGEST_EMBEDDING
         and contents.generation >= 0
         and contents.scales.shape == (len(templates),)
+        and contents.days_of(slice(None)).shape == (len(templates),)
         and counts.shape == contents.closeness.shape == contents.name_ends.shape
         and bool((counts > 0).all())
         and int(counts.sum(dtype=np.int64)) == len(templates)

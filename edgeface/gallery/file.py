@@ -6,6 +6,7 @@ safetensors file that any safetensors reader opens, its header written in one ca
     scales      F32 (templates,)           value of a number = its int8 * scale
     closeness   F32 (people,)              1 / length of the sum of a person's templates
     counts      I32 (people,)              templates of each person, in the order of the names
+    days        I32 (templates,)           days since 1970 when added; may be missing
     embeddings  I8  (templates, numbers)   person after person
     names       U8  (bytes,)               UTF-8, in byte order, each ended by a line feed
     sha256      U8  (32,)                  SHA-256 of every byte of the file before these 32
@@ -125,6 +126,7 @@ def _layout(contents: Contents) -> tuple[tuple[str, str, tuple[int, ...]], ...]:
         ("scales", "F32", (count,)),
         ("closeness", "F32", (people,)),
         ("counts", "I32", (people,)),
+        *((("days", "I32", (count,)),) if contents.days is not None else ()),
         ("embeddings", "I8", (count, numbers)),
         ("names", "U8", (len(contents.names),)),
         ("sha256", "U8", (_DIGEST_BYTES,)),
@@ -168,6 +170,7 @@ class _Header(_Metadata):
     counts: _Entry
     embeddings: _Entry
     names: _Entry
+    days: _Entry | None = None
 
 
 def _parse(data: memoryview, path: Path) -> Contents:
@@ -195,6 +198,7 @@ def _parse(data: memoryview, path: Path) -> Contents:
             tensor(header.closeness),
             tensor(header.embeddings),
             tensor(header.scales),
+            None if header.days is None else tensor(header.days),
         )
         sound = (
             _header(contents) == bytes(data[:start])

@@ -13,6 +13,7 @@ import os
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from edgeface.gallery.contents import (
 )
 from edgeface.gallery.file import is_sealed_file
 from edgeface.gallery.names import PersonName
+from edgeface.gallery.resemblance import Resemblance, resemblance
 from edgeface.gallery.search import Searcher
 from edgeface.gallery.store import Loaded, load
 from edgeface.pipeline.model_file import Model
@@ -151,14 +153,28 @@ class Gallery:
         """How many templates each person has, shape (people,)."""
         return self.contents.counts
 
+    @cached_property
+    def resemblance(self) -> Resemblance | None:
+        """How much the enrolled people look like each other; None for too few to know."""
+        return resemblance(self.contents)
+
     def templates(self, name: str) -> NDArray[np.float32]:
         """A person's templates as unit vectors, shape (m, n). Raises UnknownPerson."""
         return self.contents.unit_templates(self.contents.rows_of(self.index(name)))
 
+    def days(self, name: str) -> NDArray[np.int32]:
+        """When a person's templates were added, in days since 1970, 0 where nobody knows, shape
+        (m,). Raises UnknownPerson."""
+        return self.contents.days_of(self.contents.rows_of(self.index(name)))
+
     def only(self, names: Sequence[PersonName]) -> Contents:
         """The contents of a gallery of these people alone. Raises UnknownPerson."""
         nobody = empty_contents(self.contents.model_identity, self.numbers)
-        return with_people(nobody, {name.encode(): self.templates(name) for name in names})
+        return with_people(
+            nobody,
+            {name.encode(): self.templates(name) for name in names},
+            {name.encode(): self.days(name) for name in names},
+        )
 
     def compare(self, name: str, probe: Embedding) -> Match:
         """The score of `probe` (unit length, shape (n,)) with one person. Raises UnknownPerson."""

@@ -15,19 +15,54 @@ from typing import NewType
 from edgeface.errors import GalleryError
 
 PersonName = NewType("PersonName", str)
-"""A name in its one form: without spaces around it, Unicode NFC, printable, 1 to 200 characters."""
+"""A name in its one form: without spaces around it, Unicode NFC, printable, 1 to 200 characters,
+with ordinary spaces alone, and joiners only where a script needs them."""
 
 LONGEST_NAME = 200  # characters
+_RESERVED = ("unknown", "unavailable", "none", "nobody", "anybody")  # said where nobody is named
 
 
 def person_name(text: str) -> PersonName:
-    """The name as it is stored: trimmed, Unicode NFC. GalleryError if it cannot be a name."""
-    name = unicodedata.normalize("NFC", text.strip())
-    if len(name) > LONGEST_NAME or not name.isprintable() or not name.translate(_NOTHING):
+    """The name as it is stored: trimmed, Unicode NFC, every kind of space an ordinary one.
+    GalleryError if it cannot be a name."""
+    name = unicodedata.normalize("NFC", text)
+    name = "".join(" " if unicodedata.category(sign) == "Zs" else sign for sign in name).strip()
+    seen = name.translate(_JOINERS) if _joins_letters(name) else name
+    if len(name) > LONGEST_NAME or not seen.isprintable() or not name.translate(_NOTHING):
         raise GalleryError(
             f"a person's name must be 1 to {LONGEST_NAME} printable characters, not {text!r}"
         )
     return PersonName(name)
+
+
+def refuse_reserved(name: PersonName) -> None:
+    """Raise GalleryError for a name that a new person cannot have, since events, Home Assistant and
+    the commands say it where there is nobody to name."""
+    if _folded(name) in _RESERVED:
+        raise GalleryError(
+            f"nobody can be called {name!r}, which is said where nobody is recognized; choose "
+            "another name"
+        )
+
+
+def _joins_letters(name: str) -> bool:
+    """Whether each joiner stands where writing needs it: between two letters or marks of a script
+    that joins, or behind a sign that ends a syllable (Unicode Standard Annex 31, section 2.3)."""
+    return all(
+        _joins(name[at - 1 : at]) and (_joins(name[at + 1 : at + 2]) or _ends(name[at - 1 : at]))
+        for at, sign in enumerate(name)
+        if ord(sign) in _JOINERS
+    )
+
+
+def _joins(sign: str) -> bool:
+    """Whether it is a letter or a mark of a script that has joiners within words."""
+    letter = bool(sign) and unicodedata.category(sign)[0] in "LM"
+    return letter and any(ord(sign) in script for script in _JOINING)
+
+
+def _ends(sign: str) -> bool:
+    return unicodedata.combining(sign) == _VIRAMA
 
 
 def wrong_name(names: bytes) -> str | None:
@@ -113,6 +148,16 @@ _INVISIBLE = (
     *range(0xE0000, 0xE1000),
 )
 _NOTHING = dict.fromkeys((*_INVISIBLE, ord(" ")))
+
+_JOINERS = dict.fromkeys((0x200C, 0x200D))  # zero width non-joiner and joiner
+_VIRAMA = 9  # Unicode's class of the signs that end a syllable
+_JOINING = (
+    range(0x0600, 0x0780),  # Arabic (Persian, Urdu, Kurdish), Syriac, Arabic Supplement
+    range(0x08A0, 0x0E00),  # Arabic Extended, Devanagari to Sinhala
+    range(0x1000, 0x10A0),  # Myanmar
+    range(0x1780, 0x1800),  # Khmer
+    range(0x1800, 0x18B0),  # Mongolian
+)
 
 # Letters and digits that look like Latin ones (from Unicode Technical Standard 39): each group is
 # what looks like the sign that comes first.

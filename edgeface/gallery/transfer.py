@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeface.errors import GalleryError
 from edgeface.gallery.change import GalleryChange
+from edgeface.gallery.duplicates import SAME_PICTURE, distinct
 from edgeface.gallery.file import is_sealed_file, read_contents, to_chunks
 from edgeface.gallery.gallery import Gallery
 from edgeface.gallery.names import PersonName, near_names
@@ -22,15 +24,17 @@ from edgeface.pipeline.model_file import Model
 from edgeface.system.privileges import Owner
 from edgeface.system.storage import write_new
 
-_SAME_PICTURE = 0.995  # cosine of two templates above which the second adds nothing
-
 
 @dataclass(frozen=True)
 class Imported:
-    """Who was imported, and what somebody should look at."""
+    """Who is in the file, what somebody should look at, who is new, who was enrolled already and
+    has templates that are new, and who was removed."""
 
     people: list[PersonName]
     warnings: tuple[str, ...]
+    added: list[PersonName]
+    updated: list[PersonName]
+    removed: list[PersonName]
 
 
 def export_people(
@@ -57,11 +61,22 @@ def export_people(
 
 
 def import_people(
-    file: Path, from_key: bytes | None, path: Path, model: Model, key: bytes | None, *, force: bool
+    file: Path,
+    from_key: bytes | None,
+    path: Path,
+    model: Model,
+    key: bytes | None,
+    *,
+    force: bool,
+    same: float | None = None,
+    exact: bool = False,
 ) -> Imported:
     """Add the people of an exported file to the gallery at `path`.
 
-    Raises GalleryError when somebody is enrolled already (unless `force`), and as opening does.
+    Who is enrolled already gets the templates that are new, where each is at least as near as
+    `same` (a cosine) to one of theirs; `force` skips that check. With `exact` the gallery holds the
+    people and templates of the file, and nobody else, afterwards. Raises GalleryError when somebody
+    of this name looks like another person, and as opening does; nothing is changed then.
     """
     try:
         contents = read_contents(file, from_key if is_sealed_file(file) else None)
@@ -70,20 +85,56 @@ def import_people(
     arriving = Gallery(file, model, Loaded(contents))
     names = [name for name, _ in arriving.people]
     with GalleryChange.open(path, model, key) as change:
-        known = [name for name in names if name in change.gallery]
-        if known and not force:
-            raise GalleryError(
-                f"nobody was imported: {known[0]} is enrolled already"
-                + (f", and {len(known) - 1} more" if known[1:] else "")
-                + "; use --force to add to them"
+        before = change.gallery
+        known = {name for name, _ in before.people}
+        if not force:
+            _require_same_people([n for n in names if n in known], arriving, before, same)
+        warnings = near_names([n for n in names if n not in known], [] if exact else known)
+        fresh = {name: _fresh(arriving, before, name) for name in names}
+        gone = sorted(known - set(names)) if exact else []
+        removed = [*gone, *(_surplus(arriving, before, names) if exact else ())]
+        for name in removed:
+            change.remove(name)
+        adding = [n for n in names if fresh[n].any() or n not in change.gallery]
+        rows = {n: fresh[n] if n in change.gallery else fresh[n] | True for n in adding}
+        if adding:
+            change.add_people(
+                {n: arriving.templates(n)[rows[n]] for n in adding},
+                {n: arriving.days(n)[rows[n]] for n in adding},
             )
-        warnings = near_names(
-            [name for name in names if name not in change.gallery],
-            [name for name, _ in change.gallery.people],
-        )
-        if names:
-            change.add_people({name: arriving.templates(name) for name in names})
-    return Imported(names, warnings)
+    added = [name for name in names if name not in known]
+    updated = [name for name in adding if name in known]
+    return Imported(names, warnings, added, updated, gone)
+
+
+def _require_same_people(
+    names: Sequence[PersonName], arriving: Gallery, before: Gallery, same: float | None
+) -> None:
+    """Raise GalleryError unless the people of these names look the same in both galleries."""
+    for name in names:
+        cosines = arriving.templates(name) @ before.templates(name).T
+        score = float(cosines.max(axis=1).min())
+        if score < (SAME_PICTURE if same is None else same):
+            raise GalleryError(
+                f"nobody was imported: {name} is enrolled already and looks like another person "
+                f"({score:.2f}); rename one of the two, or use --force to add to them"
+            )
+
+
+def _fresh(arriving: Gallery, before: Gallery, name: PersonName) -> NDArray[np.bool_]:
+    """Which templates of a person are not enrolled yet."""
+    known = before.templates(name) if name in before else None
+    rows = arriving.templates(name)
+    return distinct(rows, known) if known is not None else np.ones(len(rows), np.bool_)
+
+
+def _surplus(arriving: Gallery, before: Gallery, names: Sequence[PersonName]) -> list[PersonName]:
+    """The people of whom more is enrolled than the file holds: they are made from it again."""
+    return [
+        name
+        for name in names
+        if name in before and distinct(before.templates(name), arriving.templates(name)).any()
+    ]
 
 
 def restore(
@@ -117,16 +168,7 @@ def compact(path: Path, model: Model, key: bytes | None) -> int:
     """Drop templates that another of the same person makes needless, and what is left over of
     earlier generations and damage; returns how many templates went."""
     with GalleryChange.open(path, model, key) as change:
-        keep = [_needed(change.gallery, name) for name, _ in change.gallery.people]
+        keep = [distinct(change.gallery.templates(n)) for n, _ in change.gallery.people]
         if keep:
             change.keep_templates(np.concatenate(keep))
     return sum(int((~needed).sum()) for needed in keep)
-
-
-def _needed(gallery: Gallery, name: PersonName) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    rows = gallery.templates(name)
-    needed = np.ones(len(rows), np.bool_)
-    for number in range(1, len(rows)):
-        earlier = rows[:number][needed[:number]]
-        needed[number] = float((earlier @ rows[number]).max()) < _SAME_PICTURE
-    return needed

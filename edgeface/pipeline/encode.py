@@ -52,25 +52,31 @@ class Encoder:
 
         Raises FaceError when the crop gives no usable direction.
         """
+        return self.measure(crop, flip_augmented=flip_augmented)[0]
+
+    def measure(self, crop: Picture, *, flip_augmented: bool = False) -> tuple[Embedding, float]:
+        """As `encode`, with the length of the network's output before it became 1 (the mean of both
+        with `flip_augmented`): it is short for what is no upright face."""
         if self._spec.colour == "rgb":
             crop = cv2.cvtColor(crop, cv2.COLOR_BGR2RGB, dst=self._swapped)  # type: ignore[assignment]
         table = _input_table(crop, self._spec, self._network.inputs[0], self._values)
-        raw = self._run(crop, table)
+        raw, length = self._run(crop, table)
         if flip_augmented:
             cv2.flip(crop, 1, dst=self._mirrored)
-            raw = unit(raw + self._run(self._mirrored, table))
+            mirrored, other = self._run(self._mirrored, table)
+            raw, length = unit(raw + mirrored), (length + other) / 2
         embedding: Embedding = self._cohort.normalize(raw)[0]
-        return embedding
+        return embedding, length
 
-    def _run(self, crop: Picture, table: NDArray[Any]) -> NDArray[np.float32]:
-        """The network's output, at unit length, shape (1, n)."""
+    def _run(self, crop: Picture, table: NDArray[Any]) -> tuple[NDArray[np.float32], float]:
+        """The network's output at unit length, shape (1, n), and its length before."""
         cv2.LUT(crop, table, dst=self._network.input_view()[0])
         self._network.run()
         output = self._network.outputs[0]
         raw = self._network.output_view(0).astype(np.float32)
         if output.scale:
             raw -= output.zero_point
-        return unit(raw)
+        return unit(raw), float(np.linalg.norm(raw)) * (output.scale or 1.0)
 
 
 def _input_table(

@@ -25,6 +25,8 @@ from edgeface.pipeline.quality import Quality, assess
 from edgeface.pipeline.squares import Square
 
 _SMALLEST_FACE = 40  # pixels: narrower ones hold too little to be judged
+LEAST_PRESENCE = 0.5  # by the mesh; 3 of 4,992 pictures of View 1 lie below it
+UNFIT = "no upright face can be made out: hold the head upright and uncover the face"
 _SMALLEST_SHARE = 1 / 32  # of the longer side: narrower ones are in the background
 
 
@@ -54,6 +56,8 @@ class EncodedFace:
     face: Face
     embedding: Embedding
     quality: Quality
+    unfit: str | None = None
+    """Why it is nobody's face to compare, as far as the network can say; None where it is one."""
 
     @property
     def box(self) -> Box:
@@ -153,12 +157,14 @@ class FacePipeline:
         started = time.perf_counter()
         crop = self._aligner.align(frame, face)
         aligned = time.perf_counter()
-        embedding = self._encoder.encode(crop, flip_augmented=flip_augmented)
+        embedding, length = self._encoder.measure(crop, flip_augmented=flip_augmented)
         if timings:
             timings.align += 1e3 * (aligned - started)
             timings.encode += _since(aligned)
         quality = assess(face, crop, self.model.description.alignment)
-        return EncodedFace(face, embedding, quality)
+        presence = 1.0 if face.presence is None else face.presence
+        upright = length >= self.model.least_length and presence >= LEAST_PRESENCE
+        return EncodedFace(face, embedding, quality, None if upright else UNFIT)
 
     def main_face(self, frame: Picture, timings: Timings | None = None) -> Face:
         """The main face, large and near the centre; a doubtful one only where none is sure.

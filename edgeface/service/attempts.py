@@ -179,8 +179,8 @@ class LiveVerification:
         return {
             "match": match,
             "name": self.claimed,
-            "score": decision.score if decision else None,
-            "threshold": decision.threshold if decision else None,
+            "score": None if decision is None else decision.score,
+            "threshold": None if decision is None else decision.threshold,
             "seen": self.seen,
             **self._proven.account(seen.track if seen else None),
         }

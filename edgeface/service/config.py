@@ -23,6 +23,7 @@ from edgeface.liveness import Profile
 from edgeface.sinks.settings import (
     ExecSettings,
     GpioSettings,
+    HistorySettings,
     MqttSettings,
     SnapshotsSettings,
     StdoutSettings,
@@ -161,6 +162,7 @@ class Config(SettingsTable, frozen=True, kw_only=True):
     exec: ExecSettings | None = None
     gpio: GpioSettings | None = None
     snapshots: SnapshotsSettings | None = None
+    history: HistorySettings | None = None
 
     def __post_init__(self) -> None:
         if self.profile.judged and self.source.fps < LEAST_FPS:
@@ -189,6 +191,12 @@ def audit_path(config: Config) -> Path:
     """The audit log's file."""
     chosen = config.audit.file
     return Path(chosen) if chosen else state_folder(config) / "audit.jsonl"
+
+
+def history_path(config: Config) -> Path:
+    """The history's file, in a folder that holds nothing else."""
+    chosen = config.history.file if config.history is not None else None
+    return Path(chosen) if chosen else state_folder(config) / "history" / "events.sqlite"
 
 
 def secrets_in(config: Config) -> list[str]:

@@ -38,19 +38,25 @@ _MOST_WAITING = 32
 _MOST_ATTEMPTS = 4
 # Seconds for an attempt where nothing else is asked.
 _WITHIN, _WITHIN_CHALLENGED, _WITHIN_ENROLLING = 5.0, 30.0, 60.0
-_ADMINISTRATIVE = frozenset({"reload", "enroll", "remove", "list"})
+_ADMINISTRATIVE = frozenset({"reload", "enroll", "remove", "rename", "merge", "list"})
 _OF_ADMINISTRATORS = frozenset({"score", "threshold"})  # keys that an asker gets as null
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What may be asked; `within` is the limit of a live attempt in seconds, by default 5, 30 where
     there is a challenge to pass, 60 to enroll; `challenge` asks for one whatever the profile.
-    `reload`, `enroll`, `remove` and `list` need the right to administer."""
+    `other` is the name that `rename` gives, or the person that `merge` leaves; `template` the
+    number from 1 of the one that `remove` removes. `reload`, `enroll`, `remove`, `rename`, `merge`
+    and `list` need the right to administer."""
 
-    command: Literal["status", "reload", "verify", "identify", "enroll", "remove", "list"]
+    command: Literal[
+        "status", "reload", "verify", "identify", "enroll", "remove", "rename", "merge", "list"
+    ]
     name: str | None = None
     within: Annotated[float, msgspec.Meta(gt=0, le=300)] | None = None
     challenge: bool = False
+    other: str | None = None
+    template: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 class Asker(Protocol):
@@ -161,6 +167,8 @@ class Desk:
     def _begin(self, request: Request, asker: Asker) -> None:
         if request.name is not None:  # one form from here on: what is checked is what is stored
             request = msgspec.structs.replace(request, name=person_name(request.name))
+        if request.other is not None:
+            request = msgspec.structs.replace(request, other=person_name(request.other))
         if request.command in _ADMINISTRATIVE:
             self._administer(request, asker)
         elif request.command == "status":
@@ -186,7 +194,9 @@ class Desk:
             outcome = "failed" if asker.administers else "refused"
             self._record(asker, request.command, request.name, outcome, str(error))
             raise
-        self._record(asker, request.command, request.name, "done")
+        self._record(asker, request.command, request.name, "done", _what_else(request))
+        for kind, name, words in _changes(request):
+            self._emit(asker, kind, name, words)
         asker.reply(answer, last=True)
 
     def _require_administrator(self, request: Request, asker: Asker) -> None:
@@ -207,24 +217,35 @@ class Desk:
             self._hooks.reload()
             return {"reloaded": True}
         if request.command == "list":
-            return {"people": self._people.reports()}
+            raised = self._people.correction
+            return {
+                "people": self._people.reports(),
+                "threshold_raised": round(raised.raised, 4),
+                "threshold_note": raised.sentence,
+            }
         name = _named(request)
-        templates, left = self._people.remove(name)
+        if request.command in ("rename", "merge"):
+            if request.other is None:
+                raise EdgeFaceError(f"{request.command} needs another name, as other")
+            act = self._people.rename if request.command == "rename" else self._people.merge
+            return {"name": request.other, "before": name, "templates": act(name, request.other)}
+        which = () if request.template is None else (request.template,)
+        templates, left = self._people.remove(name, *which)
         return {"name": name, "templates": templates, "people": left}
 
     def _record(
         self, asker: Asker, command: str, name: str | None, outcome: str, detail: str | None = None
     ) -> None:
-        """Add to the audit log, and emit the event of what was done."""
+        """Add to the audit log."""
         if self._audit is not None:
             try:
                 self._audit.add(asker.peer, command, name, outcome, detail)
             except EdgeFaceError as error:
                 _log.error("%s", error)
-        kind = _EVENTS.get(command)
-        if outcome == "done" and kind is not None:
-            who = asker.peer.user or f"uid {asker.peer.uid}"
-            self._hooks.emit(kind, f"{_DONE[kind]} by {who}", name)
+
+    def _emit(self, asker: Asker, kind: EventType, name: str | None, words: str) -> None:
+        """Emit the event of what was done, and by whom."""
+        self._hooks.emit(kind, f"{words} by {asker.peer.user or f'uid {asker.peer.uid}'}", name)
 
     def _attempt(self, request: Request) -> Attempt:
         profile = Profile.HIGH_SECURITY if request.challenge else self.profile
@@ -293,6 +314,8 @@ class Desk:
         else:
             outcome, detail = "done", f"{answer['added']} templates added"
         self._record(asker, "enroll", attempt.name, outcome, detail)
+        if outcome == "done":
+            self._emit(asker, "person_enrolled", attempt.name, "enrolled")
 
     def _count(self, attempt: Attempt, answer: Answer | None) -> None:
         """An attempt with a face in view that was refused counts towards the lockout.
@@ -315,16 +338,28 @@ def _named(request: Request) -> str:
     return request.name
 
 
-_EVENTS: dict[str, EventType] = {
-    "enroll": "person_enrolled",
-    "remove": "person_removed",
-    "reload": "settings_changed",
-}
-_DONE: dict[EventType, str] = {
-    "person_enrolled": "enrolled",
-    "person_removed": "removed",
-    "settings_changed": "settings brought into force",
-}
+def _what_else(request: Request) -> str | None:
+    """What the audit log says about a request besides its name."""
+    if request.template is not None:
+        return f"template {request.template}"
+    return None if request.other is None else f"to {request.other}"
+
+
+def _changes(request: Request) -> list[tuple[EventType, str | None, str]]:
+    """The events of what was done: kind, the person it is about, and words for it."""
+    name, other = request.name, request.other
+    if request.command == "reload":
+        return [("settings_changed", None, "settings brought into force")]
+    if request.command == "remove" and request.template is None:
+        return [("person_removed", name, "removed")]
+    if request.command == "merge":
+        return [("person_removed", name, f"merged into {other}")]
+    if request.command == "rename":
+        return [
+            ("person_removed", name, f"renamed to {other}"),
+            ("person_enrolled", other, f"renamed from {name}"),
+        ]
+    return []
 
 
 def _without_scores(answer: Any) -> Any:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+from edgeface.decide import correction_for
 from edgeface.errors import EdgeFaceError
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.file import read_contents
@@ -129,9 +130,12 @@ def _gallery(config: Config) -> Check:
         loaded = Loaded(read_contents(path, find_key()))  # as it is: nothing is restored by looking
     except FileNotFoundError:
         loaded = Loaded(None)
-    people = len(Gallery(path, model, loaded))
+    gallery = Gallery(path, model, loaded)
+    people = len(gallery)
     advice = "" if people else "add somebody with: edgeface enroll NAME PICTURE..."
-    return Check("gallery", True, f"{people} people in {path}", advice)
+    raised = correction_for(model, gallery).sentence
+    detail = f"{people} people in {path}" + (f"; {raised}" if raised else "")
+    return Check("gallery", True, detail, advice)
 
 
 def _camera(config: Config) -> Check:

@@ -10,15 +10,20 @@ from __future__ import annotations
 import contextlib
 import grp
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
+
 import edgeface
 from edgeface.errors import ConfigError
 from edgeface.service.config import Config, load_config
+from edgeface.service.notify import NO_PICTURE
 from edgeface.service.outlets import NETWORKED
+from edgeface.sinks.settings import MqttSettings
 from edgeface.sources import needs_network
 from edgeface.system.storage import write_atomically
 
@@ -41,7 +46,7 @@ def install(root: Path) -> list[Path]:
     if not _packaged(root):
         written += [
             *(
-                _put(root / _UNITS / name, _template(name).replace("@EDGEFACE@", _program()))
+                _put(root / _UNITS / name, _for_this_environment(_template(name)))
                 for name in (UNIT, _GATE)
             ),
             _put(root / _SYSUSERS, _template("edgeface.sysusers")),
@@ -52,12 +57,12 @@ def install(root: Path) -> list[Path]:
     (root / CREDENTIALS).mkdir(mode=0o700, parents=True, exist_ok=True)
     config = load_config(settings)
     written += _drop_in(root, "network.conf", _template("network.conf"), _wants_network(config))
-    text = _template("gpio.conf").replace("@EDGEFACE@", _program())
+    text = _for_this_environment(_template("gpio.conf"))
     written += _drop_in(root, "gpio.conf", text, config.gpio is not None)
     key = (root / CREDENTIALS / "gallery-key").exists()
     written += _drop_in(root, "key.conf", _template("key.conf"), key)
     homes = _paths_in_homes()
-    text = _template("home.conf").replace("@PATHS@", " ".join(map(str, homes)))
+    text = _template("home.conf").replace("@PATHS@", " ".join(map(_quoted, homes)))
     for name in (UNIT, _GATE):
         written += _drop_in(root, "home.conf", text, bool(homes), name)
     return written
@@ -93,7 +98,7 @@ def uninstall(root: Path) -> list[Path]:
 def _packaged(root: Path) -> bool:
     """Whether a Debian package brought this environment, and with it the unit and the user."""
     unit = root / PACKAGED
-    return unit.exists() and f"ExecStart={_program()} " in unit.read_text()
+    return unit.exists() and _for_this_environment("ExecStart=@EDGEFACE@ ") in unit.read_text()
 
 
 def systemctl(*arguments: str) -> str:
@@ -101,10 +106,46 @@ def systemctl(*arguments: str) -> str:
     return _run("systemctl", *arguments)
 
 
+def start_service() -> str | None:
+    """Have systemd start the service now and at every boot, and wait for its first picture.
+
+    Returns what it still waits for, None where all is well. Raises ConfigError with the service's
+    own last words where it does not start.
+    """
+    systemctl("enable", UNIT)
+    try:
+        systemctl("restart", UNIT)  # returns when the service is ready, or has failed
+    except ConfigError as error:
+        raise ConfigError(f"the service does not start: {_last_words() or error}") from None
+    status = systemctl("show", UNIT, "--property=StatusText", "--value").strip()
+    return status if status.startswith(NO_PICTURE) else None
+
+
+def _last_words() -> str:
+    """The last sentence of the service itself in the journal, "" where it cannot be read."""
+    try:
+        told = _run("journalctl", "--unit", UNIT, "--lines=40", "--output=cat", "--no-pager")
+    except ConfigError:
+        return ""
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    own = [line for line in lines if line.startswith(("edgeface: ", "ERROR "))]
+    others = [line for line in lines if not line.startswith((UNIT, "Start", "Stop", "Failed"))]
+    return next(iter((own or others)[-1:]), "").removeprefix("edgeface: ").removeprefix("ERROR ")
+
+
 def make_user() -> None:
     """Create the service's user and groups as the sysusers file says; a package has done it."""
     if Path("/", _SYSUSERS).exists():
         _run("systemd-sysusers", f"/{_SYSUSERS}")
+
+
+def with_password_from_its_file(settings: MqttSettings) -> MqttSettings:
+    """The same settings for a command beside the service, to which systemd hands no credentials."""
+    named = settings.password_file
+    if named is None or not named.startswith("credential:"):
+        return settings
+    path = Path("/") / CREDENTIALS / named.removeprefix("credential:")
+    return msgspec.structs.replace(settings, password_file=str(path))
 
 
 def _wants_network(config: Config) -> bool:
@@ -135,10 +176,26 @@ def _template(name: str) -> str:
     return ((folder if folder.is_dir() else here.parent / "packaging") / name).read_text()
 
 
-def _program() -> str:
+def _for_this_environment(text: str) -> str:
+    """A unit's text with the command of this environment; `-` before it stays before its path."""
+    program, *rest = _program()
+    for prefix in ("-", ""):
+        words = " ".join([_quoted(prefix + program), *map(_quoted, rest)])
+        # A command's words, unlike paths elsewhere, are also searched for variables.
+        text = text.replace(f"{prefix}@EDGEFACE@", words.replace("$", "$$"))
+    return text
+
+
+def _program() -> list[str]:
     """The command of the environment that this runs in."""
     program = Path(sys.prefix) / "bin" / "edgeface"
-    return str(program) if program.exists() else f"{sys.executable} -m edgeface"
+    return [str(program)] if program.exists() else [sys.executable, "-m", "edgeface"]
+
+
+def _quoted(word: str | Path) -> str:
+    """A word of a unit, where a space ends a word and % begins a specifier."""
+    text = str(word).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return text if re.fullmatch(r"[\w@%+=:,./$-]+", text) else f'"{text}"'
 
 
 def _paths_in_homes() -> list[Path]:

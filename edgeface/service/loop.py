@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import edgeface
 from edgeface.errors import ConfigError, EdgeFaceError
 from edgeface.events import Event, EventType, incident
 from edgeface.liveness import account
@@ -23,10 +24,12 @@ from edgeface.service.config import Config, audit_path, state_folder
 from edgeface.service.desk import Desk, Hooks
 from edgeface.service.frame_result import FrameResult
 from edgeface.service.lockout import Lockout
-from edgeface.service.notify import Notifier
+from edgeface.service.notify import NO_PICTURE, Notifier
 from edgeface.service.outlets import build_outlets
 from edgeface.service.people import People
+from edgeface.service.presence import Figures, Presence
 from edgeface.service.watch import Asked, Watch
+from edgeface.sinks.door import Board, DoorState
 from edgeface.sources import Frame, SourceEnded, is_live
 from edgeface.sources.blind import Blindness
 from edgeface.sources.feed import open_feed
@@ -34,6 +37,7 @@ from edgeface.system.closing import Closing
 from edgeface.system.thermal import Governor
 
 _log = logging.getLogger("edgeface.service")
+_FIRST_PICTURE = 30.0  # seconds for which systemd waits for it; a camera may still come later
 _TICK = 0.25  # seconds that the loop waits at most before it looks after everything else
 
 
@@ -64,7 +68,10 @@ class Service(Closing):
         )
         self._feed = open_feed(config.source)
         self._blindness = Blindness(config.source.blind_after)
-        self._outlets = build_outlets(config, self._sink_struggles)
+        self._presence = Presence()
+        self._trouble: str | None = None  # of the source, as last reported
+        self._board, self._figures = Board(), Figures()
+        self._outlets = build_outlets(config, self._sink_struggles, board=self._board)
 
     def stop(self) -> None:
         """Ask the loop to end."""
@@ -79,8 +86,7 @@ class Service(Closing):
 
         Raises EdgeFaceError when the source can never work.
         """
-        self._notifier.ready()
-        self._notifier.status(self.summary(), at_once=True)
+        begun = time.monotonic()
         _log.info("watching %s, %d people enrolled", self._feed.name, len(self._people))
         if self._config.liveness.profile is None and not self._config.profile.judged:
             _log.warning(
@@ -89,6 +95,8 @@ class Service(Closing):
             )
         while not self._stopping and (most_frames is None or self.frames < most_frames):
             self._notifier.alive()
+            if not self._notifier.is_ready and time.monotonic() - begun >= _FIRST_PICTURE:
+                self._tell_ready()
             try:
                 self._turn()
             except SourceEnded:
@@ -107,10 +115,17 @@ class Service(Closing):
         """One frame, or none; it is let go of on return, so that the camera can be closed."""
         begun = time.monotonic()
         frame = self._feed.next(_TICK)
+        if frame is not None and not self._notifier.is_ready:
+            self._tell_ready()
         self._look_after_everything_else()
         if frame is not None:
             self._work_on(frame)
             self._pace(begun)
+
+    def _tell_ready(self) -> None:
+        """Tell systemd: with the first picture, or when it must not wait any longer."""
+        self._notifier.ready()
+        self._notifier.status(self.summary(), at_once=True)
 
     def _work_on(self, frame: Frame) -> None:
         busy = self.desk.busy
@@ -128,9 +143,9 @@ class Service(Closing):
         self._frame_error = None
         if noticed := self._blindness.see(frame):
             blind, sentence = noticed
-            self._report(
-                "source_blind" if blind else "source_back", f"{self._feed.name} {sentence}"
-            )
+            told = f"{self._feed.name} {sentence}"
+            self._trouble = told if blind else None
+            self._report("source_blind" if blind else "source_back", told)
         self.desk.see(result)
         self._emit(result, frame.taken)
 
@@ -167,6 +182,7 @@ class Service(Closing):
     def _look_after_everything_else(self) -> None:
         """News of the source and the sinks, settings, the gallery, requests."""
         for notice in self._feed.notices():
+            self._trouble = notice.message if notice.lost else None
             self._report("source_lost" if notice.lost else "source_back", notice.message)
         while not self._struggling.empty():
             name, trouble = self._struggling.get_nowait()
@@ -186,8 +202,33 @@ class Service(Closing):
             self._report("gallery_restored", restored)
         if problem := self._people.take_problem():
             self._report("gallery_unusable", problem)
+        self._outlets.work()
         self.desk.work()
+        self._show_state()
         self._notifier.status(self.summary())
+
+    def _show_state(self) -> None:
+        """Put on the board what sinks show of the door besides its events."""
+        now, lockout = time.monotonic(), self.desk.lockout
+        recognized = [name for name in self._watch.recognized if not lockout.left(name)]
+        fps, temperature = self._figures.at(now, self._rate, self._governor.temperature)
+        struggling = [
+            f"{outlet.name}: {outlet.trouble}"
+            for outlet in self._outlets.outlets
+            if outlet.trouble and outlet.name != "mqtt"
+        ]
+        self._board.show(
+            DoorState(
+                people=self._people.names,
+                present=self._presence.at(now, recognized),
+                locked=lockout.longest_left > 0,
+                problem=self._people.problem or self._trouble or next(iter(struggling), None),
+                fps=fps,
+                temperature=temperature,
+                model=self._people.model_name,
+                version=edgeface.__version__,
+            )
+        )
 
     def _pace(self, begun: float) -> None:
         """Wait until the next frame is due; files as fast as possible are never waited for."""
@@ -241,11 +282,16 @@ class Service(Closing):
         self._governor = Governor(config.power.warm, config.power.hot)
         self.desk.rules, self.desk.profile = config.recognition, config.profile
         self.desk.lockout.rules = config.lockout
-        self._outlets = build_outlets(config, self._sink_struggles, (old, self._outlets))
+        self._outlets = build_outlets(
+            config, self._sink_struggles, (old, self._outlets), self._board
+        )
         self._config = config
 
     def summary(self) -> str:
         """What it does, in a line."""
+        if not self.frames:
+            why = f": {self._trouble}" if self._trouble else ""
+            return f"{NO_PICTURE} from {self._feed.name}{why}"
         people = len(self._people)
         return (
             f"watching {self._feed.name}, {self._rate:.0f} fps, "
@@ -279,7 +325,7 @@ class Service(Closing):
                     "lost": outlet.lost,
                     "trouble": outlet.trouble,
                 }
-                for outlet in self._outlets.outlets
+                for outlet in self._outlets.reported
             ],
         }
 

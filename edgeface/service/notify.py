@@ -2,7 +2,8 @@
 
 Takes in words, sends them to the socket that NOTIFY_SOCKET names (sd_notify(3)); without one it
 does nothing. The watchdog is fed by whoever calls `alive`, which is the loop and nobody else: a
-loop that hangs is a loop that systemd restarts.
+loop that hangs is a loop that systemd restarts. Before `ready` nothing is sent: systemd watches
+from then on.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import os
 import socket
 import time
 
+NO_PICTURE = "no picture yet"
+"""What the status begins with until the first picture has come."""
 _STATUS_PAUSE = 5.0  # seconds between changes of the status text
 
 
@@ -26,9 +29,11 @@ class Notifier:
         # Feeding at a third of the limit leaves room for one slow frame.
         self._pause = int(os.environ.get("WATCHDOG_USEC", "0")) / 3e6
         self._fed = self._told = 0.0
+        self.is_ready = False
 
     def ready(self) -> None:
-        """The service has started."""
+        """The service has started, and seen its first picture."""
+        self.is_ready = True
         self._send("READY=1")
 
     def reloading(self) -> None:
@@ -42,14 +47,14 @@ class Notifier:
     def alive(self) -> None:
         """Feed the watchdog if it is due."""
         now = time.monotonic()
-        if self._pause and now - self._fed >= self._pause:
+        if self.is_ready and self._pause and now - self._fed >= self._pause:
             self._fed = now
             self._send("WATCHDOG=1")
 
     def status(self, text: str, *, at_once: bool = False) -> None:
         """What `systemctl status` shows, sent at most every few seconds unless `at_once`."""
         now = time.monotonic()
-        if at_once or now - self._told >= _STATUS_PAUSE:
+        if self.is_ready and (at_once or now - self._told >= _STATUS_PAUSE):
             self._told = now
             self._send(f"STATUS={text}")
 

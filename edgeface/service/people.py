@@ -13,10 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from edgeface.decide import Decision, decide_among, identification_threshold
-from edgeface.enrollment import Enrollment
+from edgeface.decide import (
+    Correction,
+    Decision,
+    correction_for,
+    decide_among,
+    identification_threshold,
+)
+from edgeface.enrollment import Enrollment, lookalike_threshold
 from edgeface.errors import GalleryError
 from edgeface.gallery.encryption import find_key
+from edgeface.gallery.gallery import Gallery
 from edgeface.gallery.names import person_name
 from edgeface.gallery.report import people_reports
 from edgeface.liveness import Likeness
@@ -35,6 +42,7 @@ class People:
     def __init__(self, settings: RecognitionSettings) -> None:
         self._tried = time.monotonic()
         self._reported: str | None = None
+        self._listed: tuple[Gallery, tuple[str, ...]] | None = None  # of that gallery, its names
         self._changed = False  # by this process, and not yet reported by `refresh`
         self._use(settings, None)
         self._known = self._names()
@@ -61,6 +69,21 @@ class People:
         """Why the gallery cannot be used, so that nobody is recognized; None where all is well."""
         problem = self._recognizer.problem
         return None if problem is None else str(problem)
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """Everybody enrolled; None where the gallery cannot be used."""
+        if self.problem is not None:
+            return None
+        gallery = self._recognizer.gallery
+        if self._listed is None or self._listed[0] is not gallery:
+            self._listed = (gallery, tuple(str(name) for name, _ in gallery.people))
+        return self._listed[1]
+
+    @property
+    def model_name(self) -> str:
+        """The model's file, without its folder."""
+        return self._recognizer.model.path.name
 
     def __len__(self) -> int:
         return 0 if self.problem else len(self._recognizer.gallery)
@@ -129,18 +152,44 @@ class People:
         """Whether an encoded face is this person (1:1). Raises as `require` does."""
         return self._recognizer.verify(person_name(name), face)
 
-    def remove(self, name: str) -> tuple[int, list[dict[str, Any]]]:
-        """Remove a person and save the gallery; how many templates went, and who is left as
-        {name, templates}. Raises UnknownPerson and GalleryError."""
-        templates = self._recognizer.remove(person_name(name))
+    def remove(self, name: str, template: int | None = None) -> tuple[int, list[dict[str, Any]]]:
+        """Remove a person, or one template of theirs, and save the gallery; how many templates
+        went, and who is left as {name, templates}. Raises UnknownPerson and GalleryError."""
+        templates = self._recognizer.remove(person_name(name), template)
         self._changed = True
-        self._known -= {name}  # whoever had it removed reports it
+        if template is None:
+            self._known -= {name}  # whoever had it removed reports it
         left = self._recognizer.gallery.people
         return templates, [{"name": other, "templates": count} for other, count in left]
 
     def reports(self) -> list[dict[str, Any]]:
         """Everybody with what `edgeface list` says about them."""
-        return [vars(report) for report in people_reports(self._recognizer.gallery)]
+        gallery = self._recognizer.gallery
+        near = lookalike_threshold(gallery, self._recognizer.model)
+        return [vars(report) for report in people_reports(gallery, near)]
+
+    def rename(self, name: str, new: str) -> int:
+        """Give a person another name and save the gallery; how many templates the person has.
+        Raises UnknownPerson and GalleryError."""
+        self._recognizer.rename(name, new)
+        return self._moved(name, new)
+
+    def merge(self, name: str, other: str) -> int:
+        """Make two names one person, `other`, and save the gallery; how many templates that person
+        has. Raises UnknownPerson, GalleryError, and FaceError where they do not look like one."""
+        self._recognizer.merge(name, other)
+        return self._moved(name, other)
+
+    def _moved(self, name: str, other: str) -> int:
+        self._changed = True
+        self._known = self._known - {name} | {other}  # whoever had it done reports it
+        gallery = self._recognizer.gallery
+        return int(gallery.template_counts[gallery.index(other)])
+
+    @property
+    def correction(self) -> Correction:
+        """How far the thresholds are raised for the people enrolled."""
+        return correction_for(self._recognizer.model, self._recognizer.gallery)
 
     def enroll(self, name: str, pictures: list[Picture]) -> Enrollment:
         """Add pictures of one person and save the gallery; EdgeFaceError says why not."""

@@ -87,6 +87,7 @@ class TrackedFace:
         self.track, self.number = track, track.number
         self.ballot, self.proof = Ballot(station.rules), Proof(station.tools)
         self.state = State.UNDECIDED
+        self.recognized: str | None = None  # as whom, with the proof; None once that may be wrong
         self._station = station
         self._held: Verdict | None = None  # only in the states HELD and REPORTED_HELD
         self._tries = 0  # challenges begun
@@ -156,6 +157,7 @@ class TrackedFace:
     def gallery_changed(self) -> None:
         """Judge the face from the beginning; its proof of life remains."""
         self.ballot.clear()
+        self.recognized = None
         self._release()
 
     def _observe(self, frame: Frame) -> Observation:
@@ -172,7 +174,7 @@ class TrackedFace:
             self.proof.sample(self.track, frame, result)
         if not self.proof.same(seen.encoded.embedding, frame.time):
             self.ballot.drop(frame.time)
-            self._held, self.state = None, State.UNDECIDED
+            self._held, self.state, self.recognized = None, State.UNDECIDED, None
         return replace(seen, liveness=self.proof.verdict)
 
     def _decide(
@@ -180,13 +182,15 @@ class TrackedFace:
     ) -> None:
         """Report an agreed verdict, or hold it back until the face is shown to be alive."""
         challenger = self._station.challenger
+        if verdict.name != self.recognized:
+            self.recognized = None
         if verdict.name is None:
             self._release()
         elif not may_pass(self._station.profile, seen.liveness, challenger.status_for(seen)):
             self._hold(verdict)
             return
         else:
-            self._held, self.state = None, State.REPORTED
+            self._held, self.state, self.recognized = None, State.REPORTED, verdict.name
             # The challenge is used up: the person has to leave the picture before the next one.
             self._tries = MOST_TRIES
             challenger.drop(self.number)

@@ -56,6 +56,12 @@ class Watch:
         """The tracks in view, each with whom it resembles and its liveness verdict."""
         return [(f.number, f.ballot.name, f.proof.verdict) for f in self._faces.values()]
 
+    @property
+    def recognized(self) -> list[str]:
+        """Who in view was recognized, with the profile's proof, and has not turned out to be
+        another person since."""
+        return [f.recognized for f in self._faces.values() if f.recognized is not None]
+
     def untold(self, name: str | None) -> None:
         """The last event about this person was not sent: report them again at once."""
         if name is not None:

@@ -3,7 +3,7 @@
 Takes in events (and the frame's cut-out of the face, which only the snapshot folder uses), hands
 them to every sink that wants them. Each sink has a bounded queue and a worker of its own: a broker
 that is down delays nobody. An event leaves its queue when its sink has delivered it or given it
-up; when the queue is full the oldest goes, and the loss is counted and told.
+up; when the queue is full the oldest goes. What was given up or lost is counted and reported.
 
 What only records events gets every one, however late. What acts upon them, a door opener above all,
 gets none that is older than a few seconds.
@@ -30,7 +30,7 @@ from edgeface.system.threads import Worker
 _log = logging.getLogger("edgeface.sinks")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0  # seconds between attempts
 _DRAIN = 1.0  # seconds that closing gives a sink for what still waits
-_STRUGGLING = 3  # failures in a row after which it is told
+_STRUGGLING = 3  # failures in a row after which they are reported
 FRESHNESS = 3.0  # seconds after its frame in which an event may be acted upon
 
 Left = Callable[[], float]
@@ -43,6 +43,10 @@ class SinkError(EdgeFaceError, OSError):
     __str__ = Exception.__str__
 
 
+class Undelivered(SinkError):
+    """An event that cannot be delivered, now or later; the next one may be."""
+
+
 class Sink(Protocol):
     """Called by one worker thread alone, `close` at its end in any case."""
 
@@ -51,7 +55,8 @@ class Sink(Protocol):
     """Whether it does something in the world, so that it must get no event that is late."""
 
     def deliver(self, event: Event, picture: Picture | None, left: Left) -> None:
-        """Deliver the event; SinkError to be called with it again, later."""
+        """Deliver the event; SinkError to be called with it again, later, Undelivered to give it up
+        as lost."""
         ...
 
     def idle(self) -> float:
@@ -85,18 +90,20 @@ class Outlet:
         name: str,
         wanted: Sequence[str],
         most: int,
-        tell: Callable[[str], None] | None = None,
+        report: Callable[[str], None] | None = None,
         freshness: float = FRESHNESS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self.delivered = self.lost = 0
+        self._refused = 0  # events given up since one was delivered
         self.trouble: str | None = None
         self._make, self._most = make, most
         self._wanted = frozenset(wanted)
-        self._tell = tell or (lambda message: None)
+        self._report = report or (lambda message: None)
         self._freshness, self._clock = freshness, clock
         self._waiting: deque[_Waiting] = deque()
+        self._first: _Waiting | None = None  # what the sink had last
         self._changed = threading.Condition()
         self._deadline: float | None = None
         self._worker = Worker(name, self._run)
@@ -121,6 +128,18 @@ class Outlet:
             self._waiting.append(_Waiting(event, picture, seen))
             self._changed.notify()
 
+    def take_over(self, before: Outlet) -> None:
+        """Go on with the counts of an outlet that has been closed, and with what it still held."""
+        self.delivered += before.delivered
+        with before._changed, self._changed:
+            left = list(before._waiting)
+            before._waiting.clear()
+            mine = [one for one in left if one.event.type in self._wanted]
+            kept = mine[-self._most :] if self._most else []
+            self._waiting.extendleft(reversed(kept))
+            self.lost += before.lost + len(left) - len(kept)
+            self._changed.notify()
+
     def begin_closing(self) -> None:
         """Stop soon: what waits gets a last second. `close` waits for it."""
         self._deadline = time.monotonic() + _DRAIN
@@ -142,8 +161,16 @@ class Outlet:
             while not self._done(stopping):
                 try:
                     sink = sink or self._make()
-                    self._rest(self._step(sink), stopping, wake=True)
-                    pause, failures, self.trouble = _FIRST_PAUSE, 0, None
+                    pause_after = self._step(sink)
+                    # An event that was given up is trouble until another one is delivered.
+                    self.trouble = self.trouble if self._refused else None
+                    pause, failures = _FIRST_PAUSE, 0
+                    self._rest(pause_after, stopping, wake=True)
+                    continue
+                except Undelivered as error:
+                    self._drop_first()
+                    self._refused += 1
+                    self._note(str(error), self._refused == _STRUGGLING, "it is given up")
                     continue
                 except EdgeFaceError as error:
                     failures += 1
@@ -166,7 +193,7 @@ class Outlet:
         """Deliver the first event that waits, or let the sink do what is due."""
         if not self._waiting:
             return sink.idle()
-        first = self._waiting[0]
+        first = self._first = self._waiting[0]
         late = sink.acts and self._left(first) <= 0
         if not late:
             sink.deliver(first.event, first.picture, partial(self._left, first))
@@ -179,6 +206,7 @@ class Outlet:
             _log.warning("%s: an event came too late to act upon (%s)", self.name, first.event.id)
         else:
             self.delivered += 1
+            self._refused = 0
         return sink.idle()
 
     def _left(self, waiting: _Waiting) -> float:
@@ -194,9 +222,10 @@ class Outlet:
         return self._freshness - age
 
     def _drop_first(self) -> None:
-        """Give up the event that broke the sink, so that it cannot break it again."""
+        """Give up the event that the sink had last, so that it gets it no more."""
         with self._changed:
-            if self._waiting:
+            # A full queue may have dropped this very event meanwhile.
+            if self._waiting and self._waiting[0] is self._first:
                 self._waiting.popleft()
                 self.lost += 1
 
@@ -215,26 +244,69 @@ class Outlet:
             return False
         return not self._waiting or time.monotonic() > (self._deadline or 0.0)
 
-    def _note(self, trouble: str, tell: bool) -> None:
-        self.trouble = f"{self.name}: {trouble}"
-        if tell:
-            _log.warning("%s; trying again", self.trouble)
-            self._tell(self.trouble)
+    def _note(self, trouble: str, report: bool, then: str = "trying again") -> None:
+        self.trouble = trouble
+        if report:
+            _log.warning("%s: %s; %s", self.name, trouble, then)
+            self._report(trouble)
+
+
+class Reported(Protocol):
+    """What `edgeface status` says about a sink: how many events were delivered, wait, were lost."""
+
+    name: str
+    delivered: int
+    lost: int
+    trouble: str | None
+
+    @property
+    def waiting(self) -> int: ...
+
+
+class First(Reported, Protocol):
+    """Gets every event before the sinks do, in the thread that reports it: the history."""
+
+    def put(self, event: Event) -> None:
+        """Record the event; raises nothing."""
+        ...
+
+    def work(self) -> None:
+        """Do what is due without an event."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything."""
+        ...
 
 
 class Outlets(Closing):
-    """All sinks together."""
+    """All sinks together, and what records the events `first`."""
 
-    def __init__(self, outlets: Sequence[Outlet]) -> None:
-        self.outlets = tuple(outlets)
+    def __init__(self, outlets: Sequence[Outlet], first: First | None = None) -> None:
+        self.outlets, self.first = tuple(outlets), first
+
+    @property
+    def reported(self) -> list[Reported]:
+        """Every sink, for `edgeface status`."""
+        return [*self.outlets, *([self.first] if self.first is not None else [])]
 
     def put(self, event: Event, picture: Picture | None = None, seen: float | None = None) -> None:
-        """Queue the event for every sink that wants it; returns at once. `seen` as in `Outlet`."""
+        """Record the event, then queue it for every sink that wants it. `seen` as in `Outlet`."""
+        seen = time.monotonic() if seen is None else seen
+        if self.first is not None:
+            self.first.put(event)
         for outlet in self.outlets:
             outlet.put(event, picture, seen)
 
+    def work(self) -> None:
+        """Do what is due without an event."""
+        if self.first is not None:
+            self.first.work()
+
     def close(self) -> None:
         """Close all sinks, at the same time."""
+        if self.first is not None:
+            self.first.close()
         for outlet in self.outlets:
             outlet.begin_closing()
         for outlet in self.outlets:

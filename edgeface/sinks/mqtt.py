@@ -1,12 +1,14 @@
 """Events to an MQTT broker, with Home Assistant's discovery.
 
 Takes in events, publishes each as JSON with quality of service 1 and lets it go once the broker has
-confirmed it. `TOPIC/status` is "online", and "offline" as last will. Home Assistant finds by itself
-a sensor "last person seen" and a trigger "recognized".
+confirmed it. `TOPIC/status` is "online", and "offline" as last will. What Home Assistant shows of
+the door it finds by itself (home_assistant.py), and again whenever it starts.
 
 `TOPIC/event` is a log and gets every event. `TOPIC/trigger` is what opens doors: a recognition is
-published there while it is fresh, once or never, in a way that no broker keeps for later.
-`TOPIC/person` is what the broker keeps: the last recognition, until that person is removed.
+published there while it is fresh, once or never, in a way that no broker keeps for later; so are
+`TOPIC/happened` and `TOPIC/face`. The broker keeps `TOPIC/person`, the last recognition, and the
+door's state. On every connection it is asked what it keeps of this door: whatever is about somebody
+who is not enrolled any more is cleared, whoever published it.
 """
 
 from __future__ import annotations
@@ -17,17 +19,26 @@ import socket
 import ssl
 import struct
 import time
+from collections.abc import Mapping
 from typing import Any
+
+import cv2
+import msgspec
 
 from edgeface.errors import ConfigError
 from edgeface.events import Event, to_json
 from edgeface.pipeline.pictures import Picture
 from edgeface.sinks import Left, SinkError
+from edgeface.sinks.door import Board, DoorState
+from edgeface.sinks.home_assistant import HAPPENED, discovery, states
 from edgeface.sinks.settings import MqttSettings
 from edgeface.system.secret import Secret
 
 _ANSWER = 5.0  # seconds that the broker may take to connect or to confirm
 _KEEP_ALIVE = 20  # seconds of silence after which either side asks whether the other is there
+_SHORT = 10.0  # seconds: a connection that breaks sooner was hardly one
+_STOLEN = 3  # short ones in a row: two clients of one name throw each other out
+_TRUCE = 30.0  # seconds for which the other one is left alone then
 _REST = 0.2  # seconds between looks at the connection
 _UNSUPPORTED = 132  # CONNACK's reason: the broker does not speak this version (MQTT 5, 3.2.2.2)
 
@@ -42,7 +53,11 @@ class Mqtt:
     name = "mqtt"
     acts = False
 
-    def __init__(self, settings: MqttSettings) -> None:
+    def __init__(
+        self, settings: MqttSettings, board: Board | None = None, faces: tuple[str, ...] = ()
+    ) -> None:
+        """`board` is where the service shows its state; `faces` the types of events whose picture
+        is published, too."""
         try:
             from paho.mqtt import client as paho
         except ImportError:
@@ -54,8 +69,14 @@ class Mqtt:
         self._protocol = paho.MQTTv5  # until the broker turns out not to speak it
         self._client = self._new_client()
         self._connected = False
+        self._board, self._faces = board or Board(), faces
         self._triggered: str | None = None  # the last event on the trigger's topic
         self._shown: str | None = None  # whom the broker keeps, as far as it was us
+        self._kept: dict[str, bytes] = {}  # what the broker keeps of this door, as far as known
+        self._seen: DoorState | None = None  # the state whose messages have been published
+        self._born = False  # whether Home Assistant has started since everything was published
+        self._since, self._short = 0.0, 0  # when it connected, by monotonic(); short connections
+        self._not_before = 0.0  # when the next attempt to connect may be made, by monotonic()
 
     def _new_client(self) -> Any:
         settings = self._settings
@@ -84,18 +105,22 @@ class Mqtt:
         if event.type not in self._settings.events:
             return
         patience = _ANSWER
-        if event.type == "recognized" and event.id != self._triggered and left() > 0:
-            self._trigger(event, left())
+        if event.type in HAPPENED and event.id != self._triggered and left() > 0:
+            self._happen(event, picture, left())
             # Until something after it is confirmed it may still be on its way; see _drop.
             patience = min(_ANSWER, left())
         self._publish(self._topic("event"), to_json(event), patience=patience)
         if event.type == "recognized":
-            self._publish(self._topic("person"), to_json(event), retain=True)
+            self._keep(self._topic("person"), to_json(event))
             self._shown = event.name
 
     def idle(self) -> float:
         self._connect()
         self._turn(0.0)
+        if self._born:
+            self._born = False
+            self._publish_all()
+        self._show()
         return _REST
 
     def close(self) -> None:
@@ -109,16 +134,113 @@ class Mqtt:
         """Clear the person whom the broker keeps, if it is this one, or may be: what an earlier
         run has left there is not known."""
         if self._shown in (None, name):
-            self._publish(self._topic("person"), b"", retain=True)
+            self._keep(self._topic("person"), b"")
             self._shown = None
 
-    def _trigger(self, event: Event, left: float) -> None:
+    def _happen(self, event: Event, picture: Picture | None, left: float) -> None:
         """Publish what may open a door: not again, not kept, and by MQTT 5 with its last moment."""
         properties = None
         if self._protocol == self._paho.MQTTv5:
             properties = self._properties(MessageExpiryInterval=max(1, int(left)))
-        topic = self._topic("trigger")
-        self._publish(topic, to_json(event), qos=0, properties=properties, once=event.id)
+        fresh = {"happened": to_json(event)}
+        if event.type == "recognized":
+            fresh = {"trigger": to_json(event), **fresh}
+        if event.type in self._faces and picture is not None and picture.size:
+            fresh["face"] = cv2.imencode(".jpg", picture)[1].tobytes()
+        for last, payload in fresh.items():
+            self._publish(
+                self._topic(last),
+                payload,
+                qos=0,
+                properties=properties,
+                patience=min(_ANSWER, left),
+                once=event.id,
+            )
+
+    def _show(self) -> None:
+        """Publish what has changed of the door's state, and clear what the broker keeps of people
+        who are not enrolled any more."""
+        state = self._board.state
+        if state is None or state is self._seen:
+            return
+        wanted = self._messages(state)
+        for topic, payload in wanted.items():
+            self._keep(topic, payload)
+        for topic in [topic for topic in self._kept if self._about_somebody_gone(topic, state)]:
+            self._keep(topic, b"")
+        if state.people is not None:
+            for topic in [topic for topic in self._kept if self._is_left_over(topic, wanted)]:
+                self._keep(topic, b"")
+        self._seen = state
+
+    def _messages(self, state: DoorState | None) -> dict[str, bytes]:
+        """Everything that the broker keeps of this door and that its state decides."""
+        made: dict[str, Any] = {} if state is None else states(self._settings, state)
+        if self._settings.discovery is not None:
+            made |= discovery(self._settings, state, faces=bool(self._faces))
+        return {
+            topic: value.encode() if isinstance(value, str) else json.dumps(value).encode()
+            for topic, value in made.items()
+        }
+
+    def _about_somebody_gone(self, topic: str, state: DoorState) -> bool:
+        if topic != self._topic("person") or state.people is None:
+            return False
+        try:
+            return msgspec.json.decode(self._kept[topic])["name"] not in state.people
+        except (msgspec.DecodeError, KeyError, TypeError):
+            return True
+
+    def _is_left_over(self, topic: str, wanted: Mapping[str, bytes]) -> bool:
+        return topic not in wanted and topic not in (self._topic("person"), self._topic("status"))
+
+    def _keep(self, topic: str, payload: bytes) -> None:
+        """Have the broker keep a payload, or none where it is empty, unless it does already."""
+        if self._kept.get(topic) == payload:
+            return
+        self._publish(topic, payload, retain=True)
+        self._kept.pop(topic, None)
+        if payload:
+            self._kept[topic] = payload
+
+    def _hear(self, message: Any) -> None:
+        """What the broker keeps of this door, and Home Assistant's birth."""
+        if message.topic == f"{self._settings.discovery}/status":
+            self._born = self._born or (not message.retain and message.payload == b"online")
+        elif message.retain and message.payload:
+            self._kept[message.topic] = bytes(message.payload)
+
+    def clear(self) -> None:
+        """Clear everything that the broker keeps of this door; SinkError where it cannot be."""
+        if not self._connected:
+            self._open()
+            self._connected = True
+        self._ask_what_is_kept()
+        # Confirmed after everything that the broker keeps has come, as it answers in turn.
+        self._publish(self._topic("status"), b"", retain=True)
+        for topic in tuple(self._kept):
+            self._keep(topic, b"")
+        self._client.disconnect()
+        self._drop(at_once=False)
+
+    def _ask_what_is_kept(self) -> None:
+        """Subscribe, and wait until everything that the broker keeps has come."""
+        topics = [f"{self._topic('present')}/+", self._topic("person"), self._topic("state")]
+        prefix = self._settings.discovery or "homeassistant"
+        topics.append(f"{prefix}/+/{self._settings.node}/+/config")
+        if self._settings.discovery is not None:
+            topics.append(f"{prefix}/status")
+        self._kept, self._seen = {}, None
+        done: list[object] = []
+        self._client.on_message = lambda _client, _data, message: self._hear(message)
+        self._client.on_subscribe = lambda *_: done.append(True)
+        # Without confirmation: a broker sends only a few confirmed messages at a time.
+        sent, _ = self._client.subscribe([(topic, 0) for topic in topics])
+        deadline = time.monotonic() + _ANSWER
+        while sent == self._paho.MQTT_ERR_SUCCESS and not done:
+            self._turn(0.1)
+            if time.monotonic() > deadline:
+                break  # a broker that forbids it keeps what it keeps
 
     def _properties(self, **values: int) -> Any:
         from paho.mqtt.packettypes import PacketTypes
@@ -132,6 +254,8 @@ class Mqtt:
     def _connect(self) -> None:
         if self._connected:
             return
+        if time.monotonic() < self._not_before:
+            raise SinkError(self._often_broken)
         try:
             self._open()
         except _OtherProtocol:
@@ -141,7 +265,7 @@ class Mqtt:
             except SinkError:
                 self._protocol = self._paho.MQTTv5  # it may just have been about to end
                 raise
-        self._connected = True
+        self._connected, self._since = True, time.monotonic()
         self._announce()
 
     def _open(self) -> None:
@@ -171,10 +295,17 @@ class Mqtt:
             raise SinkError(f"{settings.host} refuses the connection: {reasons[0]}")
 
     def _announce(self) -> None:
+        self._ask_what_is_kept()
+        # Confirmed after everything that the broker keeps has come, as it answers in turn.
         self._publish(self._topic("status"), b"online", retain=True)
-        if self._settings.discovery is not None:
-            for topic, entity in discovery(self._settings).items():
-                self._publish(topic, json.dumps(entity).encode(), retain=True)
+        for topic, payload in self._messages(self._board.state).items():
+            self._keep(topic, payload)
+
+    def _publish_all(self) -> None:
+        """Everything again, for a Home Assistant that has just started."""
+        for topic, payload in self._messages(self._board.state).items():
+            self._kept.pop(topic, None)
+            self._keep(topic, payload)
 
     def _publish(
         self,
@@ -212,6 +343,10 @@ class Mqtt:
         """Read and write what is due; SinkError when the connection is gone."""
         if self._client.loop(wait) != self._paho.MQTT_ERR_SUCCESS:
             self._drop()
+            self._short = self._short + 1 if time.monotonic() - self._since < _SHORT else 0
+            if self._short >= _STOLEN:
+                self._not_before = time.monotonic() + _TRUCE
+                raise SinkError(self._often_broken)
             raise SinkError(f"the connection to {self._settings.host} broke")
 
     def _drop(self, *, at_once: bool = True) -> None:
@@ -227,37 +362,12 @@ class Mqtt:
                     )
             connection.close()
 
+    @property
+    def _often_broken(self) -> str:
+        return (
+            f"{self._settings.host} ends the connection again and again; if another client calls "
+            f"itself {self._settings.client}, give each door a client of its own in [mqtt]"
+        )
+
     def _topic(self, last: str) -> str:
         return f"{self._settings.topic}/{last}"
-
-
-def discovery(settings: MqttSettings) -> dict[str, dict[str, Any]]:
-    """Home Assistant's discovery messages by topic: a sensor and a device trigger."""
-    node = settings.client
-    shared = {
-        "device": {"identifiers": [node], "name": "EdgeFace", "manufacturer": "EdgeFace"},
-        "origin": {"name": "edgeface"},
-    }
-    sensor = {
-        **shared,
-        "name": "Last person seen",
-        "unique_id": f"{node}_last_person",
-        "icon": "mdi:face-recognition",
-        "state_topic": f"{settings.topic}/person",
-        "value_template": "{{ value_json.name if value_json is defined else '' }}",
-        "json_attributes_topic": f"{settings.topic}/person",
-        "availability_topic": f"{settings.topic}/status",
-    }
-    trigger = {
-        **shared,
-        "automation_type": "trigger",
-        "type": "recognized",
-        "subtype": "face",
-        "topic": f"{settings.topic}/trigger",
-        "value_template": "{{ value_json.type }}",
-        "payload": "recognized",
-    }
-    return {
-        f"{settings.discovery}/sensor/{node}/last_person/config": sensor,
-        f"{settings.discovery}/device_automation/{node}/recognized/config": trigger,
-    }

@@ -2,23 +2,19 @@
 
 Takes in events, starts the configured argument list, never a shell. A program that takes too long
 is killed with everything it started. What it prints goes nowhere; an exit status other than 0 is
-told and not tried again, since half of what it does may be done. It inherits no secret.
+reported and not tried again, since half of what it does may be done. It inherits no secret.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import subprocess
 
 from edgeface.events import Event, to_json
 from edgeface.pipeline.pictures import Picture
-from edgeface.sinks import Left
+from edgeface.sinks import Left, Undelivered
 from edgeface.sinks.settings import ExecSettings
-
-_log = logging.getLogger("edgeface.sinks")
-
 
 # Of the service's environment only this: neither keys nor the way to the credentials.
 _PASSED_ON = ("HOME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LOGNAME", "TZ", "USER")
@@ -47,17 +43,19 @@ class Program:
                 env=_environment(),
             )
         except OSError as error:
-            _log.error("cannot run %s: %s", command[0], error.strerror)
-            return
+            raise Undelivered(
+                f"cannot run {command[0]} ({error.strerror}); check [exec] command"
+            ) from None
         try:
             process.communicate(to_json(event) + b"\n", timeout=float(self._settings.timeout))
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-            _log.error("%s took longer than %g s: killed", command[0], self._settings.timeout)
-            return
+            raise Undelivered(
+                f"{command[0]} took longer than {self._settings.timeout:g} s and was killed"
+            ) from None
         if process.returncode:
-            _log.error("%s ended with status %d", command[0], process.returncode)
+            raise Undelivered(f"{command[0]} ended with status {process.returncode}")
 
     def idle(self) -> float:
         return 60.0

@@ -21,7 +21,7 @@ import time
 from edgeface.errors import ConfigError
 from edgeface.events import Event, to_json
 from edgeface.pipeline.pictures import Picture
-from edgeface.sinks import Left, SinkError
+from edgeface.sinks import Left, SinkError, Undelivered
 from edgeface.sinks.settings import WebhookSettings
 from edgeface.system.address import Address
 from edgeface.system.connection import Deadline, HttpConnection
@@ -62,7 +62,7 @@ class Webhook:
             return
         if 300 <= status < 500 and status not in _AGAIN:
             _log.error("the webhook refused event %s with status %d", event.id, status)
-            return
+            raise Undelivered(_refusal(self._url.place, status))
         raise SinkError(f"{self._url.place} answered with status {status}")
 
     def idle(self) -> float:
@@ -87,6 +87,16 @@ class Webhook:
             raise SinkError(f"{self._url.place} does not speak HTTP ({reason})") from None
         finally:
             connection.abort()  # what is still on its way must not arrive later
+
+
+def _refusal(place: str, status: int) -> str:
+    """A sentence for an answer that will be the same next time."""
+    if status < 400:
+        return (
+            f"{place} answered with a redirect (status {status}), which is not followed; write the "
+            "address that it leads to as [webhook] url"
+        )
+    return f"{place} refused an event with status {status}; check [webhook] url and authorization"
 
 
 def _signature(secret: Secret, signed: bytes) -> str:

@@ -18,6 +18,7 @@ __all__ = [
     "SourceEnded",
     "SourceLost",
     "SourceSettings",
+    "is_camera",
     "is_live",
     "needs_network",
     "open_source",
@@ -39,7 +40,7 @@ def open_source(settings: SourceSettings) -> FrameSource:
         from edgeface.sources.picamera import PiCamera
 
         return PiCamera(settings)
-    if spec.isdecimal() or spec.startswith("/dev/"):
+    if is_camera(spec):
         from edgeface.sources.stream import V4l2
 
         return V4l2(settings)
@@ -69,8 +70,12 @@ def needs_network(spec: str) -> bool:
     return spec.lower().startswith(_URLS)
 
 
+def is_camera(spec: str) -> bool:
+    """Whether the source is a camera of this machine."""
+    return spec == "picamera2" or spec.isdecimal() or spec.startswith("/dev/")
+
+
 def is_live(settings: SourceSettings) -> bool:
     """Whether frames come at their own time, so that late ones are skipped rather than queued."""
     spec = settings.spec
-    camera = spec == "picamera2" or spec.isdecimal() or spec.startswith("/dev/")
-    return camera or needs_network(spec) or settings.pace == "own"
+    return is_camera(spec) or needs_network(spec) or settings.pace == "own"

@@ -76,6 +76,16 @@ class Address(str):
         shown as dots, too, but is no reason to warn."""
         return self.user is not None or _SECRETIVE.search(self.target.open()) is not None
 
+    @property
+    def odd_character(self) -> str | None:
+        """The first character of host, path or query that no URL holds: a space, an ü; else None.
+
+        In a path or a query it is sent percent-encoded.
+        """
+        _, rest = _split_scheme(self._whole.open(), "it")
+        place = rest[_end_of_user(rest, "it") + 1 :]
+        return next((c for c in place if not c.isascii() or not c.isprintable() or c == " "), None)
+
     def for_place(self, place: str, scheme: str, user: str | None, password: str | None) -> Secret:
         """The same target at another place ("host:port"), with these credentials."""
         login = ""

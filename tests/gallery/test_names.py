@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks.proofs import gallery as proofs
 from edgeface.errors import ConfigError, GalleryError
+from edgeface.gallery.change import GalleryChange
 from edgeface.gallery.file import DamagedGallery, read_contents
 from edgeface.gallery.gallery import Gallery
 from edgeface.gallery.names import near_names, person_name, wrong_name
@@ -38,6 +39,63 @@ def test_a_name_is_made_once_and_for_all(text: str) -> None:
 def test_what_is_no_name_or_cannot_be_seen_is_refused(text: str) -> None:
     with pytest.raises(GalleryError, match="printable characters"):
         person_name(text)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627",  # Ali-Reza, Persian
+        "\u0dc1\u0dca\u200d\u0dbb\u0dd3 \u0dbd\u0d82\u0d9a\u0dcf",  # Sri Lanka, Sinhala
+        "\u0d30\u0d3e\u0d1c\u0d28\u0d4d\u200d",  # Rajan, Malayalam: a joiner at the end
+        "\u09b0\u200d\u09cd\u09af\u09be\u09ac",  # Bengali, before the virama
+    ],
+)
+def test_joiners_stand_where_a_script_needs_them(name: str, tmp_path: Path) -> None:
+    assert person_name(f" {name}\u00a0") == name
+    path = tmp_path / "g"
+    proofs.enroll(path, name)
+    assert [found for found, _ in Gallery.open(path, proofs.MODEL).people] == [name]
+    bare = person_name(name.replace("\u200c", "").replace("\u200d", ""))
+    assert len(near_names([bare], [person_name(name)])) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "\u0639\u200c\u200c\u0644",  # two of them
+        "\u200c\u0639\u0644",  # none before it
+        "\u0639\u0644\u200d",  # none behind it, and no syllable ended
+        "a\u200c\u0644",  # behind a Latin letter
+        "\u0639\u200b\u0644",  # another sign that cannot be seen
+    ],
+)
+def test_a_joiner_elsewhere_is_refused(name: str) -> None:
+    with pytest.raises(GalleryError, match="printable characters"):
+        person_name(name)
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\u3000", "\u202f", "\u2009", "\u2003", "\u205f"])
+def test_every_kind_of_space_is_an_ordinary_one(space: str) -> None:
+    assert person_name(f"{space}\u5c71\u7530{space}\u592a\u90ce") == "\u5c71\u7530 \u592a\u90ce"
+
+
+@pytest.mark.parametrize("name", ["unknown", " Unknown", "UNKNOWN", "\uff55nknown", "nobody"])
+def test_a_reserved_word_is_no_new_name(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "g"
+    proofs.enroll(path, "ada")
+    before = path.read_bytes()
+    with pytest.raises(GalleryError, match="choose another name"):
+        proofs.enroll(path, name)
+    with (
+        pytest.raises(GalleryError, match="choose another name"),
+        GalleryChange.open(path, proofs.MODEL) as change,
+    ):
+        change.rename(person_name("ada"), person_name(name))
+    assert path.read_bytes() == before
+    craft(path, renamed(path, person_name(name)))  # of an earlier version: it opens, and can go
+    with GalleryChange.open(path, proofs.MODEL) as change:
+        change.rename(person_name(name), person_name("ada"))
+    assert [found for found, _ in Gallery.open(path, proofs.MODEL).people] == ["ada"]
 
 
 @pytest.mark.parametrize(

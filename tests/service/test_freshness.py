@@ -26,7 +26,7 @@ def config_of(tmp_path: Path) -> Config:
     file.write_text(
         f'[source]\nspec = "{PORTRAITS / "obama2.jpg"}"\n'
         f'[recognition]\ngallery = "{tmp_path / "gallery.safetensors"}"\n'
-        f'[exec]\ncommand = ["{program}"]\n'
+        f'[exec]\ncommand = ["{program}"]\nfreshness = "30s"\n'  # a busy machine takes seconds
     )
     return load_config(file)
 

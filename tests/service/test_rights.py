@@ -97,8 +97,8 @@ def test_behind_a_gate_the_audit_log_names_who_administers(service: Running) -> 
             assert ask_as(STRANGER, gated.admin_socket, command="list") == []
             member = grp.getgrnam("daemon").gr_gid
             (answer,) = ask_as(STRANGER, gated.admin_socket, group=member, command="list")
-            assert answer == {"people": []}
-            assert gated.ask(command="list") == [{"people": []}]
+            assert answer["people"] == []
+            assert gated.ask(command="list")[0]["people"] == []
             # Nobody but the gate may name a peer, whatever the file's mode.
             assert ask_as(STRANGER, inner, pid=1, uid=0, gids=[0]) == []
         finally:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,13 @@ from edgeface.gallery.change import GalleryChange
 from edgeface.gallery.encryption import read_key
 from edgeface.pipeline.geometry import Box, overlap
 from edgeface.pipeline.pipeline import FacePipeline
+from edgeface.service import loop
+from edgeface.service.config import load_config
+from edgeface.service.loop import Service
+from edgeface.service.notify import Notifier
 from edgeface.verifier import FaceVerifier
 from tests.helpers.service import LONG, PORTRAITS, Running, portrait_video
+from tests.helpers.sinks import wait_until
 
 SHARED = Path(os.environ.get("EDGEFACE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 WALKERS = SHARED / "data" / "walkers-1080p.mp4"
@@ -203,6 +209,32 @@ def test_systemd_is_told_ready_alive_and_stopping(tmp_path: Path, gallery: Path)
         assert service.stop() == 0
 
 
+def test_systemd_is_told_ready_with_the_first_picture_and_not_before(
+    tmp_path: Path, gallery: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(LONG)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        settings = tmp_path / "edgeface.toml"
+        settings.write_text('[source]\nspec = "/dev/video-of-nobody"\n')
+        monkeypatch.setattr(loop, "_FIRST_PICTURE", 1e9)
+        with Service(load_config(settings), Notifier()) as service:
+            running = threading.Thread(target=service.run)
+            running.start()
+            wait_until(lambda: "no picture yet" in service.summary() and ":" in service.summary())
+            manager.setblocking(False)
+            with pytest.raises(BlockingIOError):  # neither READY nor a word more
+                manager.recv(200)
+            manager.setblocking(True)
+            # A camera may come late, but systemd must not wait for ever.
+            monkeypatch.setattr(loop, "_FIRST_PICTURE", 0.0)
+            assert manager.recv(200) == b"READY=1"
+            assert manager.recv(200).startswith(b"STATUS=no picture yet from /dev/video-of")
+            service.stop()
+            running.join()
+
+
 def test_a_stopped_loop_does_not_feed_the_watchdog(tmp_path: Path, gallery: Path) -> None:
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     manager.bind(str(tmp_path / "notify"))
@@ -312,3 +344,21 @@ def test_a_gallery_that_cannot_be_read_again_recognizes_nobody(
             gallery.mkdir()
         nobody_is_recognized(service)
         assert service.stop() == 0
+
+
+def test_what_the_service_reported_is_in_its_history_after_a_kill(tmp_path: Path) -> None:
+    video = portrait_video(tmp_path / "video.avi", "obama")
+    enroll(tmp_path / "gallery.safetensors", ada="obama")
+    settings = (
+        f'[source]\nspec = "{video}"\nloop = true\n[history]\n[recognition]\ncooldown = "1 s"\n'
+    )
+    with Running(tmp_path, settings).ready() as service:
+        service.until(lambda: service.of("recognized"))
+        shown = service.ask(command="status")[0]["sinks"]
+        service.process.kill()
+        service.process.wait()
+        done = service.command("history", "--json", "--person", "ada")
+    assert [sink["name"] for sink in shown] == ["stdout", "history"]
+    assert shown[1]["delivered"] >= 1
+    kept = {event["id"] for event in json.loads(done.stdout)["events"]}
+    assert {event["id"] for event in service.of("recognized")} <= kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.service.install import install, uninstall
+from edgeface.errors import ConfigError
+from edgeface.service.install import install, start_service, uninstall
 
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
 ANALYZE = shutil.which("systemd-analyze")
@@ -133,6 +135,74 @@ def test_the_command_says_what_it_wrote_and_removed(edgeface, tmp_path: Path) ->
     assert f"wrote {unit(tmp_path)}" in done.stdout
     done = edgeface("service", "uninstall", "--root", tmp_path)
     assert f"removed {unit(tmp_path)}" in done.stdout
+
+
+@pytest.mark.parametrize("folder", ["my edge face", "100%face"])
+def test_an_environment_of_any_name_can_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    environment = tmp_path / folder
+    program = environment / "bin" / "edgeface"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "prefix", str(environment))
+    root = tmp_path / "root"
+    (root / "etc/edgeface").mkdir(parents=True)
+    (root / "etc/edgeface/edgeface.toml").write_text("[gpio]\npin = 17\n")
+    install(root)
+    start = re.search(r"^ExecStart=(.*) run --config", unit(root).read_text(), re.M)
+    assert start is not None
+    (word,) = shlex.split(start[1])
+    assert word.replace("%%", "%") == str(program)
+    drop_in = root / "etc/systemd/system/edgeface.service.d/gpio.conf"
+    stop = re.search(r"^ExecStopPost=(.*) service outputs-off", drop_in.read_text(), re.M)
+    assert stop is not None
+    assert shlex.split(stop[1]) == [f"-{word}"]
+    if ANALYZE is not None:
+        unit(root).write_text(unit(root).read_text() + drop_in.read_text())
+        done = subprocess.run(
+            [ANALYZE, "verify", unit(root)], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def systemd(folder: Path, restart: str, show: str = "", journal: str = "") -> Path:
+    """Stand-ins for systemctl and journalctl."""
+    (folder / "journal").write_text(journal)
+    scripts = {
+        "systemctl": f'case "$1" in restart) {restart};; show) echo "{show}";; esac',
+        "journalctl": f"cat {folder}/journal",
+    }
+    for name, body in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{body}\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def test_an_installation_says_why_the_service_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = (
+        "Starting edgeface.service - EdgeFace...\n"
+        "edgeface: there is no source door.mp4: use picamera2\n"
+        "edgeface.service: Main process exited, code=exited, status=2/INVALIDARGUMENT\n"
+        "Failed to start edgeface.service - EdgeFace.\n"
+    )
+    failed = "echo 'Job for edgeface.service failed.' >&2; exit 1"
+    monkeypatch.setenv("PATH", str(systemd(tmp_path, failed, journal=journal)), prepend=":")
+    with pytest.raises(ConfigError, match=r"does not start: there is no source door\.mp4"):
+        start_service()
+
+
+def test_an_installation_says_what_the_service_waits_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = "no picture yet from rtsp://camera/: it does not open"
+    monkeypatch.setenv("PATH", str(systemd(tmp_path, "exit 0", waiting)), prepend=":")
+    assert start_service() == waiting
+    monkeypatch.setenv("PATH", str(systemd(tmp_path, "exit 0", "watching 0, 5 fps")), prepend=":")
+    assert start_service() is None
 
 
 def test_every_hardening_line_says_what_it_protects() -> None:

@@ -16,15 +16,25 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from edgeface.cli import main
 from edgeface.service.config import load_config
+from edgeface.service.loop import Service
+from edgeface.service.notify import Notifier
 from edgeface.service.outlets import build_outlets
 from edgeface.sinks import Outlet
+from edgeface.sinks.door import Board, DoorState
+from edgeface.sinks.home_assistant import person_key
 from edgeface.sinks.mqtt import Mqtt
 from edgeface.sinks.settings import MqttSettings as Settings
 from edgeface.system.units import Seconds
+from edgeface.verifier import FaceVerifier
+from tests.conftest import CHECKOUT, PORTRAITS
 from tests.helpers import servers
+from tests.helpers.command import call
+from tests.helpers.service import portrait_video
 from tests.helpers.sinks import Clock, event, free_port, wait_until
 
 paho = pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed")
@@ -313,6 +323,192 @@ def test_a_person_who_is_removed_leaves_the_broker(broker: Broker, tmp_path: Pat
     wait_until(lambda: late.last("door/status"))
     assert late.last("door/person") is None
     assert {json.loads(p)["type"] for t, p in listener.heard if t == "door/event"} == {"recognized"}
+    late.close()
+    listener.close()
+
+
+def test_a_reload_that_changes_the_broker_s_table_loses_nothing(
+    broker: Broker, tmp_path: Path
+) -> None:
+    file, nobody = tmp_path / "s.toml", free_port()
+    table = '[mqtt]\nhost = "127.0.0.1"\ntopic = "door"\nport = '
+    file.write_text(f"{table}{nobody}\n")
+    old = load_config(file)
+    outlets = build_outlets(old, lambda *_: None)
+    waiting = [event() for _ in range(3)]
+    for one in waiting:
+        outlets.put(one)
+    listener = Listener(broker.port)
+    file.write_text(f"{table}{broker.port}\n")
+    with build_outlets(load_config(file), lambda *_: None, (old, outlets)) as renewed:
+        wait_until(lambda: renewed.outlets[1].delivered == 3)
+        wait_until(lambda: len(set(listener.ids())) == 3)
+        assert renewed.outlets[1].lost == 0
+    assert list(dict.fromkeys(listener.ids())) == [one.id for one in waiting]
+    listener.close()
+
+
+def test_trouble_names_its_sink_once(tmp_path: Path) -> None:
+    reported: list[str] = []
+    settings = Settings(host="127.0.0.1", port=free_port(), topic="door")
+    sink = Outlet(lambda: Mqtt(settings), "mqtt", ["recognized"], 9, reported.append)
+    wait_until(lambda: reported)
+    sink.close()
+    assert not reported[0].startswith("mqtt")
+    assert sink.trouble == reported[0]
+
+
+def test_two_doors_that_know_no_better_do_not_throw_each_other_out(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "front")
+    one = outlet(Settings(host="127.0.0.1", port=broker.port))
+    listener = Listener(broker.port)
+    wait_until(lambda: listener.last("edgeface/front/status") == b"online")
+    monkeypatch.setattr(socket, "gethostname", lambda: "back")
+    other = outlet(Settings(host="127.0.0.1", port=broker.port))
+    wait_until(lambda: listener.last("edgeface/back/status") == b"online")
+    for _ in range(3):
+        one.put(event())
+        other.put(event())
+    wait_until(lambda: one.delivered == other.delivered == 3)
+    assert one.trouble is other.trouble is None
+    assert [p for t, p in listener.heard if t == "edgeface/front/status"] == [b"online"]
+    # Two of one name all the same: one says so, and leaves the connection to the other.
+    same = outlet(Settings(host="127.0.0.1", port=broker.port, client="edgeface-front"))
+    wait_until(lambda: "calls itself edgeface-front" in f"{one.trouble} {same.trouble}")
+    for sink in (one, other, same):
+        sink.close()
+    listener.close()
+
+
+def test_the_service_shows_who_is_present(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    gallery, video = tmp_path / "gallery", portrait_video(tmp_path / "door.avi", "obama")
+    FaceVerifier(gallery).enroll("ada", [PORTRAITS / "obama.jpg"])
+    FaceVerifier(gallery).enroll("joe", [PORTRAITS / "biden.jpg"])
+    file = tmp_path / "edgeface.toml"
+    file.write_text(
+        f'[source]\nspec = "{video}"\nloop = true\n[recognition]\ngallery = "{gallery}"\n'
+        f'[liveness]\nprofile = "convenience"\n[mqtt]\nhost = "127.0.0.1"\n'
+        f'port = {broker.port}\ntopic = "door"\nclient = "front"\n'
+    )
+    listener = Listener(broker.port)
+    with Service(load_config(file), Notifier()) as service:
+        running = threading.Thread(target=service.run)
+        running.start()
+        try:
+            wait_until(lambda: listener.last(f"door/present/{person_key('ada')}") == b"ON")
+            assert listener.last(f"door/present/{person_key('joe')}") == b"OFF"
+            state = json.loads(listener.last("door/state") or b"")
+            assert (state["problem"], state["model"]) == (None, "facenet-int8.tflite")
+        finally:
+            service.stop()
+            running.join()
+    listener.close()
+
+
+def test_the_broker_shows_the_state_of_the_door_and_nobody_who_has_gone(
+    broker: Broker, tmp_path: Path
+) -> None:
+    settings = Settings(host="127.0.0.1", port=broker.port, topic="door", client="front")
+    board, listener = Board(), Listener(broker.port)
+    ada, joe = (f"door/present/{person_key(name)}" for name in ("ada", "joe"))
+    sensor = f"homeassistant/binary_sensor/front/present_{person_key('joe')}/config"
+    board.show(DoorState(people=("ada", "joe"), present=frozenset({"ada"}), fps=5.0))
+    sink = Outlet(lambda: Mqtt(settings, board), "mqtt", settings.events, 9)
+    sink.put(event(name="joe"))
+    wait_until(lambda: (listener.last(ada), listener.last(joe)) == (b"ON", b"OFF"))
+    wait_until(lambda: listener.last(sensor) and listener.last("door/person"))
+    board.show(DoorState(people=("ada", "joe"), locked=True, problem="it rains"))
+    wait_until(lambda: listener.last(ada) == b"OFF")
+    state = json.loads(listener.last("door/state") or b"")
+    assert (state["locked"], state["problem"]) == (True, "it rains")
+    sink.close()
+    # Joe is removed while the service is off: what the broker kept of him goes at the next start.
+    board = Board()
+    board.show(DoorState(people=("ada",)))
+    sink = Outlet(lambda: Mqtt(settings, board), "mqtt", settings.events, 9)
+    wait_until(lambda: listener.last(sensor) == b"")
+    sink.close()
+    late = Listener(broker.port)
+    wait_until(lambda: late.last(ada))
+    assert {joe, sensor, "door/person"}.isdisjoint(t for t, _ in late.heard)
+    late.close()
+    # And all of it with the service, as the package's removal and `service uninstall` do.
+    file = tmp_path / "edgeface.toml"
+    file.write_text(
+        f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\ntopic = "door"\nclient = "front"\n'
+    )
+    done = call(main, "service", "forget", "--config", file)
+    assert (done.status, done.stderr) == (0, "")
+    assert "edgeface service forget" in (CHECKOUT / "packaging/debian/prerm").read_text()
+    late = Listener(broker.port)
+    late.heard.clear()
+    late._client.publish("end", b"x", qos=1)
+    wait_until(lambda: late.last("end"))
+    assert late.heard == [("end", b"x")]
+    late.close()
+    listener.close()
+
+
+def test_everything_is_published_again_when_home_assistant_starts(broker: Broker) -> None:
+    settings = Settings(host="127.0.0.1", port=broker.port, topic="door", client="front")
+    board, listener = Board(), Listener(broker.port)
+    board.show(DoorState(people=("ada",)))
+    sink = Outlet(lambda: Mqtt(settings, board), "mqtt", settings.events, 9)
+    present, config = (
+        f"door/present/{person_key('ada')}",
+        "homeassistant/event/front/happened/config",
+    )
+    wait_until(lambda: listener.last(present) and listener.last(config))
+    listener.heard.clear()
+    listener._client.publish("homeassistant/status", b"online")
+    wait_until(lambda: listener.last(present) and listener.last(config))
+    sink.close()
+    listener.close()
+
+
+def test_what_happens_is_shown_once_with_the_face_where_snapshots_are_kept(
+    broker: Broker,
+) -> None:
+    settings = Settings(host="127.0.0.1", port=broker.port, topic="door", client="front")
+    picture = np.full((40, 40, 3), 90, np.uint8)
+    for faces in ((), ("recognized",)):
+        listener = Listener(broker.port)
+        sink = Outlet(lambda f=faces: Mqtt(settings, None, f), "mqtt", settings.events, 9)  # type: ignore[misc]
+        for kind in ("unknown", "not_live", "lockout", "recognized"):
+            sink.put(event(kind, "ada" if kind == "recognized" else None), picture)
+        wait_until(lambda: sink.delivered == 4)  # noqa: B023 (called before the next pass)
+        wait_until(lambda: len(listener.ids()) == 4)  # noqa: B023
+        assert listener.ids("door/happened") == listener.ids()
+        assert listener.ids("door/trigger") == listener.ids()[-1:]
+        face = listener.last("door/face")
+        assert (face is not None) == bool(faces)
+        assert face is None or face.startswith(b"\xff\xd8")
+        sink.close()
+        listener.close()
+
+
+def test_without_discovery_nothing_is_there_for_home_assistant(broker: Broker) -> None:
+    listener = Listener(broker.port)
+    board = Board()
+    board.show(DoorState(people=("ada",)))
+    config = "homeassistant/event/front/happened/config"
+    for discovery in ("homeassistant", False):
+        settings = Settings(
+            host="127.0.0.1", port=broker.port, topic="door", client="front", discovery=discovery
+        )
+        sink = Outlet(lambda s=settings: Mqtt(s, board), "mqtt", ["recognized"], 9)  # type: ignore[misc]
+        sink.put(event())
+        wait_until(lambda: sink.delivered == 1)  # noqa: B023 (called before the next pass)
+        wait_until(lambda: (listener.last(config) != b"") == bool(settings.discovery))  # noqa: B023
+        sink.close()
+    late = Listener(broker.port)
+    wait_until(lambda: late.last("door/person"))
+    assert not [topic for topic, _ in late.heard if topic.startswith("homeassistant/")]
     late.close()
     listener.close()
 

@@ -12,7 +12,7 @@ import pytest
 
 from edgeface.events import Event
 from edgeface.pipeline.pictures import Picture
-from edgeface.sinks import Left, Outlet, Outlets, SinkError
+from edgeface.sinks import Left, Outlet, Outlets, SinkError, Undelivered
 from edgeface.sinks.lines import Lines
 from tests.helpers.sinks import Clock, event, fresh, wait_until
 
@@ -165,3 +165,42 @@ def test_lines_are_json_and_a_reader_that_left_is_no_failure(tmp_path: Path) -> 
     lines.deliver(one, None, fresh)
     lines.deliver(one, None, fresh)
     os.close(write)
+
+
+class Particular(Flaky):
+    """A sink that refuses joe's events for good."""
+
+    def deliver(self, event: Event, picture: Picture | None, left: Left) -> None:
+        if event.name == "joe":
+            raise Undelivered("joe is refused")
+
+
+def test_only_what_was_delivered_counts_as_delivered() -> None:
+    outlet = Outlet(Particular, "particular", ["recognized"], 9)
+    for name in ("ada", "joe"):
+        outlet.put(event(name=name))
+    wait_until(lambda: outlet.lost == 1)
+    wait_until(lambda: outlet.trouble == "joe is refused")
+    assert (outlet.delivered, outlet.waiting) == (1, 0)
+    outlet.put(event(name="ada"))
+    wait_until(lambda: outlet.delivered == 2)
+    wait_until(lambda: outlet.trouble is None)
+    outlet.close()
+
+
+def test_what_waits_goes_on_to_the_successor_with_the_counts() -> None:
+    before = Outlet(lambda: Flaky(failures=1_000_000), "flaky", ["recognized", "unknown"], 9)
+    events = [event("unknown", None), *(event() for _ in range(6))]
+    for one in events:
+        before.put(one)
+    before.begin_closing()
+    before.close()
+    assert before.waiting == 7
+    sink = Flaky()
+    after = Outlet(lambda: sink, "flaky", ["recognized"], 5)
+    after.take_over(before)
+    wait_until(lambda: len(sink.got) == 5)
+    assert sink.got == [one.id for one in events[2:]]
+    wait_until(lambda: after.delivered == 5)
+    assert after.lost == 2  # one of a kind that it does not take, and one too many
+    after.close()

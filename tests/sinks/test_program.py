@@ -26,7 +26,7 @@ def run(settings: Settings, *names: str) -> Outlet:
     outlet = Outlet(lambda: Program(settings), "exec", settings.events, 10)
     for name in names:
         outlet.put(event(name=name))
-    wait_until(lambda: outlet.delivered == len(names), 20)
+    wait_until(lambda: outlet.delivered + outlet.lost == len(names), 20)
     outlet.close()
     return outlet
 
@@ -80,5 +80,11 @@ def test_a_program_that_hangs_is_killed_with_its_children(tmp_path: Path) -> Non
 def test_a_program_that_is_missing_or_fails_or_reads_nothing_loses_only_its_event(
     tmp_path: Path,
 ) -> None:
-    run(Settings(command=("/nowhere/program",)), "ada", "bob")
-    run(Settings(command=(script(tmp_path, "exit 3"),)), "ada", "bob")
+    missing = run(Settings(command=("/nowhere/program",)), "ada", "bob")
+    assert (missing.delivered, missing.lost) == (0, 2)
+    assert missing.trouble == (
+        "cannot run /nowhere/program (No such file or directory); check [exec] command"
+    )
+    failed = run(Settings(command=(script(tmp_path, "exit 3"),)), "ada", "bob")
+    assert (failed.delivered, failed.lost) == (0, 2)
+    assert "ended with status 3" in (failed.trouble or "")

@@ -94,18 +94,34 @@ def test_every_event_arrives_once_in_order_and_signed(server: Server, tmp_path: 
     assert server.requests >= 15
 
 
-@pytest.mark.parametrize("status", [400, 301, 308])
+@pytest.mark.parametrize("status", [400, 404, 301, 308])
 def test_an_event_that_is_refused_for_good_does_not_block_the_next(
     server: Server, tmp_path: Path, status: int
 ) -> None:
     hook = outlet(server, tmp_path)
     server.status = status
     hook.put(event())
-    wait_until(lambda: hook.delivered == 1)
+    wait_until(lambda: hook.lost == 1)
+    assert hook.delivered == 0
+    assert f"status {status}" in (hook.trouble or "")
     server.status = 200
     hook.put(event(name="bob"))
-    wait_until(lambda: len(server.accepted) == 1)
+    wait_until(lambda: hook.delivered == 1)
+    assert hook.trouble is None
+    assert len(server.accepted) == 1
     hook.close()
+
+
+def test_a_wrong_address_is_reported_and_not_only_logged(server: Server, tmp_path: Path) -> None:
+    server.status = 404
+    settings, reported = Settings(url=server.url), list[str]()
+    hook = Outlet(partial(Webhook, settings), "webhook", ["recognized"], 10, reported.append)
+    for _ in range(4):
+        hook.put(event())
+    wait_until(lambda: hook.lost == 4)
+    hook.close()
+    refusals = [sentence for sentence in reported if "refused an event with status 404" in sentence]
+    assert len(refusals) == 1
 
 
 def example() -> dict[str, Any]:
@@ -170,7 +186,7 @@ def test_a_receiver_that_drips_does_not_hold_the_others_up(part: str) -> None:
     hook = Outlet(lambda: Webhook(settings), "webhook", ["recognized"], 10)
     hook.put(event())
     wait_until(lambda: hook.trouble, 20)
-    assert hook.trouble == f"webhook: {place} cannot be reached (timed out)"
+    assert hook.trouble == f"{place} cannot be reached (timed out)"
     stopped.set()
     hook.close()
     listener.close()

@@ -1,6 +1,7 @@
 """From a source to a described model: the steps of the conversion, in order.
 
-    source ──► float .tflite ──► observations ──► quantized .tflite ──► scores ──► description
+    source ──► float .tflite ──► observations ──► quantized .tflite ──► comparison with the source
+           ──► scores ──► description
 
 Takes in what the command line asks for, hands on a `Converted`; knows the defaults for FaceNet. It
 writes no file and never prompts.
@@ -9,6 +10,7 @@ writes no file and never prompts.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +26,11 @@ from edgeface.pipeline.model_file import (
     ScoreTable,
     describe,
 )
+from edgeface_tools.people import agreement as comparing
 from edgeface_tools.people import labelled as labels
 from edgeface_tools.people import population as populations
+from edgeface_tools.people.agreement import Agreement
+from edgeface_tools.people.curves import curve
 from edgeface_tools.people.embed import embed
 from edgeface_tools.people.faces import Faces, check_enough, cut_faces, people_in, pictures_in
 from edgeface_tools.people.guess import guessed_table
@@ -35,6 +40,8 @@ from edgeface_tools.progress import bar
 from edgeface_tools.quantize import calibrate as calibrating
 from edgeface_tools.quantize.calibrate import Calibration, calibrate
 from edgeface_tools.quantize.quantize import CALIBRATED, Ends, Precision, quantize
+from edgeface_tools.quantize.sqnr import layer_noise
+from edgeface_tools.quantize.widening import Widened, widened
 from edgeface_tools.source.load import Loaded
 from edgeface_tools.tflite.flatbuffer import unpack
 from edgeface_tools.tflite.operators import minimum_runtime, needs, too_new
@@ -48,6 +55,7 @@ TOOL = "convert-model 1"
 TEMPLATE = AlignmentSpec(
     right_eye=(0.33397, 0.45969), left_eye=(0.66434, 0.45781), mouth=(0.50131, 0.84022)
 )
+_COMPARED, _NOISE_FACES = 48, 8
 PORTRAIT_FACES = "the portraits that ship with EdgeFace"
 
 
@@ -63,6 +71,9 @@ class ConversionOptions:
     population: Path | None = None
     labelled: Wanted | None = None
     measured_on: str | None = None
+    max_drop: float | None = None
+    """Percentage points of TAR at `at_far` that quantization may cost on the labelled faces."""
+    at_far: float = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +86,12 @@ class Converted:
     """The calibration faces; the shipped portraits where there were no photos."""
     faces_from: str
     labelled: Labelled | None
+    agreement: Agreement
+    """With the source in its own framework."""
+    calibrated: bool = False
+    """Whether the network was calibrated on `faces`, not on numbers from a file."""
+    widened: Widened | None = None
+    """What was left in float to hold the limit, where one was given."""
 
 
 def convert(loaded: Loaded, options: ConversionOptions) -> Converted:
@@ -88,12 +105,45 @@ def convert(loaded: Loaded, options: ConversionOptions) -> Converted:
     with bar("quantizing", 1) as progress:
         network = quantize(loaded.network, options.precision, observations, options.ends)
         progress()
+    people, wide = None, None
+    if options.max_drop is not None:
+        about = _plain(loaded, options, network)
+        people = cut_people(_labelled_for(options), about)
+        network, wide = _widen(loaded, options, observations, about, people)
+    plain = _plain(loaded, options, network)
+    seen = origin(loaded, options.calibrate)
+    from_faces = options.observations is None and (options.calibrate or not loaded.recorded)
+    calibrated = observations is not None and bool(from_faces)
+    if faces is None:
+        faces, seen = _portraits(loaded), PORTRAIT_FACES
+    agreement = compare(loaded, network, plain, faces)
+    if people is None and options.labelled:
+        people = cut_people(options.labelled, plain)
+    if people is not None:
+        what = options.measured_on or (options.labelled.folder.name if options.labelled else "")
+        description = populations.with_population(plain, measure(network, plain, people, what))
+    elif options.population:
+        description = with_file(plain, options.population)
+    elif loaded.recorded:
+        description = _with_recorded(plain, loaded.recorded.population)
+    else:
+        scores = _guessed(network, plain, faces, seen)
+        description = msgspec.structs.replace(plain, scores=scores)
+    return Converted(network, description, faces, seen, people, agreement, calibrated, wide)
+
+
+def _plain(loaded: Loaded, options: ConversionOptions, network: bytes) -> Description:
+    """The description of a network before anything was measured with it.
+
+    ModelError where the oldest supported runtime cannot run it.
+    """
     found = needs(unpack(network))
     if lacking := too_new(found):
         raise ModelError(
-            f"the oldest supported runtime lacks {', '.join(map(str, lacking))}; nothing written"
+            f"the oldest supported runtime lacks {', '.join(map(str, lacking))}; nothing written: "
+            "build the network without these, or try --precision float32"
         )
-    plain = Description(
+    return Description(
         format=1,
         name=options.name or loaded.name,
         precision=options.precision,
@@ -107,21 +157,45 @@ def convert(loaded: Loaded, options: ConversionOptions) -> Converted:
         tool=TOOL,
         minimum_runtime=minimum_runtime(found),
     )
-    seen = origin(loaded, options.calibrate)
-    if faces is None:
-        faces, seen = _portraits(loaded), PORTRAIT_FACES
-    people = cut_people(options.labelled, plain) if options.labelled else None
-    if people is not None:
-        what = options.measured_on or (options.labelled.folder.name if options.labelled else "")
-        description = populations.with_population(plain, measure(network, plain, people, what))
-    elif options.population:
-        description = with_file(plain, options.population)
-    elif loaded.recorded:
-        description = _with_recorded(plain, loaded.recorded.population)
-    else:
-        scores = _guessed(network, plain, faces, seen)
-        description = msgspec.structs.replace(plain, scores=scores)
-    return Converted(network, description, faces, seen, people)
+
+
+def _labelled_for(options: ConversionOptions) -> Wanted:
+    if options.labelled is None:
+        raise ConfigError("--max-drop is measured on labelled faces; give --labelled or --pairs")
+    if options.precision not in CALIBRATED:
+        raise ConfigError(f"--max-drop is for {' and '.join(CALIBRATED)}")
+    return options.labelled
+
+
+def _widen(
+    loaded: Loaded,
+    options: ConversionOptions,
+    observations: Calibration | None,
+    about: Description,
+    people: Labelled,
+) -> tuple[bytes, Widened]:
+    """The network that holds --max-drop, the noisiest layers left in float."""
+    far, exact = options.at_far, msgspec.structs.replace(about, precision="float32")
+
+    def made(layers: Sequence[str]) -> bytes:
+        return quantize(loaded.network, options.precision, observations, options.ends, layers)
+
+    def tar(network: bytes, description: Description = about) -> float:
+        with bar("measuring", len(people.crops)) as progress:
+            rows = embed(network, description, people.crops, progress)
+        rates = curve("", rows, people.people).tar
+        if f"{far:g}" not in rates:
+            known = ", ".join(rates) or "none"
+            raise ConfigError(
+                f"the labelled faces give too few pairs for a FAR of {far:g} (ten impostor pairs "
+                f"must lie above it); they allow --at-far: {known}"
+            )
+        return rates[f"{far:g}"]
+
+    float_tar = tar(loaded.network, exact)
+    few = people.crops[:: max(1, len(people.crops) // _NOISE_FACES)][:_NOISE_FACES]
+    noise = layer_noise(loaded.network, made(()), few, loaded.input)
+    return widened(made, noise, tar, float_tar, far, options.max_drop or 0.0)
 
 
 def calibration_faces(loaded: Loaded, folder: Path | None) -> Faces | None:
@@ -142,6 +216,24 @@ def calibration_of(loaded: Loaded, faces: Faces, measured_on: str) -> Calibratio
     """What quantization needs to know, measured on `faces`."""
     with bar("calibrating", len(faces.crops)) as progress:
         return calibrate(loaded.network, faces.crops, loaded.input, measured_on, progress)
+
+
+def compare(loaded: Loaded, network: bytes, plain: Description, faces: Faces) -> Agreement:
+    """The network's embeddings of calibration faces against its own framework's.
+
+    Through the runtime's encoder and the description, as a device would compute them. ModelError
+    where they disagree.
+    """
+    if loaded.opened is None:
+        return comparing.not_compared(loaded.unopened)
+    crops = faces.crops[:: max(1, len(faces.crops) // _COMPARED)][:_COMPARED]
+    exact = msgspec.structs.replace(plain, precision="float32")
+    with bar("comparing with the source", 2 * len(crops) + 1) as progress:
+        wanted = loaded.opened.embeddings(crops, loaded.takes)
+        progress()
+        read = embed(loaded.network, exact, crops, progress)
+        found = embed(network, plain, crops, progress)
+    return comparing.agreement(loaded.opened.framework, wanted, read, found)
 
 
 def cut_people(source: Wanted, about: Description) -> Labelled:

@@ -16,23 +16,33 @@ from ai_edge_litert import schema_py_generated as schema
 from edgeface.errors import ConfigError
 from edgeface.pipeline.model_file import Description, EmbeddingSpec, InputSpec, Source
 from edgeface_tools.convert import TEMPLATE, TOOL
-from edgeface_tools.source.load import Colour, picture_and_numbers, trained_with
+from edgeface_tools.source.load import picture_and_numbers
+from edgeface_tools.source.normalization import Colour, trained_with
+from edgeface_tools.tflite.cleaning import one_output
 from edgeface_tools.tflite.flatbuffer import operators, unpack
 from edgeface_tools.tflite.inspection import read_network
 from edgeface_tools.tflite.operators import WEIGHTED, minimum_runtime, needs
 
 
 def description_for(
-    path: Path, name: str | None, colour: Colour | None, normalization: str | None
+    path: Path,
+    name: str | None,
+    colour: Colour | None,
+    normalization: str | None,
+    layer: str | None = None,
 ) -> tuple[bytes, Description]:
-    """The bare network in `path`, and its own description or a new one from the options."""
+    """The bare network in `path`, and its own description or a new one from the options.
+
+    Of a network with several outputs `layer` names the one that is the embedding.
+    """
     network, about, _ = read_network(path)
     if about is None:
+        network = one_output(network, layer, path)
         about = _fresh(network, path)
-    elif colour or normalization:
+    elif colour or normalization or layer:
         raise ConfigError(
-            f"{path} already describes its input; --colour and --normalization are for files "
-            "without a description"
+            f"{path} already describes its input; --colour, --normalization and --layer are for "
+            "files without a description"
         )
     spec = trained_with(about.input, colour, normalization)
     return network, msgspec.structs.replace(about, name=name or about.name, input=spec)

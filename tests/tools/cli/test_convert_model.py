@@ -10,7 +10,11 @@ import pytest
 
 from edgeface.pipeline.model_file import load_model
 from edgeface_tools.convert import TEMPLATE
-from edgeface_tools.people.faces import cut_faces
+from edgeface_tools.network.to_tflite import float_tflite
+from edgeface_tools.people.faces import cut_faces, pictures_in
+from edgeface_tools.report.report import place_beside
+from edgeface_tools.source.keras2 import read_legacy_h5
+from edgeface_tools.tflite.flatbuffer import name_of, pack, unpack
 from tests.conftest import CHECKOUT
 from tests.helpers.convert_model import convert_model, refused
 from tests.helpers.images import read_image
@@ -172,3 +176,47 @@ def test_errors_are_one_sentence_and_exit_two(source: Path, tmp_path: Path) -> N
     for arguments, words in cases:
         assert words in refused(*arguments)
     assert not output.exists()
+
+
+def test_a_source_is_never_its_own_output(source: Path) -> None:
+    before = source.read_bytes()
+    assert "is the source itself" in refused(source, "-o", source)
+    assert source.read_bytes() == before
+
+
+def test_both_commands_say_their_version() -> None:
+    import edgeface
+    from edgeface_tools.cli.train_triplet import main as train_triplet
+    from tests.helpers.command import call
+
+    assert convert_model("--version").stdout == f"convert-model, version {edgeface.__version__}\n"
+    assert edgeface.__version__ in call(train_triplet, "--version").stdout
+
+
+def test_what_macos_writes_beside_pictures_is_no_picture(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "obama.png").write_bytes(next(photos.glob("obama-*.png")).read_bytes())
+    (tmp_path / "._obama.png").write_bytes(b"\x00\x05\x16\x07attributes")
+    assert [path.name for path in pictures_in(tmp_path)] == ["obama.png"]
+
+
+def test_a_report_of_another_model_is_never_overwritten(tmp_path: Path) -> None:
+    assert place_beside(tmp_path / "first.tflite").name == "report.html"
+    (tmp_path / "report.json").write_text('{"inspection": {"path": "first.tflite"}}')
+    assert place_beside(tmp_path / "first.tflite").name == "report.html"
+    assert place_beside(tmp_path / "second.tflite").name == "second.report.html"
+
+
+def test_a_network_with_several_outputs_is_described_once_told_which(tmp_path: Path) -> None:
+    model = unpack(float_tflite(read_legacy_h5(small_facenet().save(tmp_path / "small.h5"))))
+    graph = model.subgraphs[0]
+    names = [name_of(tensor) for tensor in graph.tensors]
+    graph.outputs = [*graph.outputs, names.index("bottleneck")]
+    path = tmp_path / "two.tflite"
+    path.write_bytes(pack(model))
+    assert "has 2 outputs; name the embedding's with --layer: embedding" in refused(
+        "describe", path
+    )
+    assert "it has: embedding" in refused("describe", path, "--layer", "none")
+    done = convert_model("describe", path, "--layer", "embedding")
+    assert done.status == 0, done.stderr
+    assert load_model(path).description.embedding.size == 16

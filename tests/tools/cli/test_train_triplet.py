@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -21,15 +21,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from edgeface.errors import ConfigError
 from edgeface_tools.cli import train_triplet as train_cli
-from edgeface_tools.network.graph import Graph
+from edgeface_tools.network.graph import Graph, Node, Scale
 from edgeface_tools.network.split import cut, default_waist, joined, waists
 from edgeface_tools.network.to_keras import keras_file
 from edgeface_tools.network.to_tflite import float_tflite
 from edgeface_tools.source.keras3 import read_keras
 from edgeface_tools.train.batches import Pool, batches, steps_per_epoch
 from edgeface_tools.train.camera import Camera, imitate
-from edgeface_tools.train.finetune import Plan, Result, fine_tune, read_base
+from edgeface_tools.train.finetune import Plan, Result, fine_tune, input_of, read_base
 from edgeface_tools.train.head import Loss, Step
 from edgeface_tools.train.learning_curves import as_svg
 from edgeface_tools.train.loop import Epoch, Schedule
@@ -192,7 +193,8 @@ def test_the_curves_show_every_epoch() -> None:
     epochs += [Epoch(n, 10 / n, 0.3, 0.5 + n / 20, 0.9) for n in range(1, 6)]
     root = ElementTree.fromstring(as_svg(epochs, 1e-3, 5))  # noqa: S314 (our own text)
     lines = [e.attrib["points"].split() for e in root.iter() if e.tag.endswith("polyline")]
-    assert [len(points) for points in lines] == [5, 6, 6]
+    assert [len(points) for points in lines] == [5, 6, 6, 2]  # the last marks the saved epoch
+    assert [points[-1].split(",")[0] for points in lines[:3]] == [lines[3][0].split(",")[0]] * 3
 
 
 # --- promises ---
@@ -298,3 +300,24 @@ def assert_same_weights(one: Path, other: Path) -> None:
     assert first.keys() == second.keys()
     for name, array in first.items():
         np.testing.assert_allclose(second[name], array, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_a_base_is_known_by_content_and_its_pixels_by_what_is_said(tmp_path: Path) -> None:
+    odd = small_facenet().save(tmp_path / "named.keras")  # an HDF5 file in spite of its name
+    base = read_base(str(odd))
+    assert input_of(base).normalization == "per-image"
+    said = input_of(base, colour="bgr", normalization="raw")
+    assert (said.colour, said.offset, said.scale, said.size) == ("bgr", 0, 1, base.input_shape[0])
+    scaled = replace(
+        base,
+        nodes=(
+            Node("scaled", Scale(1 / 127.5, -1.0), (base.input_name,)),
+            *(
+                replace(n, inputs=tuple("scaled" if i == base.input_name else i for i in n.inputs))
+                for n in base.nodes
+            ),
+        ),
+    )
+    with pytest.raises(ConfigError, match="scales its pixels itself"):
+        input_of(scaled)
+    assert input_of(scaled, normalization="raw").scale == 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from edgeface.errors import ModelError
@@ -17,8 +19,9 @@ from edgeface_tools.quantize import calibrate as calibrating
 from edgeface_tools.quantize.calibrate import Calibration, calibrate
 from edgeface_tools.quantize.quantize import Precision, quantize, rounding_shift
 from edgeface_tools.quantize.sqnr import layer_noise
+from edgeface_tools.quantize.widening import widened
 from edgeface_tools.source.keras2 import read_legacy_h5
-from edgeface_tools.tflite.flatbuffer import end_types, operators, unpack
+from edgeface_tools.tflite.flatbuffer import end_types, name_of, operators, unpack
 from edgeface_tools.tflite.operators import Need, minimum_runtime, needed_version, needs, too_new
 from tests.helpers.interpreters import cosines, run
 from tests.helpers.networks import SIDE, small_facenet
@@ -201,3 +204,35 @@ def test_an_operator_that_an_old_runtime_lacks_is_named() -> None:
         "FULLY_CONNECTED version 12",
         "CUSTOM version 1",
     ]
+
+
+def test_the_noisiest_layers_are_left_in_float_until_the_limit_holds(
+    floats: bytes, calibration: Calibration
+) -> None:
+    """The share of agreement with float stands for the TAR: each wider network comes nearer."""
+    pictures = [standardize(crop, SPEC)[0] for crop in crops(6, 5)]
+    exact = run(floats, *pictures)
+
+    def near(network: bytes) -> float:
+        return 1 - float(np.abs(run(network, *pictures) - exact).mean() / np.abs(exact).mean())
+
+    def made(layers: Sequence[str]) -> bytes:
+        return quantize(floats, "int8", calibration, wide=layers)
+
+    first = made(())
+    noise = layer_noise(floats, first, crops(4, 6), SPEC)
+    worst = min(noise, key=lambda one: one.sqnr_db).layer
+    types = {
+        op.outputs[0].type
+        for op in operators(unpack(made([worst])))
+        if name_of(op.outputs[0]) == worst and op.name not in ("QUANTIZE", "DEQUANTIZE")
+    }
+    assert types == {schema.TensorType.FLOAT32}
+    allowed = 100 * (1 - near(first)) / 2
+    network, found = widened(made, noise, near, 1.0, 1e-3, allowed)
+    assert 0 < len(found.layers) <= len(noise)
+    assert worst in found.layers
+    assert 100 * (1 - near(network)) <= allowed < 100 * (1 - found.first_tar)
+    assert too_new(needs(unpack(network))) == []
+    with pytest.raises(ModelError, match="even with every layer in float"):
+        widened(made, noise, lambda _: 0.5, 1.0, 1e-3, 1.0)

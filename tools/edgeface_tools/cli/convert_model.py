@@ -7,6 +7,7 @@ files; it holds no arithmetic.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import click
 import msgspec
 
+import edgeface
 from edgeface.errors import ConfigError
 from edgeface.pipeline.model_file import describe as with_description
 from edgeface.pipeline.model_file import load_model
@@ -23,14 +25,17 @@ from edgeface_tools import describe as describing
 from edgeface_tools.cli.output import write_output
 from edgeface_tools.convert import ConversionOptions
 from edgeface_tools.people import population as populations
+from edgeface_tools.people.agreement import Agreement
 from edgeface_tools.people.faces import Faces
 from edgeface_tools.people.labelled import wanted
 from edgeface_tools.quantize import calibrate as calibrating
 from edgeface_tools.quantize.quantize import PRECISIONS, Ends, Precision
+from edgeface_tools.quantize.widening import Widened
 from edgeface_tools.report import precisions as comparing
 from edgeface_tools.report import report as reporting
 from edgeface_tools.source.architectures import ARCHITECTURES
-from edgeface_tools.source.load import NORMALIZATIONS, Colour, load_source
+from edgeface_tools.source.load import Loaded, load_source
+from edgeface_tools.source.normalization import FORM, Colour
 from edgeface_tools.tflite import inspection
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -44,7 +49,7 @@ class _ConvertByDefault(click.Group):
     """A first argument that is not a command is a source to convert."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        known = {*self.commands, "-h", "--help", "--debug"}
+        known = {*self.commands, "-h", "--help", "--debug", "--version"}
         first = next((place for place, word in enumerate(args) if word != "--debug"), None)
         if first is not None and args[first] not in known:
             args = [*args[:first], "convert", *args[first:]]
@@ -52,12 +57,34 @@ class _ConvertByDefault(click.Group):
 
 
 def _of_a_source(command: _Command) -> _Command:
-    """The options that describe a source."""
+    """The argument and options that describe a source; the command gets a function to read it."""
+
+    @functools.wraps(command)
+    def reading(
+        source: str,
+        architecture: str | None,
+        colour: Colour | None,
+        normalization: str | None,
+        layer: str | None,
+        size: int | None,
+        **others: Any,
+    ) -> Any:
+        def read() -> Loaded:
+            if Path(source).exists() and Path(source).resolve() == others["output"].resolve():
+                raise ConfigError(
+                    f"{source} is the source itself; give another name with -o, such as "
+                    f"{Path(source).with_suffix('.tflite')}"
+                )
+            return load_source(source, architecture, colour, normalization, layer, size)
+
+        return command(read, **others)
+
+    described: _Command = reading
     for option in (
         click.option(
             "--normalization",
-            type=click.Choice(list(NORMALIZATIONS)),
-            help="Normalization of the pixels in training (default: per-image, like FaceNet).",
+            metavar="NAME",
+            help=f"Pixels in training: {FORM} (default: as the network shows, else per-image).",
         ),
         click.option(
             "--colour",
@@ -69,9 +96,18 @@ def _of_a_source(command: _Command) -> _Command:
             type=click.Choice(list(ARCHITECTURES)),
             help="The network of a file that has only weights.",
         ),
+        click.option(
+            "--layer", help="The layer that gives the embedding, where it is not the last one."
+        ),
+        click.option(
+            "--size",
+            type=click.IntRange(2, 1024),
+            help="Side of the pictures, for a network that takes any.",
+        ),
+        click.argument("source"),
     ):
-        command = option(command)
-    return command
+        described = option(described)
+    return described
 
 
 def _labelled(command: _Command) -> _Command:
@@ -86,18 +122,19 @@ def _labelled(command: _Command) -> _Command:
 
 
 @click.group(cls=_ConvertByDefault, context_settings=_CONTEXT)
+@click.version_option(edgeface.__version__, prog_name="convert-model")
 @click.option("--debug", is_flag=True, help="Show a traceback on an error.")
 def cli(debug: bool) -> None:
     """Turn a Keras face network into a small TFLite file that describes its use.
 
     `convert-model SOURCE -o OUT.tflite` is short for `convert-model convert SOURCE -o OUT.tflite`.
-    SOURCE is a Keras file (.h5 or .keras), a SavedModel folder, weights with --architecture, a
-    folder of OpenFace's CSV files, or the word facenet for the pinned FaceNet, which is fetched.
+    SOURCE is a Keras file (.h5 or .keras), a SavedModel folder, a frozen graph (.pb), weights with
+    --architecture, a folder of OpenFace's CSV files, or the word facenet for the pinned FaceNet,
+    which is fetched.
     """
 
 
 @cli.command()
-@click.argument("source")
 @click.option("-o", "--output", type=_FILE, required=True, help="The .tflite file to write.")
 @click.option(
     "--precision", type=click.Choice(PRECISIONS), default="int8", show_default=True,
@@ -112,26 +149,41 @@ def cli(debug: bool) -> None:
 @click.option("--observations", type=_FILE, help="Calibrate by this file instead of photos.")
 @click.option("--population", type=_FILE, help="Centre and score table to put into the model.")
 @_labelled
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(min=0),
+    metavar="POINTS",
+    help="Percentage points of TAR that int8 may lose on the labelled faces: the noisiest layers "
+    "are left in float until it holds.",
+)
+@click.option(
+    "--at-far",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=1e-3,
+    show_default=True,
+    help="FAR at which --max-drop is measured: 0.1, 0.01, 0.001 and so on.",
+)
 @click.option("--name", help="Name of the model.")
-@click.option("--report/--no-report", default=True, help="Write report.json and report.html too.")
+@click.option(
+    "--report/--no-report", default=True, help="Write report.html and report.json beside the model."
+)
 @click.option(
     "--python", "pythons", type=_FILE, multiple=True,
     help="Another Python that has edgeface, to time its runtime too (may be repeated).",
 )  # fmt: skip
 def convert(
-    source: str,
+    read: Callable[[], Loaded],
     output: Path,
     precision: Precision,
     ends: Ends,
-    architecture: str | None,
-    colour: Colour | None,
-    normalization: str | None,
     calibrate: Path | None,
     observations: Path | None,
     population: Path | None,
     labelled: Path | None,
     pairs: Path | None,
     measured_on: str | None,
+    max_drop: float | None,
+    at_far: float,
     name: str | None,
     report: bool,
     pythons: tuple[Path, ...],
@@ -141,14 +193,26 @@ def convert(
     if people and population:
         raise ConfigError("give --population, or pictures to measure one on, not both")
     options = ConversionOptions(
-        precision, ends, name, calibrate, observations, population, people, measured_on
+        precision,
+        ends,
+        name,
+        calibrate,
+        observations,
+        population,
+        people,
+        measured_on,
+        max_drop,
+        at_far,
     )
-    loaded = load_source(source, architecture, colour, normalization)
+    loaded = read()
     converted = stations.convert(loaded, options)
     if calibrate:
         _report_skipped(converted.faces)
     write_output(output, stations.described(converted))
     click.echo(inspection.as_text(inspection.inspect(output)))
+    _report_agreement(loaded, converted.agreement)
+    if converted.widened is not None:
+        click.echo(_kept_in_float(converted.widened), err=True)
     scores = converted.description.scores
     if scores is None or not scores.measured:
         click.echo(
@@ -158,28 +222,25 @@ def convert(
         )
     if report:
         found = reporting.report(loaded, converted, output, pythons)
-        write_output(output.with_name("report.json"), reporting.as_json(found))
-        write_output(output.with_name("report.html"), reporting.as_html(found))
-        click.echo(f"report: {output.with_name('report.html')}", err=True)
+        page = reporting.place_beside(output)
+        write_output(page.with_suffix(".json"), reporting.as_json(found))
+        write_output(page, reporting.as_html(found))
+        click.echo(f"report: {page}", err=True)
 
 
 @cli.command()
-@click.argument("source")
 @click.option("-o", "--output", type=_FILE, required=True, help="The .json file to write.")
 @_of_a_source
 @click.option("--calibrate", type=_FOLDER, help="Photos of faces to calibrate on.")
 @click.option("--measured-on", help="Name of the set of photos, to be recorded.")
 def observe(
-    source: str,
+    read: Callable[[], Loaded],
     output: Path,
-    architecture: str | None,
-    colour: Colour | None,
-    normalization: str | None,
     calibrate: Path | None,
     measured_on: str | None,
 ) -> None:
     """Record the calibration of SOURCE in a file, so that it can be repeated without photos."""
-    loaded = load_source(source, architecture, colour, normalization)
+    loaded = read()
     faces = stations.calibration_faces(loaded, calibrate)
     if faces is None:
         raise ConfigError("this needs photos of faces; give --calibrate FOLDER")
@@ -215,9 +276,8 @@ def population(
 @click.option("--population", type=_FILE, help="Centre and score table, from a file.")
 @_labelled
 @click.option("--colour", type=click.Choice(["rgb", "bgr"]), help="Colour order it expects.")
-@click.option(
-    "--normalization", type=click.Choice(list(NORMALIZATIONS)), help="Normalization of the pixels."
-)
+@click.option("--normalization", metavar="NAME", help="per-image, 0..1, -1..1, raw, or MEAN/STD.")
+@click.option("--layer", help="The output that is the embedding, of a file with several.")
 @click.option("--name", help="Name of the model.")
 def describe(
     model: Path,
@@ -228,6 +288,7 @@ def describe(
     measured_on: str | None,
     colour: Colour | None,
     normalization: str | None,
+    layer: str | None,
     name: str | None,
 ) -> None:
     """Add a description to MODEL, or replace it; the network stays as it is.
@@ -235,7 +296,7 @@ def describe(
     A file without one is taken to be like FaceNet (RGB, standardized per picture) unless --colour
     and --normalization say otherwise.
     """
-    network, about = describing.description_for(model, name, colour, normalization)
+    network, about = describing.description_for(model, name, colour, normalization, layer)
     if labelled or pairs:
         source = wanted(labelled, pairs)
         people = stations.cut_people(source, about)
@@ -256,22 +317,49 @@ def inspect(model: Path, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("source")
 @click.option("-o", "--output", type=_FILE, required=True, help="The .md file to write.")
+@_of_a_source
+@click.option("--calibrate", type=_FOLDER, help="Photos of faces to calibrate on.")
 @click.option("--pairs", type=_FILE, required=True, help="LFW pairs to measure accuracy on.")
 @click.option("--labelled", type=_FOLDER, help="The folder of the pictures.")
 @click.option("--python", "pythons", type=_FILE, multiple=True, help="Another Python to try.")
 def precisions(
-    source: str, output: Path, pairs: Path, labelled: Path | None, pythons: tuple[Path, ...]
+    read: Callable[[], Loaded],
+    output: Path,
+    calibrate: Path | None,
+    pairs: Path,
+    labelled: Path | None,
+    pythons: tuple[Path, ...],
 ) -> None:
     """Compare SOURCE in every precision on every runtime: a table in Markdown."""
-    found = comparing.compare(load_source(source), labelled, pairs, pythons)
+    found = comparing.compare(read(), labelled, pairs, pythons, calibrate)
     write_output(output, comparing.as_markdown(found).encode())
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status; the entry point of `convert-model`."""
     run_command(cli, arguments, "convert-model")
+
+
+def _report_agreement(loaded: Loaded, found: Agreement) -> None:
+    for note in loaded.notes:
+        click.echo(f"note: {note}", err=True)
+    if found.framework is None:
+        click.echo(f"note: not compared with the source's own framework: {found.why_not}", err=True)
+        return
+    click.echo(
+        f"agrees with {found.framework} on the same pixels of {found.faces} faces: cosine "
+        f"{found.median:.4f} (median), {found.least:.4f} (least)",
+        err=True,
+    )
+
+
+def _kept_in_float(found: Widened) -> str:
+    kept = f"{len(found.layers)} layers left in float" if found.layers else "every layer quantized"
+    return (
+        f"TAR at FAR {found.far:g} is {found.tar:.2%} with {kept}, {found.float_tar:.2%} in float "
+        f"and {found.first_tar:.2%} with none left in float"
+    )
 
 
 def _report_skipped(faces: Faces) -> None:

@@ -18,14 +18,17 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+import edgeface
 from edgeface.errors import ConfigError
 from edgeface.system.program import run_command
 from edgeface.system.storage import InUse, locked
 from edgeface_tools import progress
 from edgeface_tools.cli.output import write_output
 from edgeface_tools.network.to_keras import keras_file
+from edgeface_tools.source.architectures import ARCHITECTURES
+from edgeface_tools.source.normalization import Colour
 from edgeface_tools.train.camera import Camera
-from edgeface_tools.train.finetune import Plan, check, fine_tune, read_base
+from edgeface_tools.train.finetune import Plan, check, fine_tune, input_of, read_base
 from edgeface_tools.train.head import Loss, Step
 from edgeface_tools.train.learning_curves import as_svg
 from edgeface_tools.train.loop import Epoch, Schedule
@@ -44,6 +47,9 @@ _SCHEDULE = Schedule()
 @click.argument("source")
 @click.argument("people", type=_FOLDER)
 @click.option("-o", "--output", type=_FILE, required=True, help="The .keras file to write.")
+@click.option("--architecture", type=click.Choice(list(ARCHITECTURES)), help="Of weights alone.")
+@click.option("--colour", type=click.Choice(["rgb", "bgr"]), help="Colour order of SOURCE.")
+@click.option("--normalization", metavar="NAME", help="Pixels of SOURCE, as for convert-model.")
 @click.option("--general", type=_FOLDER, help="Other people, whose accuracy must not fall.")
 @click.option("--grey", is_flag=True, help="Imitate a camera without colour.")
 @click.option("--face-width", type=float, default=0.0, help="Imitate faces this many pixels wide.")
@@ -71,11 +77,15 @@ _SCHEDULE = Schedule()
 @click.option("--work", type=_FOLDER, help="Cache and checkpoint [default: OUTPUT.training]")
 @click.option("--checkpoint-seconds", type=float, default=60.0, help="Time between checkpoints.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.version_option(edgeface.__version__, prog_name="train-triplet")
 @click.option("--debug", is_flag=True, help="Show a traceback on an error.")
 def cli(
     source: str,
     people: Path,
     output: Path,
+    architecture: str | None,
+    colour: Colour | None,
+    normalization: str | None,
     general: Path | None,
     grey: bool,
     face_width: float,
@@ -117,12 +127,13 @@ def cli(
         freeze_through,
     )
     check(plan)
-    base = read_base(source)
+    base = read_base(source, architecture)
+    spec = input_of(base, architecture, colour, normalization)
     work = work or output.with_name(f"{output.name}.training")
     with _alone(work), _interruptible() as stopped:
         display = _Display(work / "curves.svg", stopped)
         with display:
-            result = fine_tune(base, people, general, plan, work, checkpoint_seconds, display)
+            result = fine_tune(base, people, general, plan, work, checkpoint_seconds, display, spec)
     found = result.outcome
     if not found.finished:
         click.echo("stopped; run the same command again to continue", err=True)

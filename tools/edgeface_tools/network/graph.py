@@ -28,6 +28,10 @@ Pair = tuple[int, int]
 """(vertical, horizontal)."""
 
 
+class Unsupported(ModelError):
+    """A network that this form cannot express, though its own framework may well run it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Convolution:
     kernel: Weights
@@ -64,6 +68,8 @@ class BatchNorm:
     mean: Weights
     variance: Weights
     epsilon: float
+    of_vectors: bool = False
+    """Axis 1 is meant, which holds the channels only where there is no picture."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,9 @@ class Scale:
 @dataclass(frozen=True)
 class Concatenate:
     """Along the channels."""
+
+    of_vectors: bool = False
+    """As for `BatchNorm`."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +230,7 @@ def _output_shape(node: Node, inputs: list[Shape]) -> Shape:
     except (ValueError, TypeError):  # a shape that does not unpack, or another number of inputs
         shape = None
     if shape is None or min(shape) < 1:
-        raise ModelError(
+        raise Unsupported(
             f"the layer {node.name!r} ({type(node.operation).__name__}) cannot take an input of "
             f"shape {' and '.join(map(str, inputs))}"
         )
@@ -238,6 +247,8 @@ def _shape_after(operation: Operation, value: Shape) -> Shape | None:
 def _(operation: Concatenate, *values: Shape) -> Shape | None:
     if len({shape[:-1] for shape in values}) != 1:
         return None
+    if operation.of_vectors and len(values[0]) != 1:
+        return None
     return (*values[0][:-1], sum(shape[-1] for shape in values))
 
 
@@ -249,6 +260,8 @@ def _(operation: Add, first: Shape, second: Shape) -> Shape | None:
 @_shape_after.register
 def _(operation: BatchNorm, value: Shape) -> Shape | None:
     vectors = (operation.gamma, operation.beta, operation.mean, operation.variance)
+    if operation.of_vectors and len(value) != 1:
+        return None
     return value if all(vector.shape == value[-1:] for vector in vectors) else None
 
 

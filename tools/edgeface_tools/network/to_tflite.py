@@ -142,7 +142,7 @@ class _Writer:
     @_form.register
     def _(self, operation: graph.Concatenate, name: str, inputs: list[int]) -> _Form:
         options = schema.ConcatenationOptionsT()
-        options.axis = 3
+        options.axis = len(self._network.shapes[name])
         return "CONCATENATION", options, inputs
 
     @_form.register

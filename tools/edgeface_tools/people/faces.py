@@ -47,7 +47,12 @@ class Faces:
 
 def pictures_in(folder: Path) -> list[Path]:
     """All pictures below a folder, sorted by name; ConfigError when there are none."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _KINDS)
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        # macOS writes "._name.jpg" beside a file on a foreign disk: its attributes, no picture.
+        if path.suffix.lower() in _KINDS and not path.name.startswith("._")
+    )
     if not found:
         raise ConfigError(f"there are no pictures in {folder}; give a folder of JPEG or PNG files")
     return found

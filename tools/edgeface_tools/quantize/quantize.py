@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import warnings
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -33,7 +35,13 @@ from edgeface_tools.tflite.flatbuffer import (
     set_code_versions,
     unpack,
 )
-from edgeface_tools.tflite.operators import WEIGHTED, minimum_runtime, needed_version, needs
+from edgeface_tools.tflite.operators import (
+    WEIGHTED,
+    minimum_runtime,
+    needed_version,
+    needs,
+    too_new,
+)
 
 Precision = Literal["int8", "int16x8", "dynamic", "float16", "float32"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -43,6 +51,7 @@ CALIBRATED: tuple[Precision, ...] = ("int8", "int16x8")
 Ends = Literal["int8", "float32"]
 """The type of an int8 network's input and output."""
 
+_KINDS = frozenset(name.name for name in Name)
 # The best range for 255 levels cuts extremes off; 65,535 levels have room for all of them.
 _ROOM_INT16 = 4.0
 
@@ -52,8 +61,9 @@ def quantize(
     precision: Precision,
     calibration: Calibration | None = None,
     ends: Ends = "int8",
+    wide: Sequence[str] = (),
 ) -> bytes:
-    """A float32 network at a precision.
+    """A float32 network at a precision; the tensors named in `wide` are made by float operators.
 
     int8: weights and activations, input and output too unless `ends` is float32. int16x8: int16
     activations, int8 weights. dynamic: int8 weights, activations quantized at run time.
@@ -68,19 +78,36 @@ def quantize(
             )
         _check_same_network(model, calibration)
         for operator in operators(model):
-            _correct_bias(model, operator, calibration)
+            if name_of(operator.outputs[0]) not in wide:  # its weights are not rounded
+                _correct_bias(model, operator, calibration)
         statistics = _statistics(calibration, _ROOM_INT16 if precision == "int16x8" else 1.0)
     drop_unused(model)
-    if precision != "float32":
-        model = unpack(_quantize(pack(model), _recipe(precision, ends), statistics))
-    if precision == "int16x8":
-        _scale_freely(model)
-    set_code_versions(model, [needed_version(operator) for operator in operators(model)])
+    exact = pack(model)
+    kept: frozenset[str] = frozenset()
+    while True:
+        model = unpack(exact)
+        if precision != "float32":
+            recipe = _recipe(precision, ends, kept, wide)
+            model = unpack(_quantize(exact, recipe, statistics))
+        if precision == "int16x8" or wide:
+            _scale_freely(model)
+        recorded = [operator.version for operator in operators(unpack(exact))]
+        versions = [needed_version(operator) for operator in operators(model)]
+        if precision == "float32":  # converters know what their own options need
+            versions = [max(pair) for pair in zip(recorded, versions, strict=True)]
+        set_code_versions(model, versions)
+        # An operator may run in int8 on a new runtime only: then it is left in float.
+        lacking = {need.name for need in too_new(needs(model))} & _KINDS - kept
+        if not lacking or precision == "float32":
+            break
+        kept |= lacking
     _note_minimum_runtime(model)
     return pack(model)
 
 
-def _recipe(precision: Precision, ends: Ends) -> list[dict[str, Any]]:
+def _recipe(
+    precision: Precision, ends: Ends, kept: Iterable[str] = (), wide: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     manager = RecipeManager()
     if precision == "dynamic":
         manager.add_dynamic_config(".*", Name.ALL_SUPPORTED, 8)
@@ -95,6 +122,14 @@ def _recipe(precision: Precision, ends: Ends) -> list[dict[str, Any]]:
         manager.add_static_config(".*", Name.ALL_SUPPORTED, bits, 8)
         for end in (Name.INPUT, Name.OUTPUT) if ends == "float32" else ():
             manager.add_quantization_config(".*", end, algorithm_key=AlgorithmName.NO_QUANTIZE)
+    for kind in sorted(kept):
+        manager.add_quantization_config(".*", Name[kind], algorithm_key=AlgorithmName.NO_QUANTIZE)
+    for tensor in wide:
+        manager.add_quantization_config(
+            f"^{re.escape(tensor)};?$",
+            Name.ALL_SUPPORTED,
+            algorithm_key=AlgorithmName.NO_QUANTIZE,
+        )
     recipe: list[dict[str, Any]] = manager.get_quantization_recipe()
     return recipe
 
@@ -159,7 +194,9 @@ def rounding_shift(
     steps[steps == 0] = 1.0
     errors = (np.rint(flat / steps) * steps - flat).reshape(kernel.shape)
     if operator == "DEPTHWISE_CONV_2D":
-        shift: NDArray[np.float64] = errors.reshape(len(errors), -1).sum(axis=1) * means
+        each = len(errors) // len(means)  # outputs of one input channel, side by side
+        shift: NDArray[np.float64] = errors.reshape(len(errors), -1).sum(axis=1)
+        shift *= np.repeat(means, each)
     else:
         shift = errors.sum(axis=tuple(range(1, errors.ndim - 1))) @ means
     return shift

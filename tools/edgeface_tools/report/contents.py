@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import msgspec
 
+from edgeface_tools.people.agreement import Agreement
 from edgeface_tools.people.curves import Curve
 from edgeface_tools.quantize.sqnr import LayerNoise
+from edgeface_tools.quantize.widening import Widened
 from edgeface_tools.report.trial import Trial
 from edgeface_tools.tflite.inspection import Inspection
 
@@ -21,8 +23,10 @@ class Skipped(msgspec.Struct, frozen=True):
 
 
 class CalibrationFaces(msgspec.Struct, frozen=True):
-    """The faces that the network was calibrated on."""
+    """The faces that were looked at, and whether they calibrated the network."""
 
+    calibrated: bool
+    """False where the observations came from a file, or nothing needs calibration."""
     what: str
     used: int
     skipped: list[Skipped]
@@ -92,6 +96,10 @@ class Report(msgspec.Struct, frozen=True):
     calibration: CalibrationFaces
     noise: list[LayerNoise]
     noise_faces: int
+    agreement: Agreement
+    """With the source in its own framework, on raw pixels."""
+    widened: Widened | None
+    """What was left in float to hold --max-drop, where that was given."""
     parity: Parity
     people: LabelledAccuracy | None
     latency: list[Timed]

@@ -14,8 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from edgeface.pipeline.model_file import Description, ScoreTable
+from edgeface_tools.charts import Axis, Line, bars, decades, linear, lines
 from edgeface_tools.people.curves import Curve
-from edgeface_tools.report.charts import Axis, Line, bars, decades, linear, lines
 from edgeface_tools.report.contents import CalibrationFaces, LabelledAccuracy, Report
 
 _TEMPLATES = Environment(
@@ -188,7 +188,10 @@ def _description(about: Description, calibration: CalibrationFaces) -> list[Row]
         ("source", f"{about.source.name}, sha256 {about.source.sha256}"),
         ("input", f"{spec.size}x{spec.size}, {spec.colour}, {spec.normalization}{fixed}"),
         ("embedding", f"{about.embedding.size} numbers"),
-        ("calibrated on", f"{calibration.used} faces of {calibration.what}"),
+        (
+            "calibrated on" if calibration.calibrated else "compared on",
+            f"{calibration.used} faces of {calibration.what}",
+        ),
     ]
 
 

@@ -83,17 +83,36 @@ def report(
         float_bytes=len(loaded.network),
         inspection=_without_path(inspection.inspect(output), output),
         calibration=CalibrationFaces(
+            converted.calibrated,
             converted.faces_from,
             len(converted.faces.used),
             [Skipped(path.name, why) for path, why in converted.faces.skipped],
         ),
         noise=noise,
         noise_faces=len(noise_faces),
+        agreement=converted.agreement,
+        widened=converted.widened,
         parity=_parity(exact, found, _what(converted)),
         people=people,
         latency=_latency(loaded.network, floating, output, about.precision, crops, pythons),
         samples=_samples(about),
     )
+
+
+def place_beside(output: Path) -> Path:
+    """The page for the model at `output`: report.html, or another name where that is taken.
+
+    The report of another model is never overwritten.
+    """
+    usual = output.with_name("report.html")
+    data = usual.with_suffix(".json")
+    if not data.exists() and not usual.exists():
+        return usual
+    try:
+        about = msgspec.json.decode(data.read_bytes())["inspection"]["path"]
+    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+        about = None
+    return usual if about == output.name else output.with_name(f"{output.stem}.report.html")
 
 
 def as_json(found: Report) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from edgeface.errors import ModelError
-from edgeface_tools.network.graph import Graph, Node, Weights, in_order
+from edgeface_tools.network.graph import Graph, Node, Unsupported, Weights, in_order
 from edgeface_tools.source.keras_layers import Layer, operations_of
 
 _FUNCTIONAL = ("Model", "Functional")
@@ -59,7 +59,7 @@ def network_of(recorded: str | bytes, weights: WeightReader, place: str) -> Grap
     inputs, outputs = _names(config.input_layers), _names(config.output_layers)
     for what, found in (("input", inputs), ("output", outputs)):
         if len(found) != 1:
-            raise ModelError(
+            raise Unsupported(
                 f"the network in {place} has {len(found)} {what}s; a face network has one"
             )
     layers = {layer.name: layer for layer in (_layer(one, weights) for one in config.layers)}
@@ -128,6 +128,8 @@ def _layer(recorded: _RecordedLayer, weights: WeightReader) -> Layer:
 def _sources(use: Any) -> Iterator[str]:
     """The names of the layers whose output one use of a layer reads, in either dialect."""
     if not isinstance(use, dict):
+        if not all(isinstance(source, list) and isinstance(source[0], str) for source in use):
+            raise Unsupported("a layer does arithmetic with numbers, not with layers alone")
         yield from (str(source[0]) for source in use)
         return
     waiting = [*reversed(use["args"])]
@@ -138,7 +140,7 @@ def _sources(use: Any) -> Iterator[str]:
         elif isinstance(found, dict) and found.get("class_name") == "__keras_tensor__":
             yield str(found["config"]["keras_history"][0])
         else:
-            raise ValueError(f"a layer reads {str(found)[:60]!r}, which no other layer gives")
+            raise Unsupported(f"a layer reads {str(found)[:60]!r}, which no other layer gives")
 
 
 def _nodes(layer: Layer) -> list[Node]:
@@ -158,7 +160,7 @@ def _picture_shape(shape: list[Any], place: str) -> tuple[int, int, int]:
     match shape:
         case [int(height), int(width), 3] if height == width:
             return (height, width, 3)
-    raise ModelError(
+    raise Unsupported(
         f"the network in {place} takes an input of shape {tuple(shape)}; a face network takes "
         "square colour pictures, (size, size, 3)"
     )

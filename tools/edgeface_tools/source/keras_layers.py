@@ -19,6 +19,7 @@ import numpy as np
 
 from edgeface.errors import ModelError
 from edgeface_tools.network import graph
+from edgeface_tools.network.graph import Unsupported
 
 # The bytecode of `lambda inputs, scale: inputs[0] + inputs[1] * scale` as Python 3.6 marshalled
 # it; the file name and the line recorded in it may differ. Compared, never loaded.
@@ -44,8 +45,8 @@ class Layer:
     uses: int = 1
     """How often the network runs it."""
 
-    def refused(self, why: str) -> ModelError:
-        return ModelError(f"the layer {self.name!r} ({self.kind}) is refused: {why}")
+    def refused(self, why: str) -> Unsupported:
+        return Unsupported(f"the layer {self.name!r} ({self.kind}) is refused: {why}")
 
     def expect(self, setting: str, wanted: Any) -> None:
         """Refuse the layer unless a setting, where it is recorded, has the one known value."""
@@ -111,7 +112,7 @@ def _dense(layer: Layer) -> graph.Operation:
 
 def _batch_norm(layer: Layer) -> graph.Operation:
     axis, mean = layer.settings["axis"], layer.weights("moving_mean")
-    if axis not in _CHANNELS:
+    if axis not in (*_CHANNELS, 1, [1]):
         raise layer.refused(f"it normalizes axis {axis}, not the channels")
     return graph.BatchNorm(
         gamma=layer.weights("gamma") if layer.settings["scale"] else np.ones_like(mean),
@@ -119,6 +120,7 @@ def _batch_norm(layer: Layer) -> graph.Operation:
         mean=mean,
         variance=layer.weights("moving_variance"),
         epsilon=float(layer.settings["epsilon"]),
+        of_vectors=axis in (1, [1]),
     )
 
 
@@ -188,9 +190,9 @@ def _global_average(layer: Layer) -> graph.Operation:
 
 def _concatenate(layer: Layer) -> graph.Operation:
     axis = layer.settings["axis"]
-    if axis not in _CHANNELS:
+    if axis not in (*_CHANNELS, 1):
         raise layer.refused(f"it joins along axis {axis}, not the channels")
-    return graph.Concatenate()
+    return graph.Concatenate(of_vectors=axis == 1)
 
 
 def _add(layer: Layer) -> graph.Operation:
@@ -203,15 +205,29 @@ def _dropout(layer: Layer) -> graph.Operation:
 
 def _lambda(layer: Layer) -> graph.Operation:
     """FaceNet's residual scaling, recognized by its bytes or its name, with its argument."""
-    function, arguments = layer.settings.get("function"), layer.settings.get("arguments")
+    inputs, scale = known_lambda(layer.settings)
+    if inputs and inputs == len(layer.inputs):
+        return graph.Add(scale=scale) if inputs == 2 else graph.Scale(scale)
+    raise ModelError(
+        f"the layer {layer.name!r} (Lambda) is refused: it holds Python code, which is never run; "
+        "end the network before it with --layer LAYER, or save it with model.export() and give "
+        "that folder"
+    )
+
+
+def known_lambda(settings: Any) -> tuple[int, float]:
+    """How many tensors a known Lambda reads, and its scale; (0, 0) for any other."""
+    if not isinstance(settings, dict):
+        return (0, 0.0)
+    function, arguments = settings.get("function"), settings.get("arguments")
     if isinstance(arguments, dict) and list(arguments) == ["scale"]:
         scale = arguments["scale"]
         if isinstance(scale, int | float):
-            if len(layer.inputs) == 2 and _SCALE_SUM.fullmatch(_bytecode(function)):
-                return graph.Add(scale=float(scale))
-            if len(layer.inputs) == 1 and function == "scaling":  # a name without code
-                return graph.Scale(float(scale))
-    raise layer.refused("it holds Python code, which is never run")
+            if _SCALE_SUM.fullmatch(_bytecode(function)):
+                return (2, float(scale))
+            if function == "scaling":  # a name without code
+                return (1, float(scale))
+    return (0, 0.0)
 
 
 def _bytecode(function: Any) -> bytes:

@@ -1,16 +1,19 @@
 """Which version each TFLite operator needs, and which runtimes know it.
 
 Takes in a network's flatbuffer, hands on what it needs and whether the oldest supported runtime has
-it. The rules are TFLite's own (tools/versioning/op_version.cc and runtime_version.cc), restricted
-to the operators of convolutional networks; an operator that is not listed is reported, never
-guessed.
+it. What each runtime has was found by trying (versions.json, made by benchmarks/operators.py); the
+version that an operator needs for the types of its tensors follows TFLite's own rules
+(tools/versioning/op_version.cc). It runs nothing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import msgspec
 from ai_edge_litert import schema_py_generated as schema
 
 from edgeface_tools.tflite.flatbuffer import Operator, operators
@@ -18,7 +21,10 @@ from edgeface_tools.tflite.flatbuffer import Operator, operators
 OLDEST_RUNTIME = "2.14.0"
 """tflite-runtime's last release, the oldest that the package supports."""
 
-# By operator: the TFLite release that introduced versions 1, 2, 3, ...
+_TRIED = Path(__file__).with_name("versions.json")
+
+# By operator: the TFLite release that introduced versions 1, 2, 3, ... For the others it is only
+# known whether the oldest supported runtime has them.
 _SINCE: dict[str, tuple[str, ...]] = {
     "ADD": ("1.5.0", "1.14.0", "2.4.0", "2.6.0"),
     "AVERAGE_POOL_2D": ("1.5.0", "1.14.0", "2.3.0"),
@@ -79,7 +85,7 @@ class Need:
     version: int
     count: int
     since: str | None
-    """None when it is not in the table."""
+    """The oldest supported release where an older one may have it too; None where that lacks it."""
 
     def __str__(self) -> str:
         return f"{self.name} version {self.version}"
@@ -106,8 +112,22 @@ def minimum_runtime(found: list[Need]) -> str:
 
 
 def too_new(found: list[Need], runtime: str = OLDEST_RUNTIME) -> list[Need]:
-    """Those of `found` that `runtime` lacks, or that are not in the table."""
+    """Those of `found` that `runtime` lacks; for the oldest supported one, by what was tried."""
+    if runtime == OLDEST_RUNTIME:
+        return [n for n in found if n.version > _tried().oldest.get(n.name, 0)]
     return [n for n in found if n.since is None or _release(n.since) > _release(runtime)]
+
+
+class _Versions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The highest version of each operator in the oldest and in the newest runtime tried."""
+
+    oldest: dict[str, int]
+    newest: dict[str, int]
+
+
+@cache
+def _tried() -> _Versions:
+    return msgspec.json.decode(_TRIED.read_bytes(), type=_Versions)
 
 
 def needed_version(operator: Operator) -> int:
@@ -124,10 +144,13 @@ def needed_version(operator: Operator) -> int:
     if operator.name == "DEQUANTIZE" and value.type == schema.TensorType.FLOAT16:
         return 3
     if schema.TensorType.INT16 in types:
-        return _INT16.get(operator.name, 3)
-    if schema.TensorType.INT8 in types:
-        return _INT8.get(operator.name, 2)
-    return 1
+        wanted = _INT16.get(operator.name, 3)
+    elif schema.TensorType.INT8 in types:
+        wanted = _INT8.get(operator.name, 2)
+    else:
+        return 1
+    # An operator that has no such version took these types from its first one on.
+    return min(wanted, _tried().newest.get(operator.name, wanted))
 
 
 def _is_by_channel(tensor: Any) -> bool:
@@ -137,7 +160,9 @@ def _is_by_channel(tensor: Any) -> bool:
 
 def _since(name: str, version: int) -> str | None:
     releases = _SINCE.get(name, ())
-    return releases[version - 1] if 0 < version <= len(releases) else None
+    if 0 < version <= len(releases):
+        return releases[version - 1]
+    return OLDEST_RUNTIME if version <= _tried().oldest.get(name, 0) else None
 
 
 def _release(text: str) -> tuple[int, ...]:

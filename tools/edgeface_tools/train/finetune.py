@@ -20,14 +20,15 @@ import msgspec
 import numpy as np
 
 from edgeface.errors import ConfigError
+from edgeface.pipeline.model_file import InputSpec
 from edgeface_tools.convert import TEMPLATE
-from edgeface_tools.network.graph import Graph
+from edgeface_tools.network.graph import BatchNorm, Graph, Scale
 from edgeface_tools.network.rewrite import simplify
 from edgeface_tools.network.split import cut, default_waist, joined
+from edgeface_tools.source.architectures import ARCHITECTURES
 from edgeface_tools.source.fetch import fetch_facenet
-from edgeface_tools.source.keras2 import read_legacy_h5
-from edgeface_tools.source.keras3 import read_keras
-from edgeface_tools.source.load import FACENET
+from edgeface_tools.source.load import FACENET, read_graph
+from edgeface_tools.source.normalization import Colour, trained_with
 from edgeface_tools.train.batches import Pool
 from edgeface_tools.train.camera import Camera
 from edgeface_tools.train.dataset import FEW_HELD_OUT, FaceDataset, read_people, split
@@ -69,12 +70,33 @@ class Result:
     network: Graph | None
 
 
-def read_base(source: str) -> Graph:
-    """The network in a Keras file, or the pinned FaceNet, ready for training."""
+def read_base(source: str, architecture: str | None = None) -> Graph:
+    """The network in a Keras file or of named weights, or the pinned FaceNet, to be trained."""
     path = fetch_facenet().weights if source == FACENET else Path(source)
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(f"there is no file {path}; give a Keras .h5 or .keras file, or: facenet")
-    return simplify(read_keras(path) if path.suffix == ".keras" else read_legacy_h5(path))
+    return simplify(read_graph(path, architecture))
+
+
+def input_of(
+    base: Graph,
+    architecture: str | None = None,
+    colour: Colour | None = None,
+    normalization: str | None = None,
+) -> InputSpec:
+    """How the network's pixels come: as said, else as its architecture's, else as FaceNet's.
+
+    ConfigError for a network that begins with a step of its own unless it is said what it takes.
+    """
+    readers = base.consumers(base.input_name)
+    if normalization is None and any(isinstance(n.operation, Scale | BatchNorm) for n in readers):
+        raise ConfigError(
+            "the network scales its pixels itself; say what it takes with --normalization, raw for "
+            "values of 0 to 255"
+        )
+    known = ARCHITECTURES[architecture].input if architecture else InputSpec(0, "rgb", "per-image")
+    spec = trained_with(known, colour, normalization)
+    return msgspec.structs.replace(spec, size=base.input_shape[0])
 
 
 def fine_tune(
@@ -85,10 +107,12 @@ def fine_tune(
     work: Path,
     seconds: float,
     display: Display,
+    spec: InputSpec | None = None,
 ) -> Result:
     """Train, resuming from `work` if it holds the same training.
 
-    `base` takes RGB pictures standardized one by one. A checkpoint is written every `seconds`.
+    `base` takes pictures as `spec` says, by default RGB standardized one by one. A checkpoint is
+    written every `seconds`.
     """
     size = base.input_shape[0]
     waist = plan.freeze_through or default_waist(base)
@@ -99,7 +123,7 @@ def fine_tune(
         general = _cut_faces(general_folder, size, work / "general.safetensors", display)
     learning, held = split(everybody, plan.held_out, plan.schedule.seed)
     _say_who(learning, held, display)
-    frozen = Frozen(before)
+    frozen = Frozen(before, spec or input_of(base))
     copies = Copies(plan.camera, plan.copies, plan.schedule.seed)
     judged_by = held if held is not None else learning
     training_rows = _rows(frozen, learning, copies, work / "learning", display)

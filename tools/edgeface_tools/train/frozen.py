@@ -47,11 +47,10 @@ class Copies:
 class Frozen:
     """The frozen part, opened."""
 
-    def __init__(self, network: Graph) -> None:
+    def __init__(self, network: Graph, spec: InputSpec) -> None:
         content = float_tflite(network)
-        self._size = network.input_shape[0]
-        self._spec = InputSpec(self._size, "rgb", "per-image")
-        self._digest = hashlib.sha256(content).digest()
+        self._spec = spec
+        self._digest = hashlib.sha256(content + msgspec.json.encode(spec)).digest()
         self._interpreter = Interpreter(model_content=content, num_threads=default_threads())
         self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]

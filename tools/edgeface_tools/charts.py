@@ -1,12 +1,13 @@
-"""Small charts as SVG text, for a page that must work without scripts or a network.
+"""Small charts as SVG text, for a page that must work without scripts or a network, or a file.
 
-Takes in numbers, hands on markup; colours come from the page's style by class. Axis labels have the
-class `tick`: they belong to the chart's frame and are not figures of the report.
+Takes in numbers, hands on markup; colours come from the page's style by class, or from `document`
+in a file of its own. Axis labels have the class `tick`: they belong to the chart's frame and are
+not figures of the report.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import log10
@@ -41,6 +42,51 @@ class Line:
     kind: str
     points: Sequence[Point]
     band: Sequence[tuple[float, float, float]] = ()
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A chart for `document`: its title, and the label of each kind of line that has one."""
+
+    title: str
+    chart: str
+    labels: Mapping[str, str]
+
+
+_HEAD = 28  # of a panel, for its title
+_STYLE = (
+    "text{font:13px sans-serif}.tick,.axis{font-size:11px}.title{font-weight:bold}"
+    ".grid{stroke:#ddd}.line{fill:none;stroke-width:2}"
+)
+
+
+def document(panels: Sequence[Panel], colours: Mapping[str, str]) -> str:
+    """An SVG file with the panels one below the other; `colours` holds a CSS colour by kind."""
+    style = _STYLE + "".join(
+        f".line.{kind}{{stroke:{colour}}}text.{kind}{{fill:{colour}}}"
+        for kind, colour in colours.items()
+    )
+    tall = _HEAD + _HEIGHT
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {tall * len(panels)}">'
+            f'<style>{style}</style><rect width="100%" height="100%" fill="#fff"/>',
+            *(_placed(panel, tall * place) for place, panel in enumerate(panels)),
+            "</svg>\n",
+        ]
+    )
+
+
+def _placed(panel: Panel, top: int) -> str:
+    labels = "".join(
+        f'<text class="{kind}" x="{_LEFT + 8}" y="{top + _HEAD + _TOP + 18 + 17 * place}">'
+        f"{escape(label)}</text>"
+        for place, (kind, label) in enumerate(panel.labels.items())
+    )
+    return (
+        f'<text class="title" x="{_LEFT}" y="{top + 20}">{escape(panel.title)}</text>'
+        f'<svg y="{top + _HEAD}" width="{_WIDTH}" height="{_HEIGHT}">{panel.chart}</svg>{labels}'
+    )
 
 
 def lines(across: Axis, up: Axis, drawn: Sequence[Line], description: str) -> str:

@@ -1,0 +1,1 @@
+"""Generated networks of every kind that engineers bring to convert-model."""
