@@ -21,6 +21,7 @@ EventType = Literal[
     "recognized",
     "unknown",
     "not_live",
+    "prompt",
     "challenge",
     "lockout",
     "gallery_restored",
@@ -76,7 +77,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     )
     message: Annotated[
         str | None,
-        msgspec.Meta(description="A sentence for a person: an incident, or a challenge's prompt."),
+        msgspec.Meta(
+            description="A sentence for a person: an incident, or what to do at the camera."
+        ),
     ] = None
     liveness: Annotated[
         Literal["live", "spoof", "undetermined", "not judged"] | None,
@@ -139,6 +142,22 @@ def challenge_event(
         source=source,
         message=status.prompt,
         challenge=Prompt(status.state.value, status.step, status.of),
+        **account(liveness),
+    )
+
+
+def prompt_event(source: str, track: int, message: str, liveness: LivenessVerdict) -> Event:
+    """What to ask of a person who has not been found alive yet. It names nobody."""
+    return Event(
+        type="prompt",
+        time=_now(),
+        track=track,
+        name=None,
+        score=None,
+        threshold=None,
+        id=uuid.uuid4().hex,
+        source=source,
+        message=message,
         **account(liveness),
     )
 

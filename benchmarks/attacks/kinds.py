@@ -13,22 +13,28 @@ from typing import Literal
 
 import numpy as np
 
+from benchmarks.attacks.passing import Thing
 from benchmarks.attacks.sheet import Pose
 
 Surface = Literal["paper", "cutout", "phone", "monitor"]
+Hole = Literal["eyes", "mouth"]
 Path = Callable[[float], float]
 
 
 @dataclass(frozen=True)
 class Script:
-    """One attack: `pose(t)` in seconds. video: the picture moves by itself; eye_holes: somebody's
-    eyes move behind the sheet."""
+    """One attack: `pose(t)` in seconds. video: the picture moves by itself; holes: where somebody
+    behind the sheet shows through; animated: the picture is a still warped as a clip moves;
+    passing: what moves before the sheet; room_moves: the background does."""
 
     kind: str
     surface: Surface
     pose: Callable[[float], Pose]
     video: bool = False
-    eye_holes: bool = False
+    holes: tuple[Hole, ...] = ()
+    animated: bool = False
+    passing: Thing | None = None
+    room_moves: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,10 +76,16 @@ def _script(
     axis: float = 0,
     twist: float = 0,
     unsteady: float = 1.0,
+    fold: float = 0,
+    push: float = 0,
     video: bool = False,
-    eye_holes: bool = False,
+    holes: tuple[Hole, ...] = (),
+    animated: bool = False,
+    passing: Thing | None = None,
+    room_moves: bool = False,
 ) -> Script:
-    """Angles in degrees are how far the sheet swings; `lean` is how skew it is held at rest."""
+    """Angles in degrees are how far the sheet swings; `lean` is how skew it is held at
+    rest; push: share of the distance by which it comes closer, then stays."""
     distance = random.uniform(2.4, 5.5) if surface != "monitor" else random.uniform(2.2, 4.5)
     paths = {
         "yaw": Sway(random.normal() * lean, yaw, 1.2 * unsteady, random),
@@ -84,12 +96,17 @@ def _script(
         "distance": Sway(distance, far * distance, 0.03 * unsteady, random),
         "bend": Sway(bend, flex, 0.01 if bend or flex else 0.0, random),
         "twist": Sway(0, twist, twist / 5, random),
+        "fold": Sway(fold, 0.6 * fold, 0.01 if fold else 0.0, random),
     }
+    crease = float(random.normal() * 0.08)
+    begin, takes = random.uniform(0.2, 1.0), random.uniform(0.5, 1.5)
 
     def pose(t: float) -> Pose:
-        return Pose(axis=axis, **{name: path(t) for name, path in paths.items()})
+        at = {name: path(t) for name, path in paths.items()}
+        at["distance"] *= 1 - push * float(np.clip((t - begin) / takes, 0, 1))
+        return Pose(axis=axis, crease=crease, **at)
 
-    return Script(kind, surface, pose, video, eye_holes)
+    return Script(kind, surface, pose, video, holes, animated, passing, room_moves)
 
 
 def _either(random: np.random.Generator, low: float, high: float) -> float:
@@ -116,7 +133,7 @@ TUNING: dict[str, Callable[[np.random.Generator], Script]] = {
         "phone still", r, "phone", yaw=r.uniform(0, 25), pitch=r.uniform(0, 15)
     ),
     "eye holes": lambda r: _script(
-        "eye holes", r, "cutout", yaw=r.uniform(0, 15), pitch=r.uniform(0, 8), eye_holes=True
+        "eye holes", r, "cutout", yaw=r.uniform(0, 15), pitch=r.uniform(0, 8), holes=("eyes",)
     ),
     "phone video": lambda r: _script("phone video", r, "phone", yaw=r.uniform(0, 12), video=True),
 }
@@ -155,8 +172,53 @@ REPORT: dict[str, Callable[[np.random.Generator], Script]] = {
         yaw=r.uniform(0, 20),
         bend=_either(r, 0.1, 0.35),
         flex=r.uniform(0, 0.2),
-        eye_holes=True,
+        holes=("eyes",),
     ),
     "monitor video": lambda r: _script("monitor video", r, "monitor", unsteady=0.3, video=True),
 }
-KINDS = {**TUNING, **REPORT}
+
+
+def _passing(thing: Thing) -> Callable[[np.random.Generator], Script]:
+    return lambda r: _script(
+        f"{thing} before a print", r, yaw=r.uniform(0, 8), unsteady=0.6, passing=thing
+    )
+
+
+LATER: dict[str, Callable[[np.random.Generator], Script]] = {
+    **{f"{t} before a print": _passing(t) for t in ("finger", "hand", "leaf", "shadow", "light")},
+    "mouth hole": lambda r: _script(
+        "mouth hole", r, "cutout", yaw=r.uniform(0, 15), pitch=r.uniform(0, 8), holes=("mouth",)
+    ),
+    "eye and mouth holes": lambda r: _script(
+        "eye and mouth holes", r, "cutout", yaw=r.uniform(0, 15), holes=("eyes", "mouth")
+    ),
+    "print folded": lambda r: _script(
+        "print folded",
+        r,
+        yaw=r.uniform(10, 30),
+        pitch=r.uniform(0, 10),
+        fold=_either(r, 0.1, 0.5),
+        axis=r.choice((0, 90)) + r.uniform(-20, 20),
+    ),
+    "print curled": lambda r: _script(
+        "print curled",
+        r,
+        yaw=r.uniform(5, 25),
+        bend=r.uniform(0.2, 0.6),
+        flex=r.uniform(0.1, 0.4),
+        axis=r.uniform(-90, 90),
+    ),
+    "standee": lambda r: _script(
+        "standee", r, "cutout", unsteady=0.4, yaw=r.uniform(0, 6), room_moves=True
+    ),
+    "phone pushed": lambda r: _script(
+        "phone pushed", r, "phone", push=r.uniform(0.2, 0.5), yaw=r.uniform(0, 5)
+    ),
+    "animated still on a phone": lambda r: _script(
+        "animated still on a phone", r, "phone", yaw=r.uniform(0, 8), animated=True
+    ),
+    "animated still on a monitor": lambda r: _script(
+        "animated still on a monitor", r, "monitor", unsteady=0.3, animated=True
+    ),
+}
+KINDS = {**TUNING, **REPORT, **LATER}

@@ -1,12 +1,13 @@
 """Material: pictures for the attacks, and clips of living people.
 
 Takes in the folders of LFW's View 1 and of the live clips, hands on stills of distinct people,
-clips framed as a print would be, and the eyes behind the holes of a print. Nothing here is shipped.
+clips framed as a print would be, the holes of a print, and stills animated by a clip. Nothing here
+is shipped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from edgeface.pipeline.pictures import Picture
 
 _EYES_AT = np.array(((0.39, 0.46), (0.61, 0.46)))  # of the picture's side, as LFW frames a face
 _RIGHT_EYE, _LEFT_EYE = (33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380)
+_LIPS = (61, 39, 0, 269, 291, 405, 17, 181)
 
 
 def people(images: Path) -> list[Path]:
@@ -92,13 +94,61 @@ def framed_still(picture: Picture, face: Face, side: int = 320) -> Picture:
     return _framed(picture, similarity(eyes, _EYES_AT * side), side)
 
 
-def eye_holes(still: Picture, face: Face, mesh: FaceMesh) -> NDArray[np.uint8]:
-    """Where the eyes of a framed still were cut out: uint8, shape of the still."""
+def holes_in(still: Picture, face: Face, mesh: FaceMesh, which: Sequence[str]) -> NDArray[np.uint8]:
+    """Where eyes or mouth of a framed still were cut out: uint8, shape of the still."""
     points = mesh.fit(still, face.box, face.right_eye, face.left_eye).points
     holes = np.zeros(still.shape[:2], np.uint8)
-    for eye in (_RIGHT_EYE, _LEFT_EYE):
-        hull = cv2.convexHull(points[list(eye)].astype(np.float32)).reshape(-1, 2)
+    cut = {"eyes": ((_RIGHT_EYE, 1.25, 1.9), (_LEFT_EYE, 1.25, 1.9)), "mouth": ((_LIPS, 1.2, 1.5),)}
+    for outline, wider, higher in (one for name in which for one in cut[name]):
+        hull = cv2.convexHull(points[list(outline)].astype(np.float32)).reshape(-1, 2)
         centre = hull.mean(axis=0)
-        wide = (hull - centre) * (1.25, 1.9) + centre  # the holes show the wearer's lids too
+        wide = (hull - centre) * (wider, higher) + centre  # the holes show the wearer's lids too
         cv2.fillPoly(holes, [np.round(wide).astype(np.int32)], 255)
     return np.asarray(cv2.GaussianBlur(holes, (0, 0), 0.8), np.uint8)
+
+
+class AnimatedStill:
+    """A framed still, warped as the face of a clip moves: what a program makes of a photo."""
+
+    def __init__(self, still: Picture, face: Face, mesh: FaceMesh) -> None:
+        self._still = still
+        self._points = _mesh_points(still, face, mesh)
+        side = still.shape[0]
+        steps = np.linspace(0, side - 1, _NODES)
+        self._nodes = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+        away = ((self._nodes[:, None] - self._points[None]) ** 2).sum(axis=2)
+        near = np.exp(-away / (2 * (0.05 * side) ** 2)) + 1e-9
+        # Far from the face the picture stays where it is.
+        self._hold = np.clip(near.sum(axis=1) / 2.0, 0, 1)[:, None]
+        self._near = near / near.sum(axis=1, keepdims=True)
+
+    def at(self, first: NDArray[np.float64], now: NDArray[np.float64]) -> Picture:
+        """The still moved as the driving points (n, 2) have moved since `first`."""
+        matrix = similarity(first, self._points)[:, :2]
+        moved = self._hold * (self._near @ ((now - first) @ matrix.T))
+        places = (self._nodes - moved).astype(np.float32).reshape(_NODES, _NODES, 2)
+        side = self._still.shape[0]
+        fine = cv2.resize(places, (side, side), interpolation=cv2.INTER_CUBIC)
+        border = cv2.BORDER_REPLICATE
+        warped = cv2.remap(self._still, fine, None, cv2.INTER_LINEAR, borderMode=border)  # type: ignore[call-overload]
+        return np.asarray(warped, np.uint8)
+
+
+_NODES = 33  # of the grid by which a still is warped, along each side
+_DRIVEN = slice(0, 468, 4)  # of the mesh
+
+
+def _mesh_points(picture: Picture, face: Face, mesh: FaceMesh) -> NDArray[np.float64]:
+    return mesh.fit(picture, face.box, face.right_eye, face.left_eye).points[_DRIVEN]
+
+
+def driving_points(
+    footage: Footage, detector: Detector, mesh: FaceMesh
+) -> list[NDArray[np.float64]]:
+    """The points of the face in every picture of a clip that shows one."""
+    found = []
+    for picture in footage.pictures:
+        faces = detector.detect(picture, 60, first_found=True)
+        if faces:
+            found.append(_mesh_points(picture, faces[0], mesh))
+    return found

@@ -1,6 +1,7 @@
 """Record: plays every attack and every live clip once and keeps the samples for the judge.
 
-Takes in View 1 and the live clips, hands on one .npz of samples per sequence, so that thresholds
+Takes in View 1 and clips (of living people, or with the kind `filmed` of filmed attacks), hands on
+one .npz of samples per sequence, so that thresholds
 can be tuned and reported without running a network again. From camera to sample it uses the
 product's own detector, mesh and sampler.
 
@@ -16,18 +17,29 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.attacks.camera import Camera, draw_faults
-from benchmarks.attacks.kinds import KINDS
-from benchmarks.attacks.material import Footage, eye_holes, framed_still, frames, people
+from benchmarks.attacks.kinds import KINDS, Script
+from benchmarks.attacks.material import (
+    AnimatedStill,
+    Footage,
+    driving_points,
+    framed_still,
+    frames,
+    holes_in,
+    people,
+)
 from benchmarks.attacks.stage import EyesBehind, play
 from edgeface.liveness.sample import Sample, Sampler
-from edgeface.pipeline.detect import Detector, Face
+from edgeface.pipeline.detect import Detector, Face, around
 from edgeface.pipeline.geometry import overlap
 from edgeface.pipeline.mesh import FaceMesh
 from edgeface.pipeline.pictures import Picture, read_picture
 
-RATE = 10.0
+RATE, FILM_RATE = 10.0, 15.0  # frames a second of composed attacks, and of clips
+Take = Callable[[Picture], Picture]
+Show = Callable[[float], Picture]
 _FIELDS = ("time", "points", "depth", "presence", "crop", "scale", "place", "surround", "grain")
 
 
@@ -60,9 +72,14 @@ class Witness:
         samples: list[Sample] = []
         last: Face | None = None
         for time, picture in shots:
-            faces = self.detector.detect(picture, 60, first_found=True)
-            if last is not None:
-                faces = [face for face in faces if overlap(face.box, last.box) > 0.2]
+            faces: list[Face] = []
+            if last is not None:  # where it was, as a track does; the whole picture if it is gone
+                near = self.detector.detect_in(picture, [around(last.box)])
+                faces = [face for face in near if overlap(face.box, last.box) > 0.2]
+            if not faces:
+                faces = self.detector.detect(picture, 60, first_found=True)
+                if last is not None:
+                    faces = [face for face in faces if overlap(face.box, last.box) > 0.2]
             if not faces:
                 continue
             last = faces[0]
@@ -76,7 +93,7 @@ def main() -> None:
     """Record the given kinds; sequences that are already in the cache stay."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, required=True, help="lfw-view1/images")
-    parser.add_argument("--clips", type=Path, required=True, help="folder of live clips")
+    parser.add_argument("--clips", type=Path, nargs="+", required=True, help="of live clips")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=100, help="sequences of each kind")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of an attack")
@@ -86,29 +103,64 @@ def main() -> None:
     cv2.setNumThreads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     witness = Witness()
+    shows = _Shows(options, witness)
     for kind in options.kinds:
-        if kind in {"live", "live degraded"}:
+        if kind in CONDITIONS:
             _live(kind, options, witness)
         else:
-            _attacks(kind, options, witness)
+            _attacks(kind, options, witness, shows)
 
 
 def _live(kind: str, options: argparse.Namespace, witness: Witness) -> None:
-    for clip in sorted(options.clips.glob("*.mp4")):
+    for clip in sorted(clip for folder in options.clips for clip in folder.glob("*.mp4")):
         path = options.out / f"{kind}-{clip.stem}.npz"
         if path.exists():
             continue
-        shots: Iterable[tuple[float, Picture]] = frames(clip, RATE)
-        if kind == "live degraded":
-            random = np.random.default_rng(zlib.crc32(clip.stem.encode()))
-            camera = Camera(draw_faults(random), random)
-            shots = ((time, camera.take(_smaller(picture))) for time, picture in shots)
-        save(path, witness.watch(shots))
+        random = np.random.default_rng(zlib.crc32(clip.stem.encode()))
+        take = CONDITIONS[kind](random)
+        samples = witness.watch((t, take(_smaller(p))) for t, p in frames(clip, FILM_RATE))
+        if samples:
+            save(path, samples)
 
 
 def _smaller(picture: Picture) -> Picture:
-    scale = 640 / max(picture.shape[:2])
+    scale = min(1.0, 640 / max(picture.shape[:2]))
     return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+
+
+def _dark(random: np.random.Generator) -> Take:
+    """A fifth of the light, and the noise that the camera's gain makes of it."""
+
+    def take(picture: Picture) -> Picture:
+        light = (picture.astype(np.float32) / 255) ** 1.6 * 56
+        noisy = np.clip(light + random.normal(0, 4, picture.shape), 0, 255)
+        return np.clip(noisy * 1.6, 0, 255).astype(np.uint8)
+
+    return take
+
+
+def _infrared(random: np.random.Generator) -> Take:
+    """Grey, lit from the camera, skin bright and smooth: like infrared, which is not at hand."""
+
+    def take(picture: Picture) -> Picture:
+        grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.float32)
+        soft = cv2.GaussianBlur(0.3 * grey + 0.7 * picture[..., 2], (0, 0), 0.8)
+        height, width = grey.shape
+        y, x = np.mgrid[0:height, 0:width]
+        lamp = np.exp(-(((x / width - 0.5) / 0.7) ** 2 + ((y / height - 0.45) / 0.7) ** 2))
+        level = np.clip(0.9 * soft * lamp + 10 + random.normal(0, 3.5, grey.shape), 0, 255)
+        return np.asarray(cv2.merge([level.astype(np.uint8)] * 3), np.uint8)
+
+    return take
+
+
+CONDITIONS: dict[str, Callable[[np.random.Generator], Take]] = {
+    "live": lambda random: lambda picture: picture,
+    "live dark": _dark,
+    "live infrared": _infrared,
+    "live degraded": lambda random: Camera(draw_faults(random), random).take,
+    "filmed": lambda random: lambda picture: picture,  # attacks that somebody filmed
+}
 
 
 def _always(picture: Picture) -> Callable[[float], Picture]:
@@ -116,37 +168,76 @@ def _always(picture: Picture) -> Callable[[float], Picture]:
     return lambda _: picture
 
 
-def _attacks(kind: str, options: argparse.Namespace, witness: Witness) -> None:
-    stills = people(options.images)
-    footage: dict[Path, Footage] = {}
-    clips = sorted(options.clips.glob("*.mp4"))
+class _Shows:
+    """What a sheet shows: a still, a clip, a still animated by one, or a still with holes."""
+
+    def __init__(self, options: argparse.Namespace, witness: Witness) -> None:
+        self._stills, self._witness = people(options.images), witness
+        self._clips = sorted(clip for folder in options.clips for clip in folder.glob("*.mp4"))
+        self._footage: dict[Path, Footage] = {}
+        self._points: dict[Path, list[NDArray[np.float64]]] = {}
+        self._mesh = FaceMesh(1)
+
+    def of(
+        self, script: Script, number: int, random: np.random.Generator
+    ) -> tuple[Show, tuple[EyesBehind, Picture] | None] | None:
+        """What is shown at a time, and who is behind its holes; None where no face is found."""
+        still = read_picture(self._stills[int(random.integers(len(self._stills)))])
+        clip = self._clips[number % len(self._clips)]
+        if script.video:
+            footage = self._of_clip(clip)
+            return footage.from_(int(random.integers(len(footage.pictures)))), None
+        if not script.holes and not script.animated:
+            return _always(still), None
+        framed = self._framed(still)
+        if framed is None:
+            return None
+        picture, face = framed
+        if script.holes:
+            footage = self._of_clip(clip)
+            behind = footage.from_(int(random.integers(len(footage.pictures))), steady=True)
+            holes = holes_in(picture, face, self._mesh, script.holes)
+            return _always(picture), (behind, holes)
+        if clip not in self._points:
+            footage = self._of_clip(clip)
+            self._points[clip] = driving_points(footage, self._witness.detector, self._mesh)
+        points = self._points[clip]
+        start = int(random.integers(max(1, len(points) - 1)))
+        animated = AnimatedStill(picture, face, self._mesh)
+        return lambda t: animated.at(points[start], _there_and_back(points, start, t)), None
+
+    def _of_clip(self, clip: Path) -> Footage:
+        if clip not in self._footage:
+            self._footage[clip] = Footage(clip, self._witness.detector)
+        return self._footage[clip]
+
+    def _framed(self, still: Picture) -> tuple[Picture, Face] | None:
+        for face in self._witness.detector.detect(still)[:1]:
+            framed = framed_still(still, face)
+            for again in self._witness.detector.detect(framed)[:1]:
+                return framed, again
+        return None
+
+
+def _there_and_back(
+    points: list[NDArray[np.float64]], start: int, time: float
+) -> NDArray[np.float64]:
+    last = max(1, len(points) - 1)
+    place = (start + round(time * RATE)) % (2 * last)
+    return points[min(place, 2 * last - place)]
+
+
+def _attacks(kind: str, options: argparse.Namespace, witness: Witness, shows: _Shows) -> None:
     for number in range(options.first, options.first + options.count):
         path = options.out / f"{kind}-{number:04d}.npz"
         if path.exists():
             continue
         random = np.random.default_rng((zlib.crc32(kind.encode()), number))
         script = KINDS[kind](random)
-        still = read_picture(stills[int(random.integers(len(stills)))])
-        eyes: tuple[EyesBehind, Picture] | None = None
-        show = _always(still)
-        if script.video or script.eye_holes:
-            clip = clips[number % len(clips)]
-            if clip not in footage:
-                footage[clip] = Footage(clip, witness.detector)
-            start = int(random.integers(len(footage[clip].pictures)))
-            behind = footage[clip].from_(start, steady=script.eye_holes)
-        if script.video:
-            show = behind
-        elif script.eye_holes:
-            faces = witness.detector.detect(still)
-            if not faces:
-                continue
-            framed = framed_still(still, faces[0])
-            faces = witness.detector.detect(framed)
-            if not faces:
-                continue
-            eyes = behind, eye_holes(framed, faces[0], FaceMesh(1))
-            show = _always(framed)
+        shown = shows.of(script, number, random)
+        if shown is None:
+            continue
+        show, eyes = shown
         shots = play(script, show, random, seconds=options.seconds, rate=RATE, eyes=eyes)
         samples = witness.watch((shot.time, shot.picture) for shot in shots)
         if samples:

@@ -22,7 +22,8 @@ class Pose:
     """A sheet before the camera: angles in degrees; x, y, and distance in sheet half-widths.
 
     bend: curvature per half-width (0 is flat, 1 a radius of one half-width); axis: direction across
-    the bend in degrees (0: rolled about the vertical); twist: torsion, degrees per half-width.
+    the bend in degrees (0: rolled about the vertical); twist: torsion, degrees per half-width;
+    fold: slope of both halves of a sheet that is folded instead of bent; crease: where.
     """
 
     yaw: float = 0.0
@@ -34,6 +35,8 @@ class Pose:
     bend: float = 0.0
     axis: float = 0.0
     twist: float = 0.0
+    fold: float = 0.0
+    crease: float = 0.0
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
@@ -63,7 +66,10 @@ def trace(
     to_sheet = (turn @ spin).T
     direction = rays @ to_sheet.T
     origin = to_sheet @ -np.array([pose.x, pose.y, pose.distance])
-    u, v = _hit(origin, direction, pose.bend)
+    if pose.fold:
+        u, v = _hit_folded(origin, direction, pose.fold, pose.crease)
+    else:
+        u, v = _hit(origin, direction, pose.bend)
     # Back from the bend's axes to the sheet's.
     c, s = np.cos(np.radians(pose.axis)), np.sin(np.radians(pose.axis))
     u, v = c * u - s * v, s * u + c * v
@@ -103,6 +109,27 @@ def _hit(
     slope = bend * x
     arc = (np.arcsinh(slope) + slope * np.sqrt(1 + slope**2)) / (2 * bend)
     return np.where(missed, 9.0, arc), y
+
+
+def _hit_folded(
+    origin: NDArray[np.float64], direction: NDArray[np.float64], fold: float, crease: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Length across and height along the crease where rays meet z = fold * |x - crease|."""
+    stretch = np.sqrt(1 + fold**2)
+    found_u = np.full(direction.shape[:-1], 9.0)
+    found_v = np.zeros(direction.shape[:-1])
+    nearest = np.full(direction.shape[:-1], np.inf)
+    for side in (-1, 1):
+        slope = side * fold
+        below = direction[..., 2] - slope * direction[..., 0]
+        below = np.where(np.abs(below) < 1e-6, 1e-6, below)
+        t = (slope * (origin[0] - crease) - origin[2]) / below
+        x = origin[0] + t * direction[..., 0]
+        met = (side * (x - crease) >= 0) & (t > 0) & (t < nearest)
+        nearest = np.where(met, t, nearest)
+        found_u = np.where(met, crease + (x - crease) * stretch, found_u)
+        found_v = np.where(met, origin[1] + t * direction[..., 1], found_v)
+    return found_u, found_v
 
 
 def look_up(

@@ -16,10 +16,15 @@ from numpy.typing import NDArray
 
 from benchmarks.attacks.camera import Camera, draw_faults
 from benchmarks.attacks.kinds import Script
+from benchmarks.attacks.passing import Passing
 from benchmarks.attacks.sheet import Pose, look_up, trace
 from edgeface.pipeline.pictures import Picture
 
 SIZES = ((640, 480), (640, 480), (800, 600))
+_SHOWN = (
+    480,
+    416,
+)  # the middle of the frame, which is all that is rendered: it takes half the time
 _SCREEN_LINES = {"phone": 620, "monitor": 480}  # rows of the screen across the picture shown
 
 EyesBehind = Callable[[float], Picture]
@@ -47,16 +52,18 @@ def play(
     and the holes' mask (uint8, shape of the texture), for scripts with eye holes."""
     size = SIZES[int(random.integers(len(SIZES)))]
     focal = size[0] * random.uniform(0.85, 1.3)
+    size = min(size[0], _SHOWN[0]), min(size[1], _SHOWN[1])
     camera = Camera(draw_faults(random), random)
     exposure = random.uniform(0.004, 0.035)
     background = _background(size, random)
     light = _Light(size, script.surface, random)
     screen = _Screen(script.surface, random)
-    still = None if script.video else screen.dress(show(0.0))
+    passing = Passing(script.passing, random) if script.passing else None
+    still = None if script.video or script.animated else screen.dress(show(0.0))
     for number in range(round(seconds * rate)):
         time = number / rate
         texture = still if still is not None else screen.dress(show(time))
-        instants = 1 if exposure < 0.008 else 3
+        instants = 1 if exposure < 0.012 else 2
         total: Picture | None = None
         for instant in range(instants):
             pose = script.pose(time + exposure * instant / instants)
@@ -68,10 +75,26 @@ def play(
             else:
                 total = np.asarray(cv2.addWeighted(total, 1 - share, seen, share, 0), np.uint8)
         assert total is not None
-        if script.eye_holes and eyes is not None:
+        if script.holes and eyes is not None:
             total = _behind(total, eyes, time, u, v)
         total = light.on(total, pose, u, screen.bands(size[1], time))
-        yield Shot(time, camera.take(_before(background, total, script, screen, u, v)))
+        room = _shifted(background, time) if script.room_moves else background
+        scene = _before(room, total, script, screen, u, v)
+        if passing is not None:
+            scene = passing.over(scene, *_place(script.pose(time), size, focal), time)
+        yield Shot(time, camera.take(scene))
+
+
+def _place(pose: Pose, size: tuple[int, int], focal: float) -> tuple[tuple[float, float], float]:
+    """The sheet's middle and half-width in pixels of the frame."""
+    half_width = focal / pose.distance
+    return (size[0] / 2 + half_width * pose.x, size[1] / 2 + half_width * pose.y), half_width
+
+
+def _shifted(room: Picture, time: float) -> Picture:
+    """The room as somebody walking past behind would change it."""
+    moved = round(90 * time) % room.shape[1]
+    return np.ascontiguousarray(np.roll(room, moved, axis=1))
 
 
 def _before(

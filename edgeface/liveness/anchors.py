@@ -2,8 +2,8 @@
 
 Takes in `Sample`s of one face, hands on `Comparison`s. Every anchor has an error of its own, which
 all comparisons with it share, so they must not rest on one anchor: a new one is kept every 0.19
-seconds, and those from which the head has turned far enough are used in rotation. With one anchor
-for 1.2 seconds the depth of 200 stills reached 6.5 deviations, with this it reached 3.6.
+seconds, and those from which the head has turned far enough, but not so far that its points are
+lost, are used in rotation.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from edgeface.liveness.sample import Sample
 
 _EVERY = 0.19  # seconds between anchors
 _AGE = 1.2  # seconds that one is kept; older ones fit less well
+_FARTHEST = 12.0  # degrees: points of a head that turned further are lost
 _SHARE = 0.5  # of the largest turn: anchors with a smaller one show less parallax
 
 
@@ -46,12 +47,13 @@ class Anchors:
 
     def _register(self, sample: Sample) -> Comparison | None:
         """With the next of the anchors from which the head has turned at least half as far as from
-        the one that is farthest."""
+        the one that is farthest, as long as its points can still be followed."""
         rotations = turns([anchor.solid for anchor in self._kept], solid_of(sample))
-        # 3 - trace = 2 (1 - cos), which grows with the square of the angle. For a head that did not
-        # turn, rounding makes it slightly negative on some processors.
-        squares = np.maximum(3 - rotations.trace(axis1=1, axis2=2), 0)
-        good = np.flatnonzero(squares >= _SHARE**2 * squares.max())
+        # For a head that did not turn, rounding makes a cosine above 1 on some processors.
+        cosines = (rotations.trace(axis1=1, axis2=2) - 1) / 2
+        angles = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
+        near = np.maximum(_FARTHEST, angles.min())
+        good = np.flatnonzero((angles <= near) & (angles >= _SHARE * angles[angles <= near].max()))
         self._turn += 1
         chosen = int(good[self._turn % len(good)])
         return self._kept[chosen].compare(sample, rotations[chosen])

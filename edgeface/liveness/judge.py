@@ -11,7 +11,7 @@ towards APCER, a living person who is not found live counts towards BPCER.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from edgeface.liveness.anchors import Anchors
@@ -130,7 +130,7 @@ class LivenessJudge:
             self._lost += 1
 
     def _verdict(self, time: float) -> LivenessVerdict:
-        scores = replace(self._evidence.scores(), grid=self._surface.grid)
+        scores = self._evidence.scores(self._surface.grid)
         if scores.grid >= GRID_NEEDED:
             self._proven = -1e9
             reason = "shows the pixel grid of a screen"
@@ -142,5 +142,5 @@ class LivenessJudge:
         if flat(scores):
             reason = "moves like a flat or bent picture"
             return LivenessVerdict(Liveness.SPOOF, time, self._since, reason, scores)
-        reason = "so far a picture could have shown the same: move your head a little"
+        reason = "so far a picture could have shown the same: turn your head a little"
         return LivenessVerdict(Liveness.UNDETERMINED, time, self._since, reason, scores)

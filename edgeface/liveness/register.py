@@ -42,6 +42,12 @@ _RIGID = np.concatenate((_SOLID, _NEAR_EYES))
 _FOLLOWED = np.concatenate((_RIGID, _MOUTH_AND_JAW))
 _S, _N = len(_SOLID), len(_RIGID)
 
+_LOW_JAW = np.array((135, 192, 210, 214, 364, 434, 430, 207, 427, 216, 436))
+_UPPER = np.flatnonzero(~np.isin(_RIGID, _LOW_JAW))  # rigid points that the jaw does not move
+_CHIN = np.flatnonzero(np.isin(_FOLLOWED, (171, 175, 194, 200, 201, 396, 418, 421)))
+_LOW_ORDER = [0, 1, 2, 4, 5, 7]  # of the basis: degrees up to the second
+REGIONS = 8  # of the face: brows, sides of the nose, cheeks and jaws, the right ones first
+
 _GRID = 8  # pixels between the places where the sheet's motion is worked out
 _FIRST = {"winSize": (15, 15), "maxLevel": 1, "criteria": (3, 10, 0.03), "minEigThreshold": 1e-4}
 _SECOND = {"winSize": (11, 11), "maxLevel": 1, "criteria": (3, 8, 0.01), "minEigThreshold": 1e-4}
@@ -54,28 +60,29 @@ _SLACK = np.ones((5, 5), np.uint8)  # a change must exceed what two pixels of sh
 class Comparison:
     """What a sheet cannot explain between two samples.
 
-    time: of the later sample; followed: share of rigid points found
-    again, 0 to 1; noise: pixels of the crop, deviation of rigid points from the sheet; agreement
-    and expected: sums of (expected x measured) and expected squared parallax, square pixels, where
-    expected is what the mesh's turn would cause in a solid head; apart_...: the same without the
-    points near the eyes; mouth, eyes, nose, brow, cheeks:
-    mean change of normalized grey beyond two pixels of shift; opening: change of the gap between
-    the lips in units of the eyes' distance.
+    time: of the later sample; followed: share of rigid points found again, 0 to 1; noise: pixels
+    of the crop, deviation of rigid points from the sheet; turn: of the head, degrees; agreement,
+    expected and strength: sums by region, shape (REGIONS,), of (expected x measured), expected
+    squared and measured squared parallax, square pixels, where expected is what the mesh's turn
+    would cause in a solid head; mouth, eyes, nose, brow, cheeks: mean change of normalized grey
+    beyond two pixels of shift; opening: change of the gap between the lips, jaw: how far the chin's
+    skin went down against the upper face (None where it was lost), in eyes' distances.
     """
 
     time: float
     followed: float
     noise: float
-    agreement: float
-    expected: float
-    apart_agreement: float
-    apart_expected: float
+    turn: float
+    agreement: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    strength: NDArray[np.float64]
     mouth: float
     eyes: float
     nose: float
     brow: float
     cheeks: float
     opening: float
+    jaw: float | None
 
 
 class Anchor:
@@ -86,6 +93,7 @@ class Anchor:
         self._places = sample.points[_FOLLOWED].reshape(-1, 1, 2)
         points = self._places.reshape(-1, 2).astype(np.float64)
         self._basis = _basis(points)
+        self._region = _regions(points[:_N])
         soft = cv2.GaussianBlur(sample.crop, (5, 5), 0.9)
         texture = cv2.cornerMinEigenVal(soft, 9)
         column = np.clip(np.round(points[:, 0]), 0, WIDTH - 1).astype(int)
@@ -124,6 +132,7 @@ class Anchor:
         if np.count_nonzero(trust[:_N]) < _FEWEST:
             return None
         sheet, _, _ = _fit(basis, flow, trust)
+        jaw = self._jaw(flow, trust)
         undone = _undo(later.crop, sheet)
         found, status, _ = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]
             self.sample.crop,
@@ -138,39 +147,54 @@ class Anchor:
         if np.count_nonzero(kept) < _FEWEST:
             return None
         _, noise, weights = _fit(basis[:_N], left, self._trust[:_N] * kept)
-        agreement, expected = self._parallax(left, weights, rotation, _N)
-        apart_agreement, apart_expected = self._parallax(left, weights, rotation, _S)
+        agreement, expected, strength = self._parallax(left, weights, rotation)
         change = self._change(undone)
         gap = [float(np.linalg.norm(s.points[13] - s.points[14])) for s in (self.sample, later)]
         return Comparison(
             time=later.time,
             followed=float(np.mean(kept)),
             noise=noise,
+            turn=float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1)))),
             agreement=agreement,
             expected=expected,
-            apart_agreement=apart_agreement,
-            apart_expected=apart_expected,
+            strength=strength,
+            jaw=jaw,
             opening=(gap[1] - gap[0]) / UNIT,
             **change,
         )
+
+    def _jaw(self, flow: NDArray[np.float64], trust: NDArray[np.float64]) -> float | None:
+        """How far the skin of the chin moved down against the upper face, in eyes' distances; None
+        where it could not be followed."""
+        kept = _CHIN[trust[_CHIN] > 0]
+        if len(kept) < len(_CHIN) // 2:
+            return None
+        weights = trust[_UPPER, None]
+        basis = self._basis[:, _LOW_ORDER]
+        fitted = np.linalg.lstsq(basis[_UPPER] * weights, flow[_UPPER] * weights, rcond=None)[0]
+        return float(np.median(flow[kept, 1] - basis[kept] @ fitted[:, 1])) / UNIT
 
     def _parallax(
         self,
         left: NDArray[np.float64],
         weights: NDArray[np.float64],
         rotation: NDArray[np.float64],
-        count: int,
-    ) -> tuple[float, float]:
-        """Sums over the first `count` points, sheet removed: expected x measured, and expected
-        squared."""
-        solid = self.solid[:count]
-        weights = weights[:count, None]
-        expected = (solid @ rotation.T - solid)[:, :2] * weights
-        measured = left[:count] * weights
-        sheets, _ = np.linalg.qr(self._basis[:count] * weights)
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Sums by region, sheet removed: expected x measured, both squared."""
+        weights = weights[:, None]
+        expected = (self.solid @ rotation.T - self.solid)[:, :2] * weights
+        measured = left * weights
+        sheets, _ = np.linalg.qr(self._basis[:_N] * weights)
         expected = expected - sheets @ (sheets.T @ expected)
         measured = measured - sheets @ (sheets.T @ measured)
-        return float((expected * measured).sum()), float((expected**2).sum())
+        sums = [
+            (one * other).sum(axis=1)
+            for one, other in ((expected, measured), (expected, expected), (measured, measured))
+        ]
+        by_region: NDArray[np.float64] = np.zeros((3, REGIONS))
+        for row, each in zip(by_region, sums, strict=True):
+            np.add.at(row, self._region, each)
+        return by_region[0], by_region[1], by_region[2]
 
     def _change(self, undone: NDArray[np.uint8]) -> dict[str, float]:
         level = _normalized(cv2.GaussianBlur(undone, (5, 5), 0.9))
@@ -181,6 +205,13 @@ class Anchor:
         }
         # A lid or a lip that moves is enough; both cheeks must have changed to count as changed.
         return {n: min(m) if n == "cheeks" else max(m) for n, m in means.items()}
+
+
+def _regions(points: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The region of each rigid point of a crop."""
+    x, y = points.T
+    height = np.select([y < 40, (np.abs(x - WIDTH / 2) < 17) & (y < 84), y < 83], [0, 1, 2], 3)
+    return np.asarray(2 * height + (x >= WIDTH / 2), np.int64)
 
 
 def _window(middle: NDArray[np.float32], half_width: int, half_height: int) -> tuple[slice, slice]:

@@ -1,13 +1,15 @@
 """Pictures: the one place that turns a file or a caller's array into a frame.
 
 Takes in a path, a file's bytes, an open binary file or an array, hands on a frame: uint8 BGR, shape
-(H, W, 3), upright. Grey, alpha and 16-bit pictures become that; a file that is cut short is
-refused, since a half-grey face is not the face, and so is one that takes more memory than a small
-board has: size and needs are known before anything is decoded. It finds no faces and keeps nothing.
+(H, W, 3), upright. Grey, alpha and 16-bit pictures become that; a file that is cut short or
+damaged inside is refused, since a half-grey face is not the face, and so is one that takes more
+memory than a small board has: size and needs are known before anything is decoded. It finds no
+faces and keeps nothing.
 """
 
 from __future__ import annotations
 
+import re
 from os import PathLike
 from pathlib import Path
 from typing import Protocol
@@ -18,7 +20,8 @@ from numpy.typing import NDArray
 
 from edgeface.errors import PictureError
 from edgeface.pipeline.containers import KINDS, MOST_MEMORY, CutShort, Layout, Unfit, layout_of
-from edgeface.system.chatter import without_chatter
+from edgeface.pipeline.foreign import decode, format_of
+from edgeface.system.chatter import overheard
 
 Picture = NDArray[np.uint8]
 """A frame: uint8, shape (H, W, 3), channels blue, green, red."""
@@ -35,6 +38,12 @@ ImageInput = str | PathLike[str] | bytes | bytearray | memoryview | BinaryFile |
 """A picture as a caller may give it: a path, a picture file's bytes, such a file open for reading
 in binary mode, or an array (uint8, shape (H, W, 3))."""
 
+# What decoders print when they fill with grey what they cannot read; they hand on the rest.
+_DAMAGE = re.compile(
+    rb"Corrupt JPEG data|Premature end|Inconsistent progression|libpng error|CRC error|TIFF_Error"
+    rb"|[Nn]ot enough data|[Dd]ecod(?:e|ing) error|[Rr]ead error|[Bb]ad code"
+)
+_LOST = 4096  # zero bytes in a row, a block that was never written: no encoder writes as many
 _UNNAMED = "data"  # what error sentences call a picture that has no path
 _UPRIGHT: dict[int, tuple[int | None, int | None]] = {
     # EXIF's orientation: how to turn the stored picture, then how to mirror it.
@@ -123,22 +132,48 @@ def decode_picture(data: bytes, name: str = _UNNAMED) -> Picture:
     Raises PictureError as `read_picture` does.
     """
     layout = _layout(data, name)
+    if not isinstance(layout, Layout):
+        return layout
     del data  # the layout has what is needed of it
-    try:
-        with without_chatter():  # libpng and libtiff print what is wrong with a file
-            frame = cv2.imdecode(
-                np.frombuffer(layout.data, np.uint8),
-                cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION,
-            )
-    except cv2.error:
-        frame = None
-    if frame is None or frame.shape != (layout.height, layout.width, 3):
+    with overheard() as chatter:  # libjpeg, libpng and libtiff print what is wrong with a file
+        frame = _decoded(layout)
+    if frame is None or any(map(_DAMAGE.search, chatter.lines)) or _is_lost(layout.data):
         raise PictureError(f"the picture {name} is damaged and cannot be read; use another copy")
-    return _upright(frame, layout.orientation)  # type: ignore[arg-type]
+    return _upright(frame, layout.orientation)
 
 
-def _layout(data: bytes, name: str) -> Layout:
-    """What the file holds; PictureError when it is not to be decoded.
+def decode_frame(data: bytes, name: str) -> Picture:
+    """One of a stream's pictures, as `decode_picture` decodes it, except that a decoder's warning
+    is no reason to refuse it: some cameras give one with every picture, and the next follows."""
+    layout = _layout(data, name)
+    if not isinstance(layout, Layout):
+        return layout
+    with overheard():
+        frame = _decoded(layout)
+    if frame is None:
+        raise PictureError(f"the picture {name} is damaged and cannot be read; use another copy")
+    return _upright(frame, layout.orientation)
+
+
+def _is_lost(coded: bytes) -> bool:
+    """Whether a part of a WebP file is missing in its middle: its decoder notices nothing."""
+    return coded.startswith(b"RIFF") and b"\x00" * _LOST in coded
+
+
+def _decoded(layout: Layout) -> Picture | None:
+    """The picture as stored; None where it cannot be decoded, or to another size."""
+    coded = np.frombuffer(layout.data, np.uint8)
+    try:
+        frame = cv2.imdecode(coded, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        return None
+    fits = frame is not None and frame.shape == (layout.height, layout.width, 3)
+    return frame if fits else None  # type: ignore[return-value]
+
+
+def _layout(data: bytes, name: str) -> Layout | Picture:
+    """What the file holds, or its picture, where another library has decoded it; PictureError when
+    it is not to be decoded.
 
     Decoders would fill what is missing with grey and say nothing, and unpack any size.
     """
@@ -154,11 +189,15 @@ def _layout(data: bytes, name: str) -> Layout:
         raise PictureError(f"the picture {name} is cut short; copy or take it again") from None
     except Unfit as unfit:
         raise PictureError(f"the picture {name} {unfit}") from None
-    if layout is None:
-        if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
-            raise PictureError(f"the picture {name} is HEIC, which cannot be read; save it as JPEG")
+    if layout is not None:
+        return layout
+    known = format_of(data)
+    if known is None:
         raise PictureError(f"{name} is not a picture; {KINDS} files can be read")
-    return layout
+    try:
+        return decode(data, known)
+    except Unfit as unfit:
+        raise PictureError(f"the picture {name} {unfit}") from None
 
 
 def _upright(frame: Picture, orientation: int) -> Picture:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.errors import ConfigError, ModelError, RuntimeMissing
-from edgeface.system.chatter import without_chatter
+from edgeface.system.chatter import overheard
 
 RUNTIMES = {"litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
 
@@ -114,7 +114,7 @@ def open_network(path: Path, threads: int | None = None) -> Network:
     runtime = choose_runtime()
     interpreter_module = import_module(RUNTIMES[runtime] + ".interpreter")
     try:
-        with without_chatter():  # "INFO: Created ... delegate"
+        with overheard():  # "INFO: Created ... delegate"
             interpreter = interpreter_module.Interpreter(
                 model_path=str(path), num_threads=threads or default_threads()
             )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, replace
 
-from edgeface.events import EventType, face_event
+from edgeface.events import EventType, face_event, prompt_event
 from edgeface.liveness import Liveness, Profile, may_pass
 from edgeface.pipeline.detect import Face
 from edgeface.pipeline.pictures import Picture
@@ -28,6 +28,8 @@ from edgeface.sources import Frame
 
 LEAST_DETECTIONS = 3  # frames in which a face must be found before it is judged
 _SURELY_SPOOF = 1.5  # seconds for which the verdict must last before it is reported
+_PROMPT_AFTER, _PROMPT_EVERY, _MOST_PROMPTS = 1.5, 5.0, 3  # seconds, seconds, number per track
+_TURN = "turn your head a little to one side and back"
 _ONE_PICTURE = "one picture cannot show that a person is alive"
 
 
@@ -91,6 +93,7 @@ class TrackedFace:
         self._station = station
         self._held: Verdict | None = None  # only in the states HELD and REPORTED_HELD
         self._tries = 0  # challenges begun
+        self._prompts, self._prompted = 0, -1e9  # how many, and when the last one was
         self._best: _Best | None = None  # from the first observation on
 
     def step(self, frame: Frame, source: str, result: FrameResult, asked: Asked) -> None:
@@ -144,6 +147,24 @@ class TrackedFace:
         if self.proof.spoof_for(result.time) >= _SURELY_SPOOF:
             self.state = State.REPORTED_HELD
             self._refuse(self._held, source, result)
+
+    def ask_to_turn(self, source: str, result: FrameResult) -> None:
+        """Ask a person who resembles an enrolled one, and has held too still to be found alive, to
+        turn the head. A challenge has prompts of its own."""
+        liveness = self.proof.verdict
+        if self.state is not State.HELD or self._station.profile.challenged or liveness is None:
+            return
+        waited = min(
+            result.time - liveness.since - _PROMPT_AFTER,
+            result.time - self._prompted - _PROMPT_EVERY,
+        )
+        if (
+            liveness.liveness is Liveness.UNDETERMINED
+            and waited >= 0
+            and self._prompts < _MOST_PROMPTS
+        ):
+            self._prompts, self._prompted = self._prompts + 1, result.time
+            result.events.append((prompt_event(source, self.number, _TURN, liveness), None))
 
     def end(self, now: float, source: str, result: FrameResult) -> None:
         """The face has left: report what has not been reported yet."""

@@ -89,6 +89,7 @@ class Watch:
         for face in self._faces.values():
             if face.number in result.seen:
                 face.report_attack(source, result)
+                face.ask_to_turn(source, result)
         return result
 
     def finish(self, source: str) -> FrameResult:

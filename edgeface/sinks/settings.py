@@ -173,7 +173,9 @@ class HistorySettings(OutletSettings, frozen=True, kw_only=True):
     queue: how many wait while the file cannot be written.
     """
 
-    events: tuple[EventType, ...] = tuple(kind for kind in EVENT_TYPES if kind != "challenge")
+    events: tuple[EventType, ...] = tuple(
+        kind for kind in EVENT_TYPES if kind not in {"prompt", "challenge"}
+    )
     file: str | None = None
     age: Seconds = Seconds(90 * 86400)
     size: Bytes = Bytes(50_000_000)

@@ -16,7 +16,7 @@ import urllib.request
 from email.message import Message
 
 from edgeface.errors import PictureError
-from edgeface.pipeline.pictures import decode_picture
+from edgeface.pipeline.pictures import decode_frame
 from edgeface.sources.base import (
     Frame,
     SourceLost,
@@ -68,7 +68,7 @@ class Mjpeg:
             try:
                 if data.startswith(_JPEG):
                     return Frame(
-                        upright(decode_picture(data, self.name), self._settings), time.monotonic()
+                        upright(decode_frame(data, self.name), self._settings), time.monotonic()
                     )
             except PictureError:
                 continue  # damaged on its way: the next one is a moment away

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +185,102 @@ def test_what_is_no_ordinary_file_is_not_waited_for(tmp_path: Path) -> None:
 def test_what_is_no_image_at_all_is_a_picture_error(image: object) -> None:
     with pytest.raises(PictureError):
         as_frame(image)  # type: ignore[arg-type]
+
+
+def damaged(coded: bytes, how: str) -> bytes:
+    """A JPEG with a third of its picture lost, which still ends as it should."""
+    at, end = len(coded) // 2, len(coded) * 5 // 6
+    middle = {
+        "cut": b"",
+        "zeros": bytes(end - at),
+        "noise": np.random.default_rng(2).integers(1, 255, end - at, np.uint8).tobytes(),
+    }[how]
+    return coded[:at] + middle + coded[end if how != "cut" else -2 :]
+
+
+@pytest.mark.parametrize("how", ["cut", "zeros", "noise"])
+@pytest.mark.parametrize("progressive", [0, 1])
+def test_a_jpeg_that_is_damaged_inside_is_refused_in_every_thread(
+    progressive: int, how: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    picture = cv2.imdecode(np.frombuffer(JPEG, np.uint8), cv2.IMREAD_REDUCED_COLOR_2)
+    coded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive])[1].tobytes()  # type: ignore[arg-type]
+    assert as_frame(coded).shape == picture.shape  # type: ignore[union-attr]
+
+    def refused() -> str:
+        with pytest.raises(PictureError, match="is damaged") as caught:
+            as_frame(damaged(coded, how))
+        return str(caught.value)
+
+    refused()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(refused).result()
+    assert capfd.readouterr().err == ""  # what the decoder printed
+
+
+def test_what_another_thread_prints_while_a_picture_is_decoded_is_not_lost(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = cv2.imdecode
+
+    def interrupted(*arguments: Any) -> Any:
+        os.write(2, b"INFO somebody came\n")
+        return decode(*arguments)
+
+    monkeypatch.setattr(cv2, "imdecode", interrupted)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(as_frame, JPEG).result()
+    assert capfd.readouterr().err == "INFO somebody came\n"
+
+
+@pytest.mark.parametrize("how", ["cut", "zeros"])
+def test_a_webp_that_is_damaged_inside_is_refused(how: str) -> None:
+    picture = cv2.imdecode(np.frombuffer(JPEG, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    coded = cv2.imencode(".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, 90])[1].tobytes()
+    half = len(coded) // 2
+    lost = coded[:half] + bytes(len(coded) - half)
+    if how == "cut":
+        body = coded[20:half] + b"\x00" * (half % 2)
+        head = struct.pack("<I4sII", len(body) + 12, b"WEBP", 0x20385056, half - 20)
+        lost = b"RIFF" + head + body
+    with pytest.raises(PictureError, match="is damaged"):
+        as_frame(lost)
+
+
+TURNED = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_COUNTERCLOCKWISE, 8: cv2.ROTATE_90_CLOCKWISE}
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+@pytest.mark.parametrize("kind", ["JPEG behind XMP", "WebP", "PNG", "TIFF"])
+def test_every_container_says_how_the_camera_was_held(kind: str, orientation: int) -> None:
+    upright = cv2.imdecode(np.frombuffer(JPEG, np.uint8), cv2.IMREAD_REDUCED_COLOR_4)
+    assert upright is not None
+    lying = cv2.rotate(upright, TURNED[orientation])
+    exif = b"II*\x00" + struct.pack("<IHHHIII", 8, 1, 0x0112, 3, 1, orientation, 0)
+    suffix = {"JPEG behind XMP": ".jpg", "WebP": ".webp", "PNG": ".png", "TIFF": ".tiff"}[kind]
+    coded = cv2.imencode(suffix, lying)[1].tobytes()
+    if kind == "JPEG behind XMP":
+        xmp = b"http://ns.adobe.com/xap/1.0/\x00<x:xmpmeta/>"
+        coded = with_orientation(coded, orientation)
+        coded = coded[:2] + b"\xff\xe1" + struct.pack(">H", len(xmp) + 2) + xmp + coded[2:]
+    elif kind == "WebP":
+        coded += b"EXIF" + struct.pack("<I", len(exif)) + exif + b"\x00" * (len(exif) % 2)
+        coded = coded[:4] + struct.pack("<I", len(coded) - 8) + coded[8:]
+    elif kind == "PNG":
+        chunk = b"eXIf" + exif
+        at = coded.index(b"IDAT") - 4
+        whole = struct.pack(">I", len(exif)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        coded = coded[:at] + whole + coded[at:]
+    else:
+        pytest.importorskip("PIL.TiffImagePlugin")
+        from PIL import Image
+
+        file = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(lying[:, :, ::-1])).save(
+            file, "TIFF", tiffinfo={0x0112: orientation}
+        )
+        coded = file.getvalue()
+    frame = as_frame(coded)
+    assert frame.shape == upright.shape
+    assert np.abs(frame.astype(int) - upright).mean() < 8

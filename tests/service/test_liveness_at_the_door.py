@@ -64,7 +64,7 @@ def test_a_person_who_speaks_is_recognized_with_the_proof(tmp_path: Path, galler
     video = shown_video(tmp_path / "v.avi", "obama2", "speaking", 6)
     (event,) = run(gallery, "--source", video, profile="standard")
     assert (event["type"], event["name"], event["liveness"]) == ("recognized", "barack", "live")
-    assert event["cues"]["mouth"] >= 1
+    assert event["cues"]["life"] >= 1
     assert event["reason"]
 
 
@@ -88,7 +88,8 @@ def test_a_photo_held_to_the_camera_is_reported_without_a_name(
 def test_no_photo_is_ever_recognized(name: str, how: str, profile: str, people: People) -> None:
     frames = after_each_other((shown(name, how), 4))
     told = {(event.type, event.name) for event in watched(people, frames, Profile(profile))}
-    assert told <= {("not_live", None), ("unknown", None), ("challenge", None)}
+    prompts = {"standard": "prompt", "high_security": "challenge"}
+    assert told <= {("not_live", None), ("unknown", None), (prompts[profile], None)}
     assert told
 
 
@@ -106,6 +107,31 @@ def test_a_photo_in_the_same_place_does_not_inherit_a_person_s_proof(
     photo, person = (shown("biden", "held"), 3.0), (shown("collins", "speaking"), 3.0)
     parts = [photo, person] if order == "photo first" else [person, photo]
     assert all(event.type != "recognized" for event in watched(people, after_each_other(*parts)))
+
+
+def test_who_holds_still_is_asked_to_turn_and_recognized_after_it(people: People) -> None:
+    frames = after_each_other((shown("obama2", "still"), 3), (shown("obama2", "speaking"), 3))
+    asked, recognized = watched(people, frames)
+    assert (asked.type, asked.name, asked.score) == ("prompt", None, None)
+    assert (asked.liveness, asked.message) == (
+        "undetermined",
+        "turn your head a little to one side and back",
+    )
+    assert (recognized.type, recognized.name) == ("recognized", "barack")
+
+
+def test_the_prompt_is_repeated_twice_and_then_no_more(people: People) -> None:
+    still = shown("obama2", "still")
+    frames = ((number / 5, still(number / 5)) for number in range(100))
+    told = [event.type for event in watched(people, frames)]
+    assert told == ["prompt", "prompt", "prompt", "not_live"]
+
+
+def test_who_is_nobody_s_likeness_is_asked_for_nothing(people: People) -> None:
+    told = {
+        event.type for event in watched(people, after_each_other((shown("collins", "still"), 3)))
+    }
+    assert told == {"unknown"}
 
 
 def test_an_enrolled_person_gains_nothing_for_the_photo_of_another(people: People) -> None:

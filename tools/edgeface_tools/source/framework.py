@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.errors import ConfigError, ModelError
-from edgeface.system.chatter import without_chatter
+from edgeface.system.chatter import overheard
 from edgeface_tools.source.beginning import beginning
 from edgeface_tools.source.harmless import check_config, check_stored
 from edgeface_tools.source.hdf5 import opened
@@ -115,7 +115,7 @@ def open_keras(path: Path, output: str | None = None) -> Opened:
     cannot load the file, or must not because it holds code.
     """
     legacy = _check(path)
-    with without_chatter():
+    with overheard():
         keras = _imported(legacy)
         try:
             with _named(path) as named:

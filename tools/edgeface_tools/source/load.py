@@ -17,7 +17,7 @@ import msgspec
 
 from edgeface.errors import ConfigError, ModelError
 from edgeface.pipeline.model_file import InputSpec, Source, models_folder
-from edgeface.system.chatter import without_chatter
+from edgeface.system.chatter import overheard
 from edgeface_tools.network.graph import Graph, Unsupported
 from edgeface_tools.network.rewrite import simplify, swap_colours
 from edgeface_tools.network.to_tflite import float_tflite
@@ -241,7 +241,7 @@ def _with_way(reason: str, error: ModelError) -> str:
 
 
 def _by_tensorflow(network: Opened, path: Path) -> _Read:
-    with without_chatter():
+    with overheard():
         try:
             converted, first = network.tflite()
         except Exception as error:  # TensorFlow may raise anything

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeface.errors import ConfigError, ModelError
-from edgeface.system.chatter import without_chatter
+from edgeface.system.chatter import overheard
 from edgeface_tools.source.framework import Opened
 
 GRAPH = "saved_model.pb"
@@ -379,7 +379,7 @@ def _version(tf: Any) -> str:
 def _tensorflow(place: Path) -> Iterator[Any]:
     """TensorFlow, silent; whatever it raises becomes a ModelError that names `place`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with without_chatter():
+    with overheard():
         try:
             import tensorflow as tf
         except ImportError:
