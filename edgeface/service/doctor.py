@@ -20,12 +20,14 @@ from edgeface.gallery.file import read_contents
 from edgeface.gallery.gallery import Gallery
 from edgeface.gallery.newest import STORE, Newest
 from edgeface.gallery.store import Loaded
+from edgeface.pipeline.detect import Detector
 from edgeface.pipeline.model_file import load_model
 from edgeface.pipeline.runtime import choose_runtime
 from edgeface.service.audit import read_audit
 from edgeface.service.client import ask, socket_path
 from edgeface.service.config import SYSTEM_CONFIG, Config, audit_path, secrets_in, state_folder
 from edgeface.service.install import CREDENTIALS, SETTINGS_MODE, UNIT
+from edgeface.service.turned import Turned, advice
 from edgeface.sources import open_source
 from edgeface.system.thermal import hottest
 
@@ -145,19 +147,31 @@ def _gallery(config: Config) -> Check:
 def _camera(config: Config) -> Check:
     if socket_path().exists():
         try:
-            source = ask({"command": "status"})["source"]
+            status = ask({"command": "status"})
         except EdgeFaceError:
             pass  # nobody listens any more, so the camera is free to be looked at
         else:
-            return Check("camera", True, f"the service watches {source}")
+            detail = f"the service watches {status['source']}"
+            return _mounted(detail, status.get("rotation_needed"), config)
     source = open_source(config.source)
     try:
         frame = source.read()
         height, width = frame.picture.shape[:2]
+        turned = Turned(Detector(), config.source)
+        turn = turned.best_turn(frame.picture)
         frame.release()
     finally:
         source.close()
-    return Check("camera", True, f"{source.name} gives pictures of {width}x{height}")
+    detail = f"{source.name} gives pictures of {width}x{height}"
+    return _mounted(detail, turned.rotation(turn) if turn else None, config)
+
+
+def _mounted(detail: str, rotation: int | None, config: Config) -> Check:
+    """The check of a camera that works, which may be upside down or sideways."""
+    if rotation is None:
+        return Check("camera", True, detail)
+    shows, _, advised = advice(rotation, config.source.rotation).partition("; ")
+    return Check("camera", False, f"{detail}, but it {shows}", advised)
 
 
 def _service(config: Config) -> Check:

@@ -29,6 +29,7 @@ from edgeface.service.notify import NO_PICTURE, Notifier
 from edgeface.service.outlets import build_outlets
 from edgeface.service.people import People
 from edgeface.service.presence import Figures, Presence
+from edgeface.service.turned import Turned
 from edgeface.service.watch import Asked, Watch
 from edgeface.sinks.door import Board, DoorState
 from edgeface.sources import Frame, SourceEnded, is_live
@@ -69,6 +70,7 @@ class Service(Closing):
         )
         self._feed = open_feed(config.source)
         self._blindness = Blindness(config.source.blind_after)
+        self._turned = Turned(self._people.pipeline, config.source)
         self._presence = Presence()
         self._trouble: str | None = None  # of the source, as last reported
         self._board, self._figures = Board(), Figures()
@@ -149,6 +151,8 @@ class Service(Closing):
             told = f"{self._feed.name} {sentence}"
             self._trouble = told if blind else None
             self._report("source_blind" if blind else "source_back", told)
+        if not self._watch.calm and (turned := self._turned.see(frame)):
+            _log.warning("%s %s", self._feed.name, turned)
         self.desk.see(result)
         self._emit(result, frame.taken)
         self._show(frame)
@@ -231,7 +235,10 @@ class Service(Closing):
                 people=self._people.names,
                 present=self._presence.at(now, recognized),
                 locked=lockout.longest_left > 0,
-                problem=self._people.problem or self._trouble or next(iter(struggling), None),
+                problem=self._people.problem
+                or self._trouble
+                or (f"{self._feed.name} {turned}" if (turned := self._turned.sentence) else None)
+                or next(iter(struggling), None),
                 fps=fps,
                 temperature=temperature,
                 model=self._people.model_name,
@@ -284,6 +291,7 @@ class Service(Closing):
         if (config.source, config.recognition, config.profile) != watched:
             self._emit(self._watch.finish(self._feed.name))
             self._watch = Watch(self._people, config.recognition, config.profile)
+            self._turned = Turned(self._people.pipeline, config.source)
         if config.source != old.source:
             self._blindness = Blindness(config.source.blind_after)
             self._feed.close()  # before the new one: a camera can be open once
@@ -316,6 +324,7 @@ class Service(Closing):
             "fps": round(self._rate, 1),
             "people": len(self._people),
             "gallery_problem": self._people.problem,
+            "rotation_needed": self._turned.advice,
             "profile": self._config.profile.value,
             "in_view": [
                 {"track": track, "name": name, "liveness": account(verdict)["liveness"]}
