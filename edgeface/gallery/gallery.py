@@ -111,6 +111,12 @@ class Gallery:
         """How many changes made this gallery."""
         return self.contents.generation
 
+    def follows(self, other: Gallery) -> bool:
+        """Whether this is a later state than `other`, or the same: not one that came back."""
+        if self.generation == other.generation:
+            return self.contents.sha256 == other.contents.sha256
+        return self.generation > other.generation
+
     @property
     def encrypted(self) -> bool:
         """Whether the file is encrypted."""

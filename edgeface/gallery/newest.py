@@ -44,7 +44,7 @@ class Newest:
     def __init__(self, path: Path, store: Path | None = None) -> None:
         """Raises nothing: as long as the store cannot be read `refuse_older` refuses everybody."""
         self.path, self._store = path, store
-        self._used: Contents | None = None  # by this process, the newest
+        self._used: Gallery | None = None  # by this process, the newest
         self._kept: State | None = None
         self._trouble: str | None = None
         self._load()
@@ -85,7 +85,7 @@ class Newest:
                 f"{self._store} cannot be read ({self._trouble}), and nobody in it is recognized; "
                 f"if it is the right one, run: edgeface gallery restore {self.path}"
             )
-        if contents.generation > self.generation or self._same(contents):
+        if self._followed_by(gallery):
             return
         raise OlderGallery(
             f"the gallery {self.path} went back from change {self.generation} to "
@@ -96,12 +96,11 @@ class Newest:
     def note(self, gallery: Gallery) -> None:
         """Remember a gallery that was not refused. Raises OSError where the store cannot be
         written; the gallery is remembered as long as this lives."""
-        contents = gallery.contents
-        if not contents.generation:
+        if not gallery.generation:
             return
-        known, self._used = self.generation, contents
-        if self._store is not None and (contents.generation > known or self._kept is None):
-            self._keep(self._store, contents)
+        known, self._used = self.generation, gallery
+        if self._store is not None and (gallery.generation > known or self._kept is None):
+            self._keep(self._store, gallery.contents)
 
     def _keep(self, store: Path, contents: Contents) -> None:
         try:
@@ -112,11 +111,13 @@ class Newest:
         states = {**others, _key(self.path): self._kept}
         write_atomically(store, [msgspec.json.encode(states)])
 
-    def _same(self, contents: Contents) -> bool:
-        known = self._used or self._kept
-        if known is None:
+    def _followed_by(self, gallery: Gallery) -> bool:
+        if self._used is not None:
+            return gallery.follows(self._used)
+        kept, contents = self._kept, gallery.contents
+        if kept is None or contents.generation > kept.generation:
             return True
-        return contents.generation == known.generation and contents.sha256 == known.sha256
+        return contents.generation == kept.generation and contents.sha256 == kept.sha256
 
 
 def known_states(store: Path) -> dict[str, State]:
