@@ -53,7 +53,7 @@ class AuditLog(Closing):
             if drop_torn_line(path):
                 _log.warning("%s ended in half a record, which is gone", path)
             self._head, trouble = _head_to_go_on_from(path)
-            self._counted = clock()
+            self._counted = self._looked = clock()
             self._prune()
         except (OSError, ValueError) as error:
             raise ConfigError(f"cannot keep the audit log {path} ({error})") from None
@@ -103,7 +103,7 @@ class AuditLog(Closing):
 
     def work(self) -> None:
         """Do what is due: note how long the log has been kept, and drop what has become too old."""
-        if self._clock() - self._counted >= _BETWEEN_PRUNINGS:
+        if self._clock() - self._looked >= _BETWEEN_PRUNINGS:
             self._note_and_prune()
 
     def close(self) -> None:
@@ -116,6 +116,7 @@ class AuditLog(Closing):
         return self._head.kept_s + max(0.0, self._clock() - self._counted)
 
     def _note_and_prune(self) -> None:
+        self._looked = self._clock()
         try:
             self._prune()
         except OSError as error:

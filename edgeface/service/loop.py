@@ -57,7 +57,7 @@ class Service(Closing):
         self._frame_error: str | None = None
         self._rate = 0.0
         self._started = time.monotonic()
-        self._people = People(config.recognition, _kept(config, STORE))
+        self._people = People(config.recognition, _newest_store(config))
         self._watch = Watch(self._people, config.recognition, config.profile)
         self._governor = Governor(config.power.warm, config.power.hot)
         self.desk = Desk(
@@ -356,6 +356,11 @@ def _kept(config: Config, name: str) -> Path | None:
     if config.control is None and not is_live(config.source):
         return None
     return state_folder(config) / name
+
+
+def _newest_store(config: Config) -> Path | None:
+    """Where the gallery's newest state is kept; a trial's gallery may be begun again at will."""
+    return _kept(config, STORE) if config.control is not None else None
 
 
 def _audit_log(config: Config) -> AuditLog | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -75,6 +77,26 @@ def test_records_leave_by_age_and_only_from_the_old_end(tmp_path: Path) -> None:
     assert _names(path) == ["cy"]  # the newest stays, and what follows is tied to it
     log.add(own_peer(), "enroll", "dee", "done")
     assert _names(path) == ["cy", "dee"]
+
+
+def test_a_busy_log_is_pruned_and_a_full_disk_is_said_once_an_hour(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, clock = tmp_path / "audit.jsonl", Clock()
+    log = _log(path, "ada", clock=clock)
+    for clock.now in range(600, 100_000, 600):
+        log.add(own_peer(), "list", None, "done")
+    assert read_audit(path)[0][0].kept_s >= 100_000 - 86400 - 3600 - 600
+    assert read_audit(path)[1] == []
+
+    def full(*anything: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(audit, "write_head", full)
+    caplog.clear()
+    for clock.now in range(200_000, 207_000):
+        log.work()
+    assert len(caplog.messages) == 2
 
 
 def test_a_wall_clock_that_jumps_makes_no_record_old(
