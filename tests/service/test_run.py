@@ -330,6 +330,24 @@ def test_an_older_copy_that_comes_back_recognizes_nobody_until_it_is_restored(
         assert service.ask(command="status")[0]["gallery_problem"] is None
 
 
+def test_a_service_that_starts_on_an_older_copy_runs_and_recognizes_nobody(
+    tmp_path: Path, gallery: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEFACE_GALLERY", str(gallery))
+    settings = tmp_path / "edgeface.toml"
+    settings.write_text(f'[source]\nspec = "{PORTRAITS / "obama2.jpg"}"\n[control]\n')
+    older = gallery.read_bytes()
+    FaceVerifier(gallery).remove("barack")
+    with Service(load_config(settings), Notifier()):
+        pass
+    gallery.write_bytes(older)
+    with Service(load_config(settings), Notifier()) as service:
+        service.run()
+        assert service.frames == 1
+        assert "went back from change 2 to 1" in service.status()["gallery_problem"]
+        assert service.status()["people"] == 0
+
+
 @pytest.mark.parametrize("trouble", ["damaged", "gone", "a pipe", "a folder"])
 def test_a_gallery_that_cannot_be_read_again_recognizes_nobody(
     trouble: str, tmp_path: Path, gallery: Path
