@@ -119,6 +119,8 @@ COVERED: dict[str, str] = {
     "edgeface.service.proof": "service/test_liveness_at_the_door.py",
     "edgeface.service.search": "service/test_liveness_at_the_door.py: Watch(",
     "edgeface.service.session": "service/test_liveness_at_the_door.py",
+    "edgeface.service.uploads": "console/test_uploads.py: somebody else is sending",
+    "edgeface.system.upload": "console/test_uploads.py",
     "edgeface.service.watch": "service/test_liveness_at_the_door.py",
     "edgeface.sinks": "sinks/test_outlet.py",
     "edgeface.sinks.door": "sinks/test_home_assistant.py",

@@ -28,6 +28,7 @@ from edgeface.console.options import ConsoleOptions
 from edgeface.console.pages import Pages
 from edgeface.console.passwords import Password, Throttle
 from edgeface.console.sessions import Sessions, Tokens
+from edgeface.console.uploads import UPLOADS
 from edgeface.errors import EdgeFaceError
 from edgeface.history.store import HistoryError
 
@@ -89,4 +90,4 @@ def build(
             Exception: broken,
         },
     )
-    return Gate(app, options.names)
+    return Gate(app, options.names, UPLOADS, door.knows)

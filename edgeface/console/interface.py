@@ -16,6 +16,7 @@ from typing import Any
 from edgeface.console.errors import Busy, Refused, ServiceAway
 from edgeface.console.options import ConsoleOptions
 from edgeface.console.service import ServiceSockets
+from edgeface.console.uploads import SentPicture, Slot
 from edgeface.errors import EdgeFaceError
 from edgeface.history.reading import History, Wanted
 from edgeface.history.table import ATTENDANCE_COLUMNS, EVENT_COLUMNS, as_csv
@@ -31,7 +32,8 @@ _MOST_LISTENERS = 8
 
 @dataclass
 class Enrolling:
-    """Somebody who is being enrolled at the door. `state` is running, done or failed."""
+    """Somebody who is being enrolled, at the door or from pictures. `state` is running, done or
+    failed; rejected: `image`, its name, and the `reason` why it was left out."""
 
     number: str
     name: str
@@ -40,6 +42,8 @@ class Enrolling:
     good: int = 0
     wanted: int = 0
     added: int = 0
+    rejected: list[dict[str, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
@@ -52,6 +56,8 @@ class Enrolling:
             "good": self.good,
             "wanted": self.wanted,
             "added": self.added,
+            "rejected": self.rejected,
+            "warnings": self.warnings,
         }
 
 
@@ -63,6 +69,7 @@ class Interface:
         self._history = options.history
         self._enrolling: dict[str, Enrolling] = {}
         self._listeners = 0
+        self.slot = Slot()
 
     async def status(self) -> dict[str, Any]:
         """What the service does, with a sentence for everything that is wrong."""
@@ -109,13 +116,20 @@ class Interface:
 
     def enroll(self, name: str, by: str) -> Enrolling:
         """Begin to enroll whoever stands at the door. Raises Busy while somebody is."""
+        return self._begin(name, by, [])
+
+    def enroll_pictures(self, name: str, pictures: list[SentPicture], by: str) -> Enrolling:
+        """Begin to enroll a person from pictures. Raises Busy while somebody is being enrolled."""
+        return self._begin(name, by, pictures)
+
+    def _begin(self, name: str, by: str, pictures: list[SentPicture]) -> Enrolling:
         if any(one.state == "running" for one in self._enrolling.values()):
             raise Busy("somebody is being enrolled already; wait until that has ended")
         while len(self._enrolling) >= _KEPT:
             del self._enrolling[next(iter(self._enrolling))]
         one = Enrolling(secrets.token_hex(8), name)
         self._enrolling[one.number] = one
-        one.task = asyncio.create_task(self._run(one, by))
+        one.task = asyncio.create_task(self._run(one, by, pictures))
         return one
 
     def enrolling(self, number: str) -> Enrolling | None:
@@ -128,22 +142,40 @@ class Interface:
             one.task.cancel()
             await asyncio.wait({one.task})
 
-    async def _run(self, one: Enrolling, by: str) -> None:
+    async def _run(self, one: Enrolling, by: str, pictures: list[SentPicture]) -> None:
         def progress(state: dict[str, Any]) -> None:
             one.message = str(state.get("message", ""))
             one.good, one.wanted = int(state.get("good", 0)), int(state.get("wanted", 0))
 
         try:
             answer = await self._service.administer(
-                "enroll", by, progress, within=ENROLLING, name=one.name
+                "enroll",
+                by,
+                progress,
+                within=None if pictures else ENROLLING,
+                pictures=[picture.data for picture in pictures],
+                name=one.name,
             )
-        except (Refused, ServiceAway) as error:
+        except Refused as error:
+            one.state, one.message = "failed", str(error)
+            one.rejected = _reasons(error.answer, pictures)
+        except ServiceAway as error:
             one.state, one.message = "failed", str(error)
         except asyncio.CancelledError:
             one.state, one.message = "failed", "it was cancelled"
         else:
             one.state, one.name = "done", str(answer["name"])
             one.added, one.message = int(answer["added"]), ""
+            one.rejected = _reasons(answer, pictures)
+            one.warnings = [str(warning) for warning in answer.get("warnings", [])]
+
+    async def identify(self, picture: SentPicture, by: str) -> dict[str, Any]:
+        """Who is in a picture, face by face."""
+        return await self._service.administer("identify", by, pictures=[picture.data])
+
+    async def verify(self, name: str, picture: SentPicture, by: str) -> dict[str, Any]:
+        """Whether a picture shows this person."""
+        return await self._service.administer("verify", by, pictures=[picture.data], name=name)
 
     async def events(self, wanted: Wanted, most: int = PAGE) -> list[dict[str, Any]]:
         """Past events, newest first."""
@@ -213,6 +245,16 @@ class Interface:
     def _after(self, place: int) -> list[dict[str, Any]]:
         with History(self._history) as history:
             return history.after(place, 100)
+
+
+def _reasons(answer: dict[str, Any], pictures: list[SentPicture]) -> list[dict[str, str]]:
+    """Which pictures were left out and why, by the names that their sender gave them."""
+    found = []
+    for one in answer.get("rejected", []):
+        number = int(one.get("number", 0))
+        known = pictures[number - 1].name if 1 <= number <= len(pictures) else ""
+        found.append({"image": known or str(one["image"]), "reason": str(one["reason"])})
+    return found
 
 
 def findings(status: dict[str, Any]) -> list[str]:

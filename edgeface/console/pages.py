@@ -30,8 +30,10 @@ from edgeface.console.interface import PAGE, WATCHING, Interface
 from edgeface.console.passwords import LEAST_LENGTH, Throttle
 from edgeface.console.queries import KINDS, seconds, wanted
 from edgeface.console.sessions import SCOPES, Session
+from edgeface.console.uploads import uploaded
 from edgeface.errors import EdgeFaceError
 from edgeface.history.reading import local
+from edgeface.system.upload import LARGEST_PICTURE, MOST_PICTURES, MOST_TOGETHER
 
 _HERE = Path(__file__).resolve().parent
 _SEE_OTHER = 303
@@ -75,6 +77,7 @@ class Pages:
             Route("/logout", self._logout, methods=post),
             Route("/people", self._people, methods=get),
             Route("/people/enroll", self._enroll, methods=post),
+            Route("/people/pictures", self._enroll_pictures, methods=post),
             Route("/people/enroll/{id}", self._enrolling, methods=get),
             Route("/people/enroll/{id}/cancel", self._cancel, methods=post),
             Route("/people/change", self._change, methods=get),
@@ -175,7 +178,14 @@ class Pages:
     async def _people(self, request: Request) -> Response:
         session = self._door.require_page(request)
         people = await self._interface.people(access.via(session, request))
-        return self._page("people.html", session, people=people)
+        return self._page(
+            "people.html",
+            session,
+            people=people,
+            most=MOST_PICTURES,
+            largest=LARGEST_PICTURE // 1_000_000,
+            together=MOST_TOGETHER // 1_000_000,
+        )
 
     async def _enroll(self, request: Request) -> Response:
         session, fields = await self._form(request)
@@ -183,6 +193,18 @@ class Pages:
         if not name:
             raise HTTPException(400, self._say("people.name_missing"))
         one = self._interface.enroll(name, access.via(session, request))
+        return RedirectResponse(f"/people/enroll/{one.number}", _SEE_OTHER)
+
+    async def _enroll_pictures(self, request: Request) -> Response:
+        session = self._door.require_page(request)
+        async with uploaded(request, self._interface.slot) as upload:
+            self._require_own(session, upload.fields)
+            name = upload.fields.get("name", "").strip()
+            if not name:
+                raise HTTPException(400, self._say("people.name_missing"))
+            by = access.via(session, request)
+            one = self._interface.enroll_pictures(name, upload.pictures, by)
+            upload.task = one.task
         return RedirectResponse(f"/people/enroll/{one.number}", _SEE_OTHER)
 
     async def _enrolling(self, request: Request) -> Response:
@@ -324,9 +346,12 @@ class Pages:
         """The session and the fields of a form that is its own."""
         session = self._door.require_page(request)
         fields = await access.form(request)
+        self._require_own(session, fields)
+        return session, fields
+
+    def _require_own(self, session: Session, fields: dict[str, str]) -> None:
         if session.forged(fields.get("csrf", "")):
             raise HTTPException(403, self._say("error.forged"))
-        return session, fields
 
     def _page(
         self, template: str, session: Session | None, status: int = 200, **values: Any

@@ -32,7 +32,16 @@ from edgeface.service.frame_result import FrameResult
 from edgeface.service.lockout import Lockout
 from edgeface.service.peers import Peer
 from edgeface.service.people import People
+from edgeface.service.uploads import (
+    Delivery,
+    Task,
+    UploadedEnrollment,
+    UploadedIdentification,
+    UploadedVerification,
+    Uploads,
+)
 from edgeface.service.viewers import Viewers
+from edgeface.system.upload import LARGEST_PICTURE, MOST_PICTURES, too_much
 
 _log = logging.getLogger("edgeface.service")
 _MOST_WAITING = 32
@@ -49,7 +58,9 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     profile. `other` is the name that `rename` gives, or the person that `merge` leaves; `template`
     the number from 1 of the one that `remove` removes; `watch` gives pictures for `within` seconds.
     `reload`, `enroll`, `remove`, `rename`, `merge`, `list` and `watch` need the right to
-    administer; `via` says for whom a client asks, for the audit log."""
+    administer; `via` says for whom a client asks, for the audit log. With `pictures`, the sizes in
+    bytes of picture files that follow, `enroll`, `identify` and `verify` judge these instead of the
+    camera's, and need that right, too."""
 
     command: Literal[
         "status",
@@ -71,6 +82,13 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ) = None
     other: str | None = None
     template: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    pictures: (
+        Annotated[
+            tuple[Annotated[int, msgspec.Meta(ge=1, le=LARGEST_PICTURE)], ...],
+            msgspec.Meta(min_length=1, max_length=MOST_PICTURES),
+        ]
+        | None
+    ) = None
 
 
 class Asker(Protocol):
@@ -95,6 +113,11 @@ class Asker(Protocol):
         """Whether it may change settings and people, and see scores."""
         ...
 
+    @property
+    def delivery(self) -> Delivery | None:
+        """The pictures that it sends, if it does."""
+        ...
+
 
 class _OnBehalf:
     """An asker that says for whom it asks; that counts for the audit log and for nothing else."""
@@ -116,6 +139,10 @@ class _OnBehalf:
     @property
     def administers(self) -> bool:
         return self._asker.administers
+
+    @property
+    def delivery(self) -> Delivery | None:
+        return self._asker.delivery
 
 
 class Hooks(NamedTuple):
@@ -146,6 +173,7 @@ class Desk:
         self._waiting: queue.Queue[tuple[Request, Asker]] = queue.Queue(_MOST_WAITING)
         self._attempts: list[tuple[Attempt, Asker]] = []
         self.viewers = Viewers()
+        self._uploads = Uploads()
 
     @property
     def busy(self) -> bool:
@@ -191,6 +219,7 @@ class Desk:
         now = time.monotonic()
         self._attempts = [pair for pair in self._attempts if not self._finished(*pair, now)]
         self.viewers.work()
+        self._uploads.work()
 
     def close(self) -> None:
         """Answer everybody that the service ends."""
@@ -198,10 +227,11 @@ class Desk:
         stopping = {"error": "the service is stopping"}
         for attempt, asker in self._attempts:
             if isinstance(attempt, LiveEnrollment):
-                self._record_enrollment(attempt, asker, stopping)
+                self._record_enrollment(attempt.name, asker, stopping)
             asker.reply(stopping, last=True)  # which is no refusal, and counts for nothing
         self._attempts = []
         self.viewers.close(stopping["error"])
+        self._uploads.close(stopping["error"])
 
     def _begin(self, request: Request, asker: Asker) -> None:
         if request.name is not None:  # one form from here on: what is checked is what is stored
@@ -210,7 +240,7 @@ class Desk:
             asker = _OnBehalf(asker, request.via)
         if request.other is not None:
             request = msgspec.structs.replace(request, other=person_name(request.other))
-        if request.command in _ADMINISTRATIVE:
+        if request.command in _ADMINISTRATIVE or request.pictures:
             self._administer(request, asker)
         elif request.command == "status":
             asker.reply(self._hooks.status(), last=True)
@@ -226,6 +256,9 @@ class Desk:
         """What administrators ask, for whoever may; the record comes before the answer."""
         try:
             self._require_administrator(request, asker)
+            if request.pictures:
+                self._judge_pictures(request, asker, request.pictures)
+                return
             if request.command == "enroll":
                 # It is recorded when it has ended, by `_end`.
                 self._start(self._enrollment(request), asker)
@@ -243,6 +276,34 @@ class Desk:
         for kind, name, words in _changes(request):
             self._emit(asker, kind, name, words)
         asker.reply(answer, last=True)
+
+    def _judge_pictures(self, request: Request, asker: Asker, sizes: tuple[int, ...]) -> None:
+        """Have pictures sent and judged; it is recorded when that has ended."""
+        if problem := too_much(sizes):
+            raise EdgeFaceError(problem)
+        if request.challenge:
+            raise EdgeFaceError("a picture passes no challenge; ask without it")
+        task: Task
+        if request.command == "enroll":
+            task = UploadedEnrollment(self._people, _named(request))
+        elif request.command not in ("identify", "verify"):
+            raise EdgeFaceError(f"{request.command} takes no pictures")
+        elif len(sizes) > 1:
+            raise EdgeFaceError(f"{request.command} takes one picture at a time")
+        elif request.command == "identify":
+            task = UploadedIdentification(self._people)
+        else:
+            task = UploadedVerification(self._people, _named(request))
+
+        def finished(answer: Answer | None) -> None:
+            if request.command == "enroll":
+                self._record_enrollment(request.name, asker, answer)
+            else:
+                failure = _failure(answer)
+                outcome = "done" if failure is None else "failed"
+                self._record(asker, request.command, request.name, outcome, failure or "a picture")
+
+        self._uploads.begin(task, asker, len(sizes), finished)
 
     def _require_administrator(self, request: Request, asker: Asker) -> None:
         if not asker.administers:
@@ -345,24 +406,19 @@ class Desk:
     def _end(self, attempt: Attempt, asker: Asker, answer: Answer | None) -> None:
         """Count and record how an attempt ended, then answer; None where the asker has left."""
         if isinstance(attempt, LiveEnrollment):
-            self._record_enrollment(attempt, asker, answer)
+            self._record_enrollment(attempt.name, asker, answer)
         else:
             self._count(attempt, answer)
         if answer is not None:
             asker.reply(answer if asker.administers else _without_scores(answer), last=True)
 
-    def _record_enrollment(
-        self, attempt: LiveEnrollment, asker: Asker, answer: Answer | None
-    ) -> None:
-        if answer is None:
-            outcome, detail = "failed", "the connection was closed"
-        elif "error" in answer:
-            outcome, detail = "failed", answer["error"]
-        else:
-            outcome, detail = "done", f"{answer['added']} templates added"
-        self._record(asker, "enroll", attempt.name, outcome, detail)
-        if outcome == "done":
-            self._emit(asker, "person_enrolled", attempt.name, "enrolled")
+    def _record_enrollment(self, name: str | None, asker: Asker, answer: Answer | None) -> None:
+        failure = _failure(answer)
+        if answer is None or failure is not None:
+            self._record(asker, "enroll", name, "failed", failure)
+            return
+        self._record(asker, "enroll", name, "done", f"{answer['added']} templates added")
+        self._emit(asker, "person_enrolled", name, "enrolled")
 
     def _count(self, attempt: Attempt, answer: Answer | None) -> None:
         """An attempt with a face in view that was refused counts towards the lockout.
@@ -383,6 +439,11 @@ def _named(request: Request) -> str:
     if request.name is None:
         raise EdgeFaceError(f"{request.command} needs a name")
     return request.name
+
+
+def _failure(answer: Answer | None) -> str | None:
+    """Why something was not done; None where it was."""
+    return "the connection was closed" if answer is None else answer.get("error")
 
 
 def _what_else(request: Request) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,14 @@ from edgeface.decide import (
     decide_among,
     identification_threshold,
 )
-from edgeface.enrollment import Enrollment, lookalike_threshold
+from edgeface.enrollment import Candidate, Enrollment, Rejection, lookalike_threshold
 from edgeface.errors import GalleryError
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import Gallery
-from edgeface.gallery.names import person_name
+from edgeface.gallery.names import PersonName, person_name
 from edgeface.gallery.report import people_reports
 from edgeface.liveness import Likeness
+from edgeface.pipeline.detect import Face
 from edgeface.pipeline.pictures import Picture
 from edgeface.pipeline.pipeline import EncodedFace, FacePipeline
 from edgeface.recognizer import Recognizer
@@ -196,3 +198,28 @@ class People:
         done = self._recognizer.enroll(name, pictures)
         self._changed = True
         return done
+
+    def may_enroll(self, name: str) -> PersonName:
+        """The name in its one form. Raises GalleryError for one that nobody can be given."""
+        return self._recognizer.may_enroll(name)
+
+    def candidate(self, position: int, picture: Picture) -> Candidate | Rejection:
+        """The one face of a picture to enroll, encoded, or why the picture is refused."""
+        return self._recognizer.candidate(position, picture)
+
+    def enroll_candidates(
+        self, name: PersonName, candidates: Sequence[Candidate], rejected: Sequence[Rejection]
+    ) -> Enrollment:
+        """As `enroll`, with what `candidate` has made of the pictures."""
+        done = self._recognizer.enroll_candidates(name, candidates, rejected)
+        self._changed = True
+        return done
+
+    def identify_picture(self, picture: Picture) -> list[tuple[Face, Decision]]:
+        """Who is in a still picture. Raises GalleryError where the gallery cannot be used."""
+        return self._recognizer.identify_picture(picture, fpir=self._fpir)
+
+    def verify_picture(self, name: str, picture: Picture) -> Decision:
+        """Whether the main face of a still picture is this person. Raises UnknownPerson, FaceError
+        and GalleryError."""
+        return self._recognizer.verify_picture(person_name(name), picture)
