@@ -65,6 +65,7 @@ COVERED: dict[str, str] = {
     "edgeface.cli.options": 'cli/test_commands.py: "--json"',
     "edgeface.cli.reload": 'service/test_control.py: "reload"',
     "edgeface.cli.remove": 'cli/test_commands.py: "remove"',
+    "edgeface.cli.rules": 'gallery/test_rules_file.py: "rules"',
     "edgeface.cli.run": "service/test_run.py: Running(",
     "edgeface.cli.service": 'service/test_unit.py: "service"',
     "edgeface.cli.status": 'service/test_control.py: "status"',

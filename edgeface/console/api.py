@@ -43,10 +43,18 @@ class _Merged(msgspec.Struct, forbid_unknown_fields=True):
     into: str
 
 
-_BODIES: dict[str, type[_Named | _Renamed | _Merged]] = {
+class _Ruled(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    name: str
+    hours: str | msgspec.UnsetType | None = msgspec.UNSET
+    until: str | msgspec.UnsetType | None = msgspec.UNSET
+    outputs: list[str] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+_BODIES: dict[str, type[_Named | _Renamed | _Merged | _Ruled]] = {
     "/enrollments": _Named,
     "/people/rename": _Renamed,
     "/people/merge": _Merged,
+    "/people/rules": _Ruled,
 }
 
 
@@ -73,6 +81,7 @@ class Api:
             ("DELETE", "/people", "manage", "Remove a person.", ("name",), self._remove),
             ("POST", "/people/rename", "manage", "Give a person a name.", (), self._rename),
             ("POST", "/people/merge", "manage", "Make two names one person.", (), self._merge),
+            ("POST", "/people/rules", "manage", "Set somebody's rules.", (), self._rules),
             ("POST", "/enrollments", "manage", "Enroll who is at the door.", (), self._enroll),
             (
                 "POST",
@@ -151,6 +160,11 @@ class Api:
         by = self._door.require(request, "manage")
         asked = await _sent_as(request, _Renamed)
         return answer(await self._interface.rename(asked.name, asked.to, by))
+
+    async def _rules(self, request: Request) -> Response:
+        by = self._door.require(request, "manage")
+        asked: dict[str, Any] = msgspec.to_builtins(await _sent_as(request, _Ruled))
+        return answer(await self._interface.set_rules(asked.pop("name"), asked, by))
 
     async def _merge(self, request: Request) -> Response:
         by = self._door.require(request, "manage")
@@ -314,12 +328,8 @@ async def _sent_as(request: Request, kind: type[_Body]) -> _Body:
 
 
 def _schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {key: {"type": "string"} for key in kind.__struct_fields__},
-        "required": list(kind.__struct_fields__),
-        "additionalProperties": False,
-    }
+    described: dict[str, Any] = msgspec.json.schema(kind)["$defs"][kind.__name__]
+    return described
 
 
 def _parameter(name: str) -> dict[str, Any]:

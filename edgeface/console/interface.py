@@ -21,6 +21,8 @@ from edgeface.errors import EdgeFaceError
 from edgeface.history.reading import History, Wanted
 from edgeface.history.table import ATTENDANCE_COLUMNS, EVENT_COLUMNS, as_csv
 
+OUTPUTS = ("exec", "gpio", "live", "mqtt", "webhook")  # that rules may name
+NO_RULES: dict[str, Any] = {"hours": None, "until": None, "outputs": None}
 PAGE = 50  # events on a page
 MOST_EVENTS = 500  # that are asked for at once
 ENROLLING = 60.0  # seconds
@@ -77,14 +79,21 @@ class Interface:
         return {**answer, "findings": findings(answer)}
 
     async def people(self, by: str) -> list[dict[str, Any]]:
-        """Who is enrolled, and when each was last recognized where there is a history."""
+        """Who is enrolled, with their rules, and when each was last recognized where there is a
+        history."""
         answer = await self._service.administer("list", by)
         try:
             seen = await asyncio.to_thread(self._last_seen)
         except EdgeFaceError:
             seen = {}
+        rules = answer.get("rules", {})
         return [
-            {**person, "last_recognized": seen.get(person["name"])} for person in answer["people"]
+            {
+                **person,
+                "last_recognized": seen.get(person["name"]),
+                "rules": rules.get(person["name"], NO_RULES),
+            }
+            for person in answer["people"]
         ]
 
     async def remove(self, name: str, by: str) -> dict[str, Any]:
@@ -109,6 +118,10 @@ class Interface:
     async def rename(self, name: str, to: str, by: str) -> dict[str, Any]:
         """Give a person another name."""
         return await self._service.administer("rename", by, name=name, other=to)
+
+    async def set_rules(self, name: str, rules: dict[str, Any], by: str) -> dict[str, Any]:
+        """Set when somebody may open something, until when, and which outputs may act."""
+        return await self._service.administer("rules", by, name=name, rules=rules)
 
     async def merge(self, name: str, into: str, by: str) -> dict[str, Any]:
         """Make two names one person, who keeps the name `into`."""
@@ -262,6 +275,8 @@ def findings(status: dict[str, Any]) -> list[str]:
     found = []
     if status.get("gallery_problem"):
         found.append(f"Nobody is recognized: {status['gallery_problem']}")
+    if status.get("rules_problem"):
+        found.append(f"The rules open nothing: {status['rules_problem']}")
     if status.get("locked_s"):
         found.append(
             f"The door is locked for {status['locked_s']:.0f} more seconds after too many refused "

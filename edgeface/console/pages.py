@@ -26,7 +26,7 @@ from edgeface.console import access
 from edgeface.console.access import Doorkeeper
 from edgeface.console.api import attachment
 from edgeface.console.errors import ConsoleError
-from edgeface.console.interface import PAGE, WATCHING, Interface
+from edgeface.console.interface import OUTPUTS, PAGE, WATCHING, Interface
 from edgeface.console.passwords import LEAST_LENGTH, Throttle
 from edgeface.console.queries import KINDS, seconds, wanted
 from edgeface.console.sessions import SCOPES, Session
@@ -83,6 +83,7 @@ class Pages:
             Route("/people/change", self._change, methods=get),
             Route("/people/rename", self._rename, methods=post),
             Route("/people/merge", self._merge, methods=post),
+            Route("/people/rules", self._rules, methods=post),
             Route("/people/remove", self._remove, methods=post),
             Route("/live", self._live, methods=get),
             Route("/live.mjpeg", self._live_pictures, methods=get),
@@ -231,7 +232,7 @@ class Pages:
         if person is None:
             raise HTTPException(404, self._say("error.missing"))
         others = [other for other in people if other is not person]
-        return self._page("change.html", session, person=person, others=others)
+        return self._page("change.html", session, person=person, others=others, outputs=OUTPUTS)
 
     async def _rename(self, request: Request) -> Response:
         session, fields = await self._form(request)
@@ -247,6 +248,20 @@ class Pages:
         if not into:
             raise HTTPException(400, self._say("people.name_missing"))
         await self._interface.merge(name, into, access.via(session, request))
+        return RedirectResponse("/people", _SEE_OTHER)
+
+    async def _rules(self, request: Request) -> Response:
+        """The form has every rule; an empty field is no limit. Of the outputs none chosen is none
+        allowed, so that all are a choice of their own."""
+        session, fields = await self._form(request)
+        named = [output for output in OUTPUTS if f"output-{output}" in fields]
+        rules = {
+            "hours": fields.get("hours", "").strip() or None,
+            "until": fields.get("until", "").strip() or None,
+            "outputs": named if fields.get("which") == "some" else None,
+        }
+        by = access.via(session, request)
+        await self._interface.set_rules(fields.get("name", ""), rules, by)
         return RedirectResponse("/people", _SEE_OTHER)
 
     async def _remove(self, request: Request) -> Response:

@@ -14,9 +14,9 @@ from edgeface.console.errors import WrongQuery
 from edgeface.history.reading import Wanted
 
 KINDS = (
-    *("recognized", "unknown", "not_live", "prompt", "challenge", "lockout", "gallery_restored"),
-    *("gallery_unusable", "person_enrolled", "person_removed", "settings_changed"),
-    *("source_lost", "source_back", "source_blind", "sink_failed"),
+    *("recognized", "unknown", "not_live", "not_permitted", "prompt", "challenge", "lockout"),
+    *("gallery_restored", "gallery_unusable", "person_enrolled", "person_removed"),
+    *("settings_changed", "source_lost", "source_back", "source_blind", "sink_failed"),
 )
 _KNOWN = {"person", "kind", "day", "until", "before", "limit"}
 LARGEST = 2**63 - 1

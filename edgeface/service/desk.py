@@ -18,6 +18,8 @@ import msgspec
 from edgeface.errors import EdgeFaceError
 from edgeface.events import EventType
 from edgeface.gallery.names import person_name
+from edgeface.gallery.rules import RulesChange
+from edgeface.gallery.rules_file import as_dict
 from edgeface.liveness import Profile
 from edgeface.service.attempts import (
     Answer,
@@ -32,6 +34,7 @@ from edgeface.service.frame_result import FrameResult
 from edgeface.service.lockout import Lockout
 from edgeface.service.peers import Peer
 from edgeface.service.people import People
+from edgeface.service.permits import Permits
 from edgeface.service.uploads import (
     Delivery,
     Task,
@@ -48,7 +51,9 @@ _MOST_WAITING = 32
 _MOST_ATTEMPTS = 4
 # Seconds for an attempt where nothing else is asked.
 _WITHIN, _WITHIN_CHALLENGED, _WITHIN_ENROLLING, _WITHIN_WATCHING = 5.0, 30.0, 60.0, 60.0
-_ADMINISTRATIVE = frozenset({"reload", "enroll", "remove", "rename", "merge", "list", "watch"})
+_ADMINISTRATIVE = frozenset(
+    {"reload", "enroll", "remove", "rename", "merge", "list", "rules", "watch"}
+)
 _OF_ADMINISTRATORS = frozenset({"score", "threshold"})  # keys that an asker gets as null
 
 
@@ -57,10 +62,11 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     there is a challenge to pass, 60 to enroll or watch; `challenge` asks for one whatever the
     profile. `other` is the name that `rename` gives, or the person that `merge` leaves; `template`
     the number from 1 of the one that `remove` removes; `watch` gives pictures for `within` seconds.
-    `reload`, `enroll`, `remove`, `rename`, `merge`, `list` and `watch` need the right to
-    administer; `via` says for whom a client asks, for the audit log. With `pictures`, the sizes in
-    bytes of picture files that follow, `enroll`, `identify` and `verify` judge these instead of the
-    camera's, and need that right, too."""
+    `rules` sets the `rules` of somebody, or shows them. `reload`, `enroll`, `remove`, `rename`,
+    `merge`, `list`, `rules` and `watch` need the right to administer; `via` says for whom a client
+    asks, for the audit log. With `pictures`, the sizes in bytes of picture files that follow,
+    `enroll`, `identify` and `verify` judge these instead of the camera's, and need that right,
+    too."""
 
     command: Literal[
         "status",
@@ -72,6 +78,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         "rename",
         "merge",
         "list",
+        "rules",
         "watch",
     ]
     name: str | None = None
@@ -89,6 +96,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ]
         | None
     ) = None
+    rules: RulesChange | None = None
 
 
 class Asker(Protocol):
@@ -165,8 +173,11 @@ class Desk:
         profile: Profile,
         hooks: Hooks,
         audit: AuditLog | None = None,
+        permits: Permits | None = None,
     ) -> None:
-        """Without an `audit` log every administrative request is refused."""
+        """Without an `audit` log every administrative request is refused; without `permits` nobody
+        has rules."""
+        self._permits = permits
         self._people, self.lockout = people, lockout
         self.rules, self.profile = rules, profile
         self._hooks, self._audit = hooks, audit
@@ -272,7 +283,7 @@ class Desk:
             outcome = "failed" if asker.administers else "refused"
             self._record(asker, request.command, request.name, outcome, str(error))
             raise
-        self._record(asker, request.command, request.name, "done", _what_else(request))
+        self._record(asker, request.command, request.name, "done", _what_else(request, answer))
         for kind, name, words in _changes(request):
             self._emit(asker, kind, name, words)
         asker.reply(answer, last=True)
@@ -328,8 +339,11 @@ class Desk:
                 "people": self._people.reports(),
                 "threshold_raised": round(raised.raised, 4),
                 "threshold_note": raised.sentence,
+                **(self._permits.listed() if self._permits is not None else {}),
             }
         name = _named(request)
+        if request.command == "rules":
+            return self._rules(name, request.rules)
         if request.command in ("rename", "merge"):
             if request.other is None:
                 raise EdgeFaceError(f"{request.command} needs another name, as other")
@@ -338,6 +352,15 @@ class Desk:
         which = () if request.template is None else (request.template,)
         templates, left = self._people.remove(name, *which)
         return {"name": name, "templates": templates, "people": left}
+
+    def _rules(self, name: str, change: RulesChange | None) -> Answer:
+        rules = self._people.rules(name)
+        if change is not None:
+            rules = change.applied(rules)
+            self._people.set_rules(name, rules)
+            if self._permits is not None:
+                self._permits.refresh()
+        return {"name": name, **as_dict(rules)}
 
     def _record(
         self, asker: Asker, command: str, name: str | None, outcome: str, detail: str | None = None
@@ -409,6 +432,8 @@ class Desk:
             self._record_enrollment(attempt.name, asker, answer)
         else:
             self._count(attempt, answer)
+        if answer is not None and self._permits is not None:
+            answer = self._permits.answer(answer)
         if answer is not None:
             asker.reply(answer if asker.administers else _without_scores(answer), last=True)
 
@@ -446,8 +471,13 @@ def _failure(answer: Answer | None) -> str | None:
     return "the connection was closed" if answer is None else answer.get("error")
 
 
-def _what_else(request: Request) -> str | None:
+def _what_else(request: Request, answer: Answer) -> str | None:
     """What the audit log says about a request besides its name."""
+    if request.command == "rules":
+        which = "set to" if request.rules is not None else "shown:"
+        limits = ("hours", "until", "outputs")
+        found = [f"{key} {answer[key]}" for key in limits if answer[key] is not None]
+        return f"{which} {'; '.join(found) or 'no limit'}"
     if request.template is not None:
         return f"template {request.template}"
     return None if request.other is None else f"to {request.other}"

@@ -27,6 +27,8 @@ from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import Gallery
 from edgeface.gallery.names import PersonName, person_name
 from edgeface.gallery.report import people_reports
+from edgeface.gallery.rules import Rules
+from edgeface.gallery.rules_file import change_rules, read_rules
 from edgeface.liveness import Likeness
 from edgeface.pipeline.detect import Face
 from edgeface.pipeline.pictures import Picture
@@ -187,6 +189,16 @@ class People:
         self._known = self._known - {name} | {other}  # whoever had it done reports it
         gallery = self._recognizer.gallery
         return int(gallery.template_counts[gallery.index(other)])
+
+    def rules(self, name: str) -> Rules:
+        """A person's rules. Raises UnknownPerson, and GalleryError where they cannot be read."""
+        self.require(name)
+        return read_rules(self._recognizer.path).get(person_name(name), Rules())
+
+    def set_rules(self, name: str, rules: Rules) -> None:
+        """Set a person's rules for good. Raises UnknownPerson and GalleryError."""
+        self.require(name)
+        change_rules(self._recognizer.path, person_name(name), rules)
 
     @property
     def correction(self) -> Correction:

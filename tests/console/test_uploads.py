@@ -214,7 +214,7 @@ def test_the_socket_takes_pictures_of_administrators_alone_and_of_one_at_a_time(
     asked = {"command": "enroll", "name": "eve", "pictures": [len(GOOD)]}
     (refused,) = service.ask_on(service.socket, **asked)
     assert "for administrators" in refused["error"]
-    for wrong in (
+    many: tuple[dict[str, Any], ...] = (
         {"pictures": []},
         {"pictures": [0]},
         {"pictures": [LARGEST_PICTURE + 1]},
@@ -224,7 +224,8 @@ def test_the_socket_takes_pictures_of_administrators_alone_and_of_one_at_a_time(
         {"command": "remove"},
         {"challenge": True},
         {"name": "a\nb"},
-    ):
+    )
+    for wrong in many:
         (answer,) = service.ask(**{**asked, **wrong})
         assert len(answer["error"]) > 10, wrong
     with socket.socket(socket.AF_UNIX) as first:
