@@ -20,7 +20,7 @@ from starlette.routing import Route
 from edgeface.console.access import Doorkeeper
 from edgeface.console.errors import ConsoleError
 from edgeface.console.interface import MOST_EVENTS, PAGE, WATCHING, Interface
-from edgeface.console.queries import KINDS, LARGEST, number, seconds, wanted
+from edgeface.console.queries import KINDS, LARGEST, MOST_TEMPLATES, number, seconds, wanted
 from edgeface.console.sessions import SCOPES
 from edgeface.console.uploads import UPLOADS, SentPicture, uploaded
 
@@ -78,7 +78,14 @@ class Api:
         self._table: tuple[tuple[str, str, str, str, tuple[str, ...], Handler], ...] = (
             ("GET", "/status", "status", "What the service does.", (), self._status),
             ("GET", "/people", "people", "Who is enrolled.", (), self._people),
-            ("DELETE", "/people", "manage", "Remove a person.", ("name",), self._remove),
+            (
+                "DELETE",
+                "/people",
+                "manage",
+                "Remove a person, or one template.",
+                ("name", "template"),
+                self._remove,
+            ),
             ("POST", "/people/rename", "manage", "Give a person a name.", (), self._rename),
             ("POST", "/people/merge", "manage", "Make two names one person.", (), self._merge),
             ("POST", "/people/rules", "manage", "Set somebody's rules.", (), self._rules),
@@ -130,7 +137,8 @@ class Api:
 
     async def _remove(self, request: Request) -> Response:
         by = self._door.require(request, "manage")
-        return answer(await self._interface.remove(_name(request), by))
+        template = number(request.query_params, "template", 1, MOST_TEMPLATES)
+        return answer(await self._interface.remove(_name(request), by, template))
 
     async def _enroll(self, request: Request) -> Response:
         by = self._door.require(request, "manage")
@@ -299,6 +307,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "day": {"type": "string", "format": "date"},
     "until": {"type": "string", "format": "date"},
     "seconds": {"type": "integer", "minimum": 1, "maximum": WATCHING},
+    "template": {"type": "integer", "minimum": 1, "maximum": MOST_TEMPLATES},
     "before": {"type": "integer", "minimum": 1, "maximum": LARGEST},
     "limit": {"type": "integer", "minimum": 1, "maximum": MOST_EVENTS},
 }

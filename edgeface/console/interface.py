@@ -96,9 +96,10 @@ class Interface:
             for person in answer["people"]
         ]
 
-    async def remove(self, name: str, by: str) -> dict[str, Any]:
-        """Remove a person with all templates."""
-        return await self._service.administer("remove", by, name=name)
+    async def remove(self, name: str, by: str, template: int | None = None) -> dict[str, Any]:
+        """Remove a person with all templates, or one of these alone, by its number from 1."""
+        more: dict[str, Any] = {} if template is None else {"template": template}
+        return await self._service.administer("remove", by, name=name, **more)
 
     async def live(self, by: str, seconds: float) -> AsyncGenerator[dict[str, Any]]:
         """What the camera sees, picture by picture, for so long. The first one has come when this

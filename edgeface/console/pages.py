@@ -28,7 +28,7 @@ from edgeface.console.api import attachment
 from edgeface.console.errors import ConsoleError
 from edgeface.console.interface import OUTPUTS, PAGE, WATCHING, Interface
 from edgeface.console.passwords import LEAST_LENGTH, Throttle
-from edgeface.console.queries import KINDS, seconds, wanted
+from edgeface.console.queries import KINDS, MOST_TEMPLATES, number, seconds, wanted
 from edgeface.console.sessions import SCOPES, Session
 from edgeface.console.uploads import uploaded
 from edgeface.errors import EdgeFaceError
@@ -266,8 +266,11 @@ class Pages:
 
     async def _remove(self, request: Request) -> Response:
         session, fields = await self._form(request)
-        await self._interface.remove(fields.get("name", ""), access.via(session, request))
-        return RedirectResponse("/people", _SEE_OTHER)
+        name, by = fields.get("name", ""), access.via(session, request)
+        template = number(fields, "template", 1, MOST_TEMPLATES)
+        await self._interface.remove(name, by, template)
+        left = "/people" if template is None else f"/people/change?{urlencode({'name': name})}"
+        return RedirectResponse(left, _SEE_OTHER)
 
     async def _live(self, request: Request) -> Response:
         return self._page("live.html", self._door.require_page(request))

@@ -461,6 +461,27 @@ def test_a_person_is_renamed_merged_and_removed(service: Running, browser: Brows
     assert people(service) == {MARKUP, FORMULA}
 
 
+def test_one_template_of_several_is_removed(service: Running, browser: Browser) -> None:
+    pictures = [PORTRAITS / f"{name}.jpg" for name in ("obama2", "obama3")]
+    FaceVerifier(service.gallery).enroll("twin", pictures, force=True)
+    shown = Elements(browser.client.get("/people/change", params={"name": "twin"}).text).found
+    offered = [one["value"] for _, one in shown if one.get("name") == "template"]
+    assert offered == ["1", "2"]
+    for wrong, status in (("0", 400), ("x", 400), ("-1", 400), ("3", 409)):
+        answer = browser.send("/people/remove", name="twin", template=wrong)
+        assert answer.status_code == status, wrong
+    left = browser.send("/people/remove", name="twin", template="2")
+    assert left.headers["location"] == "/people/change?name=twin"
+    headers = {"X-CSRF-Token": browser.csrf}
+    url = "/api/v1/people"
+    last = browser.client.delete(url, params={"name": "twin", "template": 1}, headers=headers)
+    assert (last.status_code, "this template alone" in last.json()["error"]) == (409, True)
+    listed = {p["name"]: p["templates"] for p in browser.get(url).json()["people"]}
+    assert listed["twin"] == 1
+    gone = browser.client.delete(url, params={"name": "twin"}, headers=headers)
+    assert gone.json()["templates"] == 1
+
+
 def test_rules_are_set_on_the_page_and_by_the_interface_and_shown(
     service: Running, browser: Browser
 ) -> None:
