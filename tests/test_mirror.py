@@ -80,7 +80,7 @@ COVERED: dict[str, str] = {
     "edgeface.console.invitation": "console/test_app.py",
     "edgeface.console.kept": "console/test_server.py: 0o600",
     "edgeface.console.options": "console/test_app.py: options(",
-    "edgeface.console.pages": "console/test_words.py",
+    "edgeface.console.pages": "console/test_app.py: /people/change",
     "edgeface.console.passwords": "console/test_app.py",
     "edgeface.console.queries": "console/test_app.py: day=tomorrow",
     "edgeface.console.service": "console/test_app.py: Running",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import tomllib
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from datetime import datetime
@@ -27,6 +26,7 @@ from edgeface.console.access import Doorkeeper
 from edgeface.console.api import attachment
 from edgeface.console.errors import ConsoleError
 from edgeface.console.interface import OUTPUTS, PAGE, WATCHING, Interface
+from edgeface.console.languages import say, spoken
 from edgeface.console.passwords import LEAST_LENGTH, Throttle
 from edgeface.console.queries import KINDS, MOST_TEMPLATES, number, seconds, wanted
 from edgeface.console.sessions import SCOPES, Session
@@ -40,13 +40,6 @@ _SEE_OTHER = 303
 _PART = b"--picture\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n"
 
 
-def catalogue(language: str = "en") -> dict[str, str]:
-    """The words of a language, by their key."""
-    text = (_HERE / "words" / f"{language}.toml").read_text("utf-8")
-    words: dict[str, str] = tomllib.loads(text)
-    return words
-
-
 class Pages:
     """All pages. `throttle` keeps guessing slow."""
 
@@ -54,7 +47,6 @@ class Pages:
         self, interface: Interface, door: Doorkeeper, throttle: Throttle, version: str
     ) -> None:
         self._interface, self._door, self._throttle = interface, door, throttle
-        self._words = catalogue()
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(_HERE / "templates"),
             autoescape=True,
@@ -62,7 +54,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.globals.update(t=self._say, version=version)
+        self._templates.globals.update(t=say, spoken=spoken, version=version)
         self._templates.filters["clock"] = _clock
 
     def routes(self) -> list[Route]:
@@ -113,13 +105,13 @@ class Pages:
         if not self._door.password.is_set:
             return self._page("login.html", None, status=403, known=False, wrong=None)
         if (wait := self._throttle.wait(address)) > 0:
-            answer = self._login_again(self._say("login.wait", seconds=f"{wait:.0f}"), 429)
+            answer = self._login_again(say("login.wait", seconds=f"{wait:.0f}"), 429)
             answer.headers["Retry-After"] = f"{wait:.0f}"
             return answer
         # Noted before it is looked at: several at once must not be free.
         self._throttle.failed(address)
         if not await self._door.password.fits(given):
-            return self._login_again(self._say("login.wrong"), 403)
+            return self._login_again(say("login.wrong"), 403)
         self._throttle.passed(address)
         return self._let_in(request)
 
@@ -139,7 +131,7 @@ class Pages:
         """Asking does not use the link up: messengers look at links before people do."""
         secret = request.path_params["secret"]
         if not self._door.invitation.fits(secret):
-            raise HTTPException(403, self._say("first.over"))
+            raise HTTPException(403, say("first.over"))
         return self._page("first.html", None, secret=secret, least=LEAST_LENGTH, wrong=None)
 
     async def _first(self, request: Request) -> Response:
@@ -147,20 +139,20 @@ class Pages:
         fields = await access.form(request)
         secret, password = fields.get("secret", ""), fields.get("password", "")
         if not self._door.invitation.fits(secret):
-            raise HTTPException(403, self._say("first.over"))
+            raise HTTPException(403, say("first.over"))
         wrong = None
         try:
             self._door.password.require_long_enough(password)
         except EdgeFaceError as error:
             wrong = str(error)
         if password != fields.get("again", ""):
-            wrong = self._say("first.differ")
+            wrong = say("first.differ")
         if wrong is not None:
             return self._page(
                 "first.html", None, status=400, secret=secret, least=LEAST_LENGTH, wrong=wrong
             )
         if not self._door.invitation.use(secret):
-            raise HTTPException(403, self._say("first.over"))
+            raise HTTPException(403, say("first.over"))
         await asyncio.to_thread(self._door.password.set, password)
         return self._let_in(request)
 
@@ -192,7 +184,7 @@ class Pages:
         session, fields = await self._form(request)
         name = fields.get("name", "").strip()
         if not name:
-            raise HTTPException(400, self._say("people.name_missing"))
+            raise HTTPException(400, say("people.name_missing"))
         one = self._interface.enroll(name, access.via(session, request))
         return RedirectResponse(f"/people/enroll/{one.number}", _SEE_OTHER)
 
@@ -202,7 +194,7 @@ class Pages:
             self._require_own(session, upload.fields)
             name = upload.fields.get("name", "").strip()
             if not name:
-                raise HTTPException(400, self._say("people.name_missing"))
+                raise HTTPException(400, say("people.name_missing"))
             by = access.via(session, request)
             one = self._interface.enroll_pictures(name, upload.pictures, by)
             upload.task = one.task
@@ -221,7 +213,7 @@ class Pages:
     def _one(self, request: Request) -> Any:
         one = self._interface.enrolling(request.path_params["id"])
         if one is None:
-            raise HTTPException(404, self._say("error.missing"))
+            raise HTTPException(404, say("error.missing"))
         return one
 
     async def _change(self, request: Request) -> Response:
@@ -230,7 +222,7 @@ class Pages:
         people = await self._interface.people(access.via(session, request))
         person = next((one for one in people if one["name"] == name), None)
         if person is None:
-            raise HTTPException(404, self._say("error.missing"))
+            raise HTTPException(404, say("error.missing"))
         others = [other for other in people if other is not person]
         return self._page("change.html", session, person=person, others=others, outputs=OUTPUTS)
 
@@ -238,7 +230,7 @@ class Pages:
         session, fields = await self._form(request)
         name, to = fields.get("name", ""), fields.get("to", "").strip()
         if not to:
-            raise HTTPException(400, self._say("people.name_missing"))
+            raise HTTPException(400, say("people.name_missing"))
         await self._interface.rename(name, to, access.via(session, request))
         return RedirectResponse("/people", _SEE_OTHER)
 
@@ -246,7 +238,7 @@ class Pages:
         session, fields = await self._form(request)
         name, into = fields.get("name", ""), fields.get("into", "")
         if not into:
-            raise HTTPException(400, self._say("people.name_missing"))
+            raise HTTPException(400, say("people.name_missing"))
         await self._interface.merge(name, into, access.via(session, request))
         return RedirectResponse("/people", _SEE_OTHER)
 
@@ -369,16 +361,13 @@ class Pages:
 
     def _require_own(self, session: Session, fields: dict[str, str]) -> None:
         if session.forged(fields.get("csrf", "")):
-            raise HTTPException(403, self._say("error.forged"))
+            raise HTTPException(403, say("error.forged"))
 
     def _page(
         self, template: str, session: Session | None, status: int = 200, **values: Any
     ) -> Response:
         page = self._templates.get_template(template).render(session=session, **values)
         return HTMLResponse(page, status)
-
-    def _say(self, key: str, **values: Any) -> str:
-        return self._words[key].format(**values)
 
 
 def _chosen(request: Request) -> dict[str, Any]:

@@ -11,7 +11,7 @@ pytest.importorskip("starlette", reason="the extra console is not installed")
 
 import edgeface.console
 from edgeface.console.interface import OUTPUTS
-from edgeface.console.pages import catalogue
+from edgeface.console.languages import catalogue
 from edgeface.console.queries import KINDS
 from edgeface.events import EVENT_TYPES
 from edgeface.gallery import rules
@@ -21,7 +21,7 @@ HERE = Path(edgeface.console.__file__).parent
 
 def used() -> set[str]:
     texts = [path.read_text() for path in (*HERE.glob("templates/*.html"), HERE / "pages.py")]
-    found = set(re.findall(r"(?:\bt|_say)\(\"([a-z_.]+)\"[,)]", "\n".join(texts)))
+    found = set(re.findall(r"\b(?:t|say)\(\"([a-z_.]+)\"[,)]", "\n".join(texts)))
     pages = re.search(r"for path in (\(.*?\))", (HERE / "templates/base.html").read_text())
     assert pages is not None
     return (
