@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from edgeface.cli import main
 from edgeface.events import Event
 from edgeface.gallery.names import person_name
 from edgeface.gallery.rules import Rules, parse_hours, parse_until
@@ -18,6 +19,7 @@ from edgeface.service.audit import read_audit
 from edgeface.service.permits import Permits
 from edgeface.system.clock import Clock
 from edgeface.verifier import FaceVerifier
+from tests.helpers.command import call
 from tests.helpers.service import PORTRAITS, Running, portrait_video
 
 FRIDAY_NOON = datetime.fromisoformat("2026-11-27T12:00:00").astimezone()
@@ -194,3 +196,9 @@ def test_the_running_service_opens_to_whom_and_when_the_rules_say(tmp_path: Path
         rules_of(verifier.gallery.path).write_bytes(b"damage")
         service.until(lambda: service.ask(command="status")[0]["rules_problem"])
         service.until(lambda: [e for e in service.of("not_permitted") if e["name"] == "bob"])
+        status = call(main, "status", environment=service.environment)
+        assert "nothing opens to those who have rules: the rules" in status.stdout
+        doctor = call(main, "doctor", "--json", environment=service.environment)
+        (found,) = [one for one in doctor.json["checks"] if one["name"] == "service"]
+        assert (found["ok"], "rules open nothing" in found["detail"]) == (False, True)
+        assert "bring back a good copy" in found["advice"]
