@@ -36,6 +36,8 @@ from edgeface.pipeline.pipeline import LEAST_PRESENCE, UNFIT, EncodedFace, FaceP
 if TYPE_CHECKING:
     from edgeface.enrollment import Candidate, Enrollment, Rejection
 
+_FOREGROUND = 0.4  # of the largest face's width: narrower ones are passers-by
+
 
 class Recognizer:
     """One opened pipeline and the gallery file at `path`. One thread at a time."""
@@ -250,7 +252,7 @@ class Recognizer:
         """The one face of a picture, encoded, or why the picture is left out."""
         from edgeface.enrollment import Candidate, Rejection
 
-        faces = _in_the_foreground(self.pipeline.detect(frame))
+        faces = _in_the_foreground(self.pipeline.detect(frame, least_share=_FOREGROUND))
         if len(faces) != 1:
             return Rejection(position, _count_reason(len(faces)))
         encoded = self.pipeline.encode(frame, faces[0], flip_augmented=True)
@@ -303,8 +305,8 @@ class Recognizer:
 
 
 def _in_the_foreground(faces: list[Face]) -> list[Face]:
-    """Without the passers-by behind: those less than 0.4 times as wide as the largest face."""
-    return [face for face in faces if face.box.width >= 0.4 * faces[0].box.width]
+    """Without the passers-by behind."""
+    return [face for face in faces if face.box.width >= _FOREGROUND * faces[0].box.width]
 
 
 def _count_reason(faces: int) -> str:

@@ -13,11 +13,12 @@ from typing import Protocol, cast
 
 import cv2
 
-from edgeface.pipeline.detect import Face, Square, levels
+from edgeface.pipeline.detect import Face
 from edgeface.pipeline.pictures import Picture
+from edgeface.pipeline.squares import Square, levels
 from edgeface.sources import Frame, SourceSettings
 
-_EVERY = 3.0  # seconds of the frames' clock between checks, each of about 16 inferences
+_EVERY = 3.0  # seconds of the frames' clock between checks, each of about 8 inferences
 _OFTEN = 3  # checks that must agree
 _MOST_TILT = math.radians(45)  # of a face that counts as upright
 # The detector takes an upside-down face for an upright one with scores up to 0.84, where the face
