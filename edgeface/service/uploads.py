@@ -9,6 +9,7 @@ here opens nothing and counts for no lockout.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import time
 from collections.abc import Callable, Sequence
@@ -41,7 +42,8 @@ class Delivery:
 
     def ask(self) -> None:
         """Have the next picture read; for the loop's thread."""
-        self._loop.call_soon_threadsafe(self._wanted.release)
+        with contextlib.suppress(RuntimeError):  # the server has been closed
+            self._loop.call_soon_threadsafe(self._wanted.release)
 
     async def receive(self, reader: asyncio.StreamReader) -> None:
         """Read each picture when it is asked for. OSError, TimeoutError, EOFError end it."""
