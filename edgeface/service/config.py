@@ -12,7 +12,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -151,6 +151,13 @@ class AuditSettings(SettingsTable, frozen=True, kw_only=True):
         lasts("age", self.age, 86400, 10 * LONGEST)
 
 
+class RulesSettings(SettingsTable, frozen=True, kw_only=True):
+    """[rules]: what the rules of single people need; clock: "trusted" where the machine's time is
+    right though nothing confirms it."""
+
+    clock: Literal["checked", "trusted"] = "checked"
+
+
 class Config(SettingsTable, frozen=True, kw_only=True):
     """All settings. A sink whose table is missing is off."""
 
@@ -161,6 +168,7 @@ class Config(SettingsTable, frozen=True, kw_only=True):
     lockout: LockoutSettings = LockoutSettings()
     control: ControlSettings | None = None
     audit: AuditSettings = AuditSettings()
+    rules: RulesSettings = RulesSettings()
     stdout: StdoutSettings | None = StdoutSettings()
     mqtt: MqttSettings | None = None
     webhook: WebhookSettings | None = None

@@ -180,6 +180,9 @@ def _service(config: Config) -> Check:
         if problem := answer.get("gallery_problem"):  # as the running service sees it
             detail, _, advice = problem.rpartition("; ")
             return Check("service", False, f"it recognizes nobody: {detail or problem}", advice)
+        if problem := answer.get("rules_problem"):
+            detail, _, advice = problem.rpartition("; ")
+            return Check("service", False, f"its rules open nothing: {detail or problem}", advice)
         return Check("service", True, str(answer["status"]))
     units = Path("/etc/systemd/system")
     # A package brings the unit with it; it counts as installed once it is to start at boot.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from edgeface.service.lockout import Lockout
 from edgeface.service.notify import NO_PICTURE, Notifier
 from edgeface.service.outlets import build_outlets
 from edgeface.service.people import People
+from edgeface.service.permits import Permits
 from edgeface.service.presence import Figures, Presence
 from edgeface.service.turned import Turned
 from edgeface.service.watch import Asked, Watch
@@ -35,6 +36,7 @@ from edgeface.sinks.door import Board, DoorState
 from edgeface.sources import Frame, SourceEnded, is_live
 from edgeface.sources.blind import Blindness
 from edgeface.sources.feed import open_feed
+from edgeface.system.clock import Clock
 from edgeface.system.closing import Closing
 from edgeface.system.thermal import Governor
 
@@ -60,6 +62,7 @@ class Service(Closing):
         self._people = People(config.recognition, _newest_store(config))
         self._watch = Watch(self._people, config.recognition, config.profile)
         self._governor = Governor(config.power.warm, config.power.hot)
+        self._permits = Permits(config.recognition.gallery_path, _clock(config))
         self.desk = Desk(
             self._people,
             Lockout(config.lockout, store=_kept(config, "lockout.json")),
@@ -67,6 +70,7 @@ class Service(Closing):
             config.profile,
             Hooks(self.status, self._reload_now, self._report),
             _audit_log(config),
+            self._permits,
         )
         self._feed = open_feed(config.source)
         self._blindness = Blindness(config.source.blind_after)
@@ -167,7 +171,8 @@ class Service(Closing):
             if event.name is not None and self.desk.lockout.left(event.name):
                 self._watch.untold(event.name)  # reported when attempts are taken again
                 continue
-            self._put(event, picture, seen)
+            given, instead = self._permits.judge(event)
+            self._put(given, picture, seen, instead)
             self._count(event)
 
     def _count(self, event: Event) -> None:
@@ -183,9 +188,15 @@ class Service(Closing):
             if locked is not None:
                 self._report("lockout", locked)
 
-    def _put(self, event: Event, picture: Picture | None = None, seen: float | None = None) -> None:
+    def _put(
+        self,
+        event: Event,
+        picture: Picture | None = None,
+        seen: float | None = None,
+        instead: Mapping[str, Event] | None = None,
+    ) -> None:
         self._events += 1
-        self._outlets.put(event, picture, seen)
+        self._outlets.put(event, picture, seen, instead)
 
     def _report(self, kind: EventType, message: str, name: str | None = None) -> None:
         """Log and emit an incident; `name` is the person whom it is about, if anyone."""
@@ -215,6 +226,7 @@ class Service(Closing):
             self._report("gallery_restored", restored)
         if problem := self._people.take_problem():
             self._report("gallery_unusable", problem)
+        self._permits.refresh()
         self._outlets.work()
         self.desk.work()
         self._show_state()
@@ -223,7 +235,11 @@ class Service(Closing):
     def _show_state(self) -> None:
         """Put on the board what sinks show of the door besides its events."""
         now, lockout = time.monotonic(), self.desk.lockout
-        recognized = [name for name in self._watch.recognized if not lockout.left(name)]
+        recognized = [
+            name
+            for name in self._watch.recognized
+            if not lockout.left(name) and self._permits.allows(name, "mqtt")
+        ]
         fps, temperature = self._figures.at(now, self._rate, self._governor.temperature)
         struggling = [
             f"{outlet.name}: {outlet.trouble}"
@@ -236,6 +252,7 @@ class Service(Closing):
                 present=self._presence.at(now, recognized),
                 locked=lockout.longest_left > 0,
                 problem=self._people.problem
+                or self._permits.problem
                 or self._trouble
                 or (f"{self._feed.name} {turned}" if (turned := self._turned.sentence) else None)
                 or next(iter(struggling), None),
@@ -287,6 +304,9 @@ class Service(Closing):
                 if feed is not None:
                     feed.close()
                 raise
+        place = (config.recognition.gallery_path, config.rules)
+        if place != (old.recognition.gallery_path, old.rules):
+            self._permits.use(config.recognition.gallery_path, _clock(config))
         watched = (old.source, old.recognition, old.profile)
         if (config.source, config.recognition, config.profile) != watched:
             self._emit(self._watch.finish(self._feed.name))
@@ -324,6 +344,7 @@ class Service(Closing):
             "fps": round(self._rate, 1),
             "people": len(self._people),
             "gallery_problem": self._people.problem,
+            "rules_problem": self._permits.trouble,
             "rotation_needed": self._turned.advice,
             "profile": self._config.profile.value,
             "in_view": [
@@ -361,6 +382,10 @@ def _kept(config: Config, name: str) -> Path | None:
 def _newest_store(config: Config) -> Path | None:
     """Where the gallery's newest state is kept; a trial's gallery may be begun again at will."""
     return _kept(config, STORE) if config.control is not None else None
+
+
+def _clock(config: Config) -> Clock:
+    return Clock(trusted=config.rules.clock == "trusted")
 
 
 def _audit_log(config: Config) -> AuditLog | None:

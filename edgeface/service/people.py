@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,17 @@ from edgeface.decide import (
     decide_among,
     identification_threshold,
 )
-from edgeface.enrollment import Enrollment, lookalike_threshold
+from edgeface.enrollment import Candidate, Enrollment, Rejection, lookalike_threshold
 from edgeface.errors import GalleryError
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import Gallery
-from edgeface.gallery.names import person_name
+from edgeface.gallery.names import PersonName, person_name
 from edgeface.gallery.newest import OlderGallery
 from edgeface.gallery.report import people_reports
+from edgeface.gallery.rules import Rules
+from edgeface.gallery.rules_file import change_rules, read_rules
 from edgeface.liveness import Likeness
+from edgeface.pipeline.detect import Face
 from edgeface.pipeline.pictures import Picture
 from edgeface.pipeline.pipeline import EncodedFace, FacePipeline
 from edgeface.recognizer import Recognizer
@@ -196,6 +200,16 @@ class People:
         gallery = self._recognizer.gallery
         return int(gallery.template_counts[gallery.index(other)])
 
+    def rules(self, name: str) -> Rules:
+        """A person's rules. Raises UnknownPerson, and GalleryError where they cannot be read."""
+        self.require(name)
+        return read_rules(self._recognizer.path).get(person_name(name), Rules())
+
+    def set_rules(self, name: str, rules: Rules) -> None:
+        """Set a person's rules for good. Raises UnknownPerson and GalleryError."""
+        self.require(name)
+        change_rules(self._recognizer.path, person_name(name), rules)
+
     @property
     def correction(self) -> Correction:
         """How far the thresholds are raised for the people enrolled."""
@@ -206,3 +220,28 @@ class People:
         done = self._recognizer.enroll(name, pictures)
         self._changed = True
         return done
+
+    def may_enroll(self, name: str) -> PersonName:
+        """The name in its one form. Raises GalleryError for one that nobody can be given."""
+        return self._recognizer.may_enroll(name)
+
+    def candidate(self, position: int, picture: Picture) -> Candidate | Rejection:
+        """The one face of a picture to enroll, encoded, or why the picture is refused."""
+        return self._recognizer.candidate(position, picture)
+
+    def enroll_candidates(
+        self, name: PersonName, candidates: Sequence[Candidate], rejected: Sequence[Rejection]
+    ) -> Enrollment:
+        """As `enroll`, with what `candidate` has made of the pictures."""
+        done = self._recognizer.enroll_candidates(name, candidates, rejected)
+        self._changed = True
+        return done
+
+    def identify_picture(self, picture: Picture) -> list[tuple[Face, Decision]]:
+        """Who is in a still picture. Raises GalleryError where the gallery cannot be used."""
+        return self._recognizer.identify_picture(picture, fpir=self._fpir)
+
+    def verify_picture(self, name: str, picture: Picture) -> Decision:
+        """Whether the main face of a still picture is this person. Raises UnknownPerson, FaceError
+        and GalleryError."""
+        return self._recognizer.verify_picture(person_name(name), picture)
