@@ -38,6 +38,7 @@ ELSEWHERE = {
     "audit": "reads what the service has written",
     "bench": "takes minutes; tests/test_bench.py runs it",
     "console": "needs the service",
+    "door": "needs a hub",
     "eval": "needs LFW",
     "history": "reads what the service has recorded",
     "reload": "needs the service",

@@ -25,6 +25,7 @@ _COMMANDS = {
     "console": "Serve a page for people, history and status (the extra [console]).",
     "demo": "Show the whole pipeline on pictures that ship with the package.",
     "doctor": "Check everything the service needs, and say what to do.",
+    "door": "Take the people of a hub that serves many doors.",
     "encode": "Print the embeddings of the main faces of pictures.",
     "enroll": "Add a person, or more pictures of one, to the gallery.",
     "eval": "Measure accuracy on a list of pairs in LFW's format.",
