@@ -63,10 +63,11 @@ import-graph: .venv-tools/.ready
 	.venv-tools/bin/python -m benchmarks.import_graph
 
 # The second back end: the last tflite-runtime, with the NumPy it was built for. What reads only the
-# source tree, and the console, which loads no model, is the same there and runs once; so does the
-# accuracy on LFW where that is at hand, since the embeddings of both agree (tests/pipeline/test_encode.py).
+# source tree, and the console and the hub, which run no model, are the same there and run once; so
+# does the accuracy on LFW where that is at hand, since the embeddings of both agree (tests/pipeline/test_encode.py).
 RUN_ONCE = $(addprefix --ignore=,tests/test_documents.py tests/test_packaging.py \
-	tests/test_mirror.py tests/test_architecture.py tests/service/test_soak.py tests/console) \
+	tests/test_mirror.py tests/test_architecture.py tests/service/test_soak.py tests/console \
+	tests/hub/test_register.py) \
 	--deselect=tests/bench/test_evaluate.py::test_accuracy_on_lfw_holds
 test-tflite: .venv-tflite/.ready servers
 	EDGEFACE_RUNTIME=tflite-runtime .venv-tflite/bin/pytest $(PARALLEL) --ignore=tests/tools $(RUN_ONCE)

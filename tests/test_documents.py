@@ -40,6 +40,7 @@ ELSEWHERE = {
     "console": "needs the service",
     "door": "needs a hub",
     "eval": "needs LFW",
+    "hub": "needs PostgreSQL",
     "history": "reads what the service has recorded",
     "reload": "needs the service",
     "run": "needs a camera",

@@ -32,6 +32,7 @@ _COMMANDS = {
     "export": "Write people to a file for another device.",
     "gallery": "Check, compact, encrypt or restore the gallery.",
     "history": "Show past events: who came when.",
+    "hub": "Keep one register of people for many doors (the extra [hub]).",
     "identify": "Who is in this picture? (1:K, every face)",
     "import": "Add the people of an exported file.",
     "list": "Show who is enrolled.",

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from types import ModuleType
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import msgspec
 import numpy as np
@@ -64,6 +65,11 @@ class Package(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     def whole(self) -> bool:
         """Whether it holds everybody, not only what changed."""
         return self.base == 0
+
+
+def file_name(door: str) -> str:
+    """The name of a door's package in a folder; a name may hold what a file's may not."""
+    return f"{quote(door, safe=' ')}.edgeface"
 
 
 def person(
