@@ -9,7 +9,7 @@ PIP_QUIET = --quiet --disable-pip-version-check
 # since they share what they converted.
 PARALLEL = --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: api coverage demo test quick hooks servers lint types test-litert test-tflite models clean soak systemd-trial \
+.PHONY: api coverage demo hub-demo test quick hooks servers lint types test-litert test-tflite models clean soak systemd-trial \
 	prove-gallery prove-pictures prove-socket identification identification-groups import-graph dist deb sign reproducible lint-deb test-pi test-deb \
 	pi-cost precisions benchmark benchmark-timing
 QUICK = tests/pipeline tests/gallery tests/liveness tests/system tests/test_architecture.py \
@@ -26,6 +26,10 @@ demo: .venv/.ready
 	.venv/bin/edgeface demo
 
 test: lint types test-litert test-tflite
+
+# One hub, three doors, two sites, from nothing: who is registered at one door opens the other.
+hub-demo: .venv-tools/.ready
+	.venv-tools/bin/python -m benchmarks.hub_demo
 
 # What a change breaks first. It leaves out the service as a process, the commands, the documents,
 # the bench and the workstation side.

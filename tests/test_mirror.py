@@ -97,6 +97,8 @@ COVERED: dict[str, str] = {
     "edgeface.hub.keys": "hub/test_register.py",
     "edgeface.hub.migrations.env": "hub/test_register.py: hub init",
     "edgeface.hub.migrations.versions.v0001_register": "hub/test_register.py: edgeface_door",
+    "edgeface.hub.fetch": "hub/test_register.py: no door with this token",
+    "edgeface.hub.server": "hub/test_register.py",
     "edgeface.hub.publish": "hub/test_register.py",
     "edgeface.hub.memory": "hub/test_door.py",
     "edgeface.hub.package": "hub/test_door.py",

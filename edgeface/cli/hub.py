@@ -19,6 +19,7 @@ from edgeface.errors import ConfigError, GalleryError, ModelError
 from edgeface.gallery.encryption import read_key
 from edgeface.gallery.gallery import Gallery
 from edgeface.hub.database import connect, migrate
+from edgeface.hub.fetch import is_here
 from edgeface.hub.keys import HubKeys
 from edgeface.hub.package import file_name
 from edgeface.hub.publish import DEFAULT_DAYS, Publisher
@@ -41,6 +42,13 @@ _key_file = click.option(
 )
 _doors = click.option("--door", "doors", multiple=True, help="A door, by its name.")
 _of_site = click.option("--all-of", help="Every door of a site.")
+_valid_days = click.option(
+    "--valid-days",
+    type=click.IntRange(1, 3650),
+    default=DEFAULT_DAYS,
+    show_default=True,
+    help="For how long a door takes the packages.",
+)
 _moment = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"])
 
 
@@ -265,13 +273,7 @@ def duplicates(register: Register, model: Path | None, as_json: bool) -> None:
 @command.command("publish")
 @click.argument("folder", type=UserPath(path_type=Path, file_okay=False))
 @_doors
-@click.option(
-    "--valid-days",
-    type=click.IntRange(1, 3650),
-    default=DEFAULT_DAYS,
-    show_default=True,
-    help="For how long a door takes the packages.",
-)
+@_valid_days
 @_at_hub
 def publish(
     register: Register, folder: Path, doors: tuple[str, ...], valid_days: int, as_json: bool
@@ -292,6 +294,58 @@ def publish(
         {"files": [str(file) for file in packages]},
         f"wrote {options.counted(len(packages), 'package')} to {folder}",
         as_json,
+    )
+
+
+@command.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8710, show_default=True)
+@click.option(
+    "--certificate",
+    type=UserPath(path_type=Path, dir_okay=False, exists=True),
+    help="PEM file; without it the hub listens on this machine alone, for a proxy.",
+)
+@click.option(
+    "--key",
+    type=UserPath(path_type=Path, dir_okay=False, exists=True),
+    help="The key of --certificate, where it is in another file.",
+)
+@_valid_days
+@_database
+@_key_file
+def serve(
+    host: str,
+    port: int,
+    certificate: Path | None,
+    key: Path | None,
+    valid_days: int,
+    database: str | None,
+    hub_key_file: Path | None,
+) -> None:
+    """Answer doors that ask for what is new."""
+    url, file = _given(database, hub_key_file)
+    keys = HubKeys.read(file)
+    if certificate is None and (key is not None or not is_here(host)):
+        raise ConfigError(
+            "a hub that other machines reach needs TLS; give --certificate and --key, or listen "
+            "on 127.0.0.1 for a proxy that has them"
+        )
+    try:
+        import uvicorn
+
+        from edgeface.hub.server import application
+    except ImportError:
+        raise ConfigError("the hub is not installed; run: pip install 'edgeface[hub]'") from None
+    with connect(url) as connection:
+        Register(connection, keys).doors()  # refuses a database without a register
+    uvicorn.run(
+        application(url, keys, valid_days),
+        host=host,
+        port=port,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+        log_level="warning",
+        server_header=False,
     )
 
 

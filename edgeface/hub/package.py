@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 
 MAGIC = b"EDGEFACE-DOOR\x01"
 LARGEST = 64 << 20  # bytes: a hundred thousand people with four templates each
+PATH = "/v1/package"
+"""Where a hub is asked for one."""
 _SIGNATURE_BYTES = 64
 _LARGEST_NUMBER = 127  # in every row that `quantize` makes
-_HIGHEST = 1 << 53  # generations, and days: any program can hold such a number
+HIGHEST = 1 << 53  # generations, and days: any program can hold such a number
 
 
 class Person(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -149,7 +151,7 @@ def _wrong(package: Package) -> str | None:
     """What no hub should have signed, None if nothing."""
     if not 0 < package.numbers <= LARGEST_EMBEDDING:
         return "its embeddings have no possible size"
-    if not 0 <= package.base < package.generation < _HIGHEST:
+    if not 0 <= package.base < package.generation < HIGHEST:
         return "its generations are out of order"
     names = [one.name for one in package.people]
     everybody = [*names, *package.removed]

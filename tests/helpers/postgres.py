@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -95,7 +96,7 @@ def running() -> Iterator[Server]:
             _wait(Server(folder), server)
             yield Server(folder)
         finally:
-            server.terminate()
+            server.send_signal(signal.SIGQUIT)  # at once: nothing of it is needed any more
             server.wait(30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
+import uvicorn
 
+from benchmarks.hub_demo import play
 from edgeface.cli import main
 from edgeface.errors import GalleryError
 from edgeface.hub.keys import HubKeys, Templates
 from edgeface.hub.package import Package, verify
 from edgeface.hub.publish import Publisher
+from edgeface.hub.server import application
 from edgeface.pipeline.model_file import load_model
 from tests.conftest import CommandLine
-from tests.helpers.command import call
+from tests.helpers.certificates import Authority
+from tests.helpers.command import Outcome, call
 from tests.helpers.postgres import Server
 from tests.hub.conftest import Hub
 from tests.test_contracts import keys, table
@@ -241,7 +250,8 @@ def test_every_answer_has_the_keys_of_the_contract(hub: Hub, tmp_path: Path) -> 
         "remove": ("Bob",),
         "remove-door": ("a",),
     }
-    listed = {name: keys for name, keys in table("commands").items() if name.startswith("hub ")}
+    listed = {name: found for name, found in table("commands").items() if name[:4] == "hub "}
+    assert listed.pop("hub serve") == []
     for name, words in lines.items():
         answer = hub.done(name, *words, "--json").json
         assert set(keys(answer)) == set(listed.pop(f"hub {name}")), name
@@ -275,3 +285,81 @@ def test_publishing_to_where_nothing_can_be_written_is_refused(hub: Hub, tmp_pat
     (tmp_path / "file").write_text("")
     outcome = hub("publish", tmp_path / "file" / "folder")
     assert (outcome.status, "cannot write" in outcome.stderr) == (2, True)
+
+
+def test_the_demo_of_hub_and_doors_holds(
+    postgres: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What `make hub-demo` shows: real portraits, a hub as a process, doors that ask it."""
+    steps = play(tmp_path, postgres.database(), partial(call, main))
+    assert len(steps) == 5
+
+
+def test_doors_ask_over_tls_with_their_token_and_are_refused_with_another(
+    hub: Hub, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    authority.server("127.0.0.1")
+    made = hub.done("add-door", "a", "--site", "A", "--json").json
+    hub.done("import", hub.people(Ada=1), "--site", "A", "--door", "a")
+    token = tmp_path / "token"
+    token.write_text(made["token"])
+    door = CommandLine(tmp_path)
+
+    def join(url: str, *more: str | Path) -> Outcome:
+        return door("door", "join", "a", made["key"], "--from", url, "--token-file", token, *more)
+
+    assert "must begin with https://" in join("http://hub.example").stderr
+    assert "a host and a port alone" in join("https://me@hub.example/x").stderr
+    with serving(hub, tmp_path / "ca-127.0.0.1.pem") as port:
+        assert join(f"https://127.0.0.1:{port}").status == 0
+        untrusted = door("door", "sync")
+        assert (untrusted.status, "CERTIFICATE_VERIFY_FAILED" in untrusted.stderr) == (2, True)
+        assert join(f"https://127.0.0.1:{port}", "--ca", authority.file).status == 0
+        assert door("door", "sync", "--json").json["people"] == 1
+        assert door("door", "sync", "--json").json["generation"] == 1
+        assert listed(door) == ["Ada"]
+        hub.done("forbid", "Ada", "--door", "a")
+        token.write_text("another")
+        join(f"https://127.0.0.1:{port}", "--ca", authority.file)
+        refused = door("door", "sync")
+        assert (refused.status, "no door with this token" in refused.stderr) == (2, True)
+        assert listed(door) == ["Ada"]
+        with httpx.Client(verify=ssl.create_default_context(cafile=authority.file)) as client:
+            address = f"https://127.0.0.1:{port}/v1/package"
+            assert client.get(address).status_code == 400
+            assert client.get(f"{address}?has=1&base=2").status_code == 400
+            assert client.get(f"{address}?has={2**60}&base=0").status_code == 400
+            assert client.get(f"{address}?has=0&base=0").status_code == 401
+
+
+def test_a_door_reads_its_package_from_a_folder(hub: Hub, tmp_path: Path) -> None:
+    door = hub.door("a", "A")
+    assert "run edgeface door join again with --from" in door("door", "sync").stderr
+    folder = tmp_path / "shared"
+    joined = door("door", "join", "a", hub.keys.public, "--from", folder)
+    assert joined.status == 0
+    assert (door("door", "sync").status, listed(door)) == (2, [])
+    hub.done("import", hub.people(Ada=1), "--site", "A", "--door", "a")
+    hub.done("publish", folder)
+    assert door("door", "sync", "--json").json["generation"] == 1
+    gallery = door.gallery.stat()
+    assert door("door", "sync").status == 0
+    assert door.gallery.stat() == gallery  # nothing was new
+    assert listed(door) == ["Ada"]
+
+
+@contextmanager
+def serving(hub: Hub, certificate: Path) -> Iterator[int]:
+    """The hub's server over TLS, in this process; its port."""
+    app = application(hub.database, hub.keys, 30)
+    config = uvicorn.Config(app, ssl_certfile=certificate, log_level="error")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield int(listening.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join()
