@@ -349,6 +349,34 @@ def test_a_door_reads_its_package_from_a_folder(hub: Hub, tmp_path: Path) -> Non
     assert listed(door) == ["Ada"]
 
 
+def test_a_door_goes_on_asking_through_what_fails(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is in the folder yet, then somebody, then nobody any more."""
+    door = hub.door("a", "A")
+    folder = tmp_path / "shared"
+    door("door", "join", "a", hub.keys.public, "--from", folder)
+    hub.done("import", hub.people(Ada=1), "--site", "A", "--door", "a")
+    seen: list[list[str]] = []
+
+    def sleep(seconds: float) -> None:
+        assert seconds == 5
+        seen.append(listed(door))
+        if len(seen) == 2:
+            hub.done("remove", "Ada")
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        hub.done("publish", folder)
+
+    monkeypatch.setattr("edgeface.cli.door.time.sleep", sleep)
+    asked = door("door", "sync", "--every", "5")
+    assert (asked.status, seen) == (130, [[], ["Ada"], []])
+    assert "cannot read the package" in asked.stderr
+    lines = asked.stdout.splitlines()
+    assert ["has generation 1 of" in lines[0], "has generation 2 of" in lines[1]] == [True, True]
+    assert len(lines) == 2
+
+
 @contextmanager
 def serving(hub: Hub, certificate: Path) -> Iterator[int]:
     """The hub's server over TLS, in this process; its port."""
