@@ -9,7 +9,7 @@ PIP_QUIET = --quiet --disable-pip-version-check
 # since they share what they converted.
 PARALLEL = --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: api coverage demo test quick hooks servers lint types test-litert test-tflite models clean soak systemd-trial \
+.PHONY: api coverage demo hub-demo test quick hooks servers lint types test-litert test-tflite models clean soak systemd-trial \
 	prove-gallery prove-pictures prove-socket identification identification-groups identification-tracks import-graph dist deb sign reproducible lint-deb test-pi test-deb \
 	pi-cost precisions benchmark benchmark-timing
 QUICK = tests/pipeline tests/gallery tests/liveness tests/system tests/test_architecture.py \
@@ -26,6 +26,10 @@ demo: .venv/.ready
 	.venv/bin/edgeface demo
 
 test: lint types test-litert test-tflite
+
+# One hub, three doors, two sites, from nothing: who is registered at one door opens the other.
+hub-demo: .venv-tools/.ready
+	.venv-tools/bin/python -m benchmarks.hub_demo
 
 # What a change breaks first. It leaves out the service as a process, the commands, the documents,
 # the bench and the workstation side.
@@ -63,12 +67,13 @@ import-graph: .venv-tools/.ready
 	.venv-tools/bin/python -m benchmarks.import_graph
 
 # The second back end: the last tflite-runtime, with the NumPy it was built for. What rests on neither
-# runs once: what reads only the source tree, the console, the history, who may do what, and the
+# runs once: what reads only the source tree, the console, the history, the hub's register, who may do what, and the
 # accuracy on LFW where that is at hand, since the embeddings of both agree (tests/pipeline/test_encode.py).
 RUN_ONCE = $(addprefix --ignore=,tests/test_documents.py tests/test_packaging.py \
 	tests/test_mirror.py tests/test_architecture.py tests/test_contracts.py tests/console \
 	tests/history tests/service/test_soak.py tests/service/test_rights.py tests/service/test_secrets.py \
-	tests/sources/test_relay.py tests/system/test_privileges.py) \
+	tests/sources/test_relay.py tests/system/test_privileges.py \
+	tests/hub/test_register.py) \
 	--deselect=tests/bench/test_evaluate.py::test_accuracy_on_lfw_holds
 test-tflite: .venv-tflite/.ready servers
 	EDGEFACE_RUNTIME=tflite-runtime .venv-tflite/bin/pytest $(PARALLEL) --ignore=tests/tools $(RUN_ONCE)

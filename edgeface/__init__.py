@@ -8,8 +8,7 @@
     verifier.compare("ada1.jpg", "door.jpg")   # one person? needs no gallery
     verifier.faces("door.jpg")                 # every face: box, landmarks, quality, embedding
 
-help(edgeface.FaceVerifier) lists every call, dir(edgeface) every name, docs/python.md all of it.
-Every error is an EdgeFaceError, whose text is one sentence for a person.
+help(edgeface.FaceVerifier) lists every call, docs/python.md all; each error is an EdgeFaceError.
 """
 
 from __future__ import annotations

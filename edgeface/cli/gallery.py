@@ -17,6 +17,7 @@ from edgeface.gallery.newest import STORE
 from edgeface.gallery.report import check
 from edgeface.gallery.store import previous_of
 from edgeface.gallery.transfer import change_key, compact, restore
+from edgeface.hub.memory import change_memory_key
 from edgeface.pipeline.model_file import load_model
 
 
@@ -78,7 +79,7 @@ def encrypt(gallery: Path | None, key_file: Path | None, as_json: bool) -> None:
         raise GalleryError(
             f"the gallery {path} is encrypted already; to change its key: edgeface gallery rekey"
         )
-    change_key(path, None, key)
+    _change_key(path, None, key)
     _report(f"encrypted {path}; without the key nobody can open it, so keep a copy", path, as_json)
 
 
@@ -89,7 +90,7 @@ def encrypt(gallery: Path | None, key_file: Path | None, as_json: bool) -> None:
 def decrypt(gallery: Path | None, key_file: Path | None, as_json: bool) -> None:
     """Keep the gallery in clear again."""
     path = gallery or default_gallery_path()
-    change_key(path, _key_of(path, key_file), None)
+    _change_key(path, _key_of(path, key_file), None)
     _report(f"decrypted {path}; leave out the key from now on", path, as_json)
 
 
@@ -106,7 +107,7 @@ def decrypt(gallery: Path | None, key_file: Path | None, as_json: bool) -> None:
 def rekey(new_key_file: Path, gallery: Path | None, key_file: Path | None, as_json: bool) -> None:
     """Encrypt the gallery with another key."""
     path = gallery or default_gallery_path()
-    change_key(path, _key_of(path, key_file), read_key(new_key_file))
+    _change_key(path, _key_of(path, key_file), read_key(new_key_file))
     _report(f"{path} has the new key; the old one no longer opens it", path, as_json)
 
 
@@ -151,6 +152,12 @@ def _stores(path: Path) -> list[Path]:
     given = os.environ.get("STATE_DIRECTORY")
     folders = [path.parent, SYSTEM_STATE, *([Path(given.split(":")[0])] if given else [])]
     return [folder / STORE for folder in folders]
+
+
+def _change_key(path: Path, key: bytes | None, new_key: bytes | None) -> None:
+    """Of the gallery, and of what a door remembers of its hub, which names people as well."""
+    change_key(path, key, new_key)
+    change_memory_key(path, key, new_key)
 
 
 def _key_of(path: Path, key_file: Path | None) -> bytes | None:

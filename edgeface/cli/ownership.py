@@ -26,6 +26,7 @@ _KEY_FILES = {"key_file", "new_key_file", "from_key_file"}
 # What libraries import in the middle of their work.
 _IMPORTED_LATE = (
     "ai_edge_litert.interpreter",
+    "cryptography.hazmat.primitives.asymmetric.ed25519",
     "cryptography.hazmat.primitives.ciphers.aead",
     "cryptography.hazmat.primitives.kdf.argon2",
     "cv2",

@@ -7,7 +7,7 @@ One process at a time changes a file. It decides nothing about who may be added.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.errors import GalleryError
-from edgeface.gallery.contents import Contents, with_people, with_templates, without_person
+from edgeface.gallery.contents import (
+    Contents,
+    with_people,
+    with_templates,
+    without_people,
+    without_person,
+)
 from edgeface.gallery.duplicates import distinct
 from edgeface.gallery.gallery import Gallery, file_signature
 from edgeface.gallery.names import PersonName, person_name, refuse_reserved
@@ -122,6 +128,14 @@ class GalleryChange:
         self._use(without_person(self.gallery.contents, person))
         self._removed = True
         return templates
+
+    def remove_people(self, names: Collection[PersonName]) -> None:
+        """Remove some people at once. Raises UnknownPerson."""
+        if names:
+            people = [self.gallery.index(name) for name in names]
+            self._use(without_people(self.gallery.contents, people))
+            self._removed = True
+            self._moves += [(name, None) for name in names]
 
     def remove_template(self, name: PersonName, number: int) -> None:
         """Remove one template of a person, by its number from 1.

@@ -7,7 +7,7 @@ place: people and templates are added and removed by making another. It knows no
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import pairwise, starmap
@@ -137,6 +137,21 @@ def without_person(contents: Contents, person: int) -> Contents:
         np.delete(contents.templates, gone, axis=0),
         np.delete(contents.scales, gone),
         np.delete(contents.days_of(slice(None)), gone),
+    )
+
+
+def without_people(contents: Contents, people: Collection[int]) -> Contents:
+    """Without some people."""
+    stays = np.ones(len(contents.counts), np.bool_)
+    stays[list(people)] = False
+    keep = np.repeat(stays, contents.counts)
+    return _rebuilt(
+        contents,
+        b"".join(contents.encoded_name(int(one)) + b"\n" for one in np.flatnonzero(stays)),
+        contents.counts[stays].astype(np.int64),
+        contents.templates[keep],
+        contents.scales[keep],
+        contents.days_of(slice(None))[keep],
     )
 
 
