@@ -9,9 +9,10 @@ PIP_QUIET = --quiet --disable-pip-version-check
 # since they share what they converted.
 PARALLEL = --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: api coverage demo hub-demo test quick hooks servers lint types test-litert test-tflite models clean soak systemd-trial \
-	prove-gallery prove-pictures prove-socket identification identification-groups identification-tracks import-graph dist deb sign reproducible lint-deb test-pi test-deb \
-	pi-cost precisions benchmark benchmark-timing
+.PHONY: api coverage demo hub-demo test quick hooks servers lint types test-litert test-tflite models \
+	clean soak systemd-trial prove-gallery prove-pictures prove-socket identification identification-groups \
+	identification-tracks import-graph dist deb sign reproducible lint-deb test-pi test-deb pi-cost \
+	precisions benchmark benchmark-timing warped
 QUICK = tests/pipeline tests/gallery tests/liveness tests/system tests/test_architecture.py \
 	tests/test_decide.py tests/test_enrollment.py tests/test_recognizer.py tests/test_verifier.py \
 	tests/service/test_attempts.py tests/service/test_ballot.py tests/service/test_config.py tests/service/test_desk.py \
@@ -81,6 +82,10 @@ test-tflite: .venv-tflite/.ready servers
 # The gallery's proofs at full size (minutes); the tests run them small.
 prove-gallery: .venv-tools/.ready
 	.venv-tools/bin/python benchmarks/proofs/gallery.py
+
+# Photos on a screen that answer the challenge (minutes); IMAGES is LFW's folder of pictures.
+warped: .venv-tools/.ready
+	.venv-tools/bin/python -m benchmarks.attacks.warped --images $(IMAGES)
 
 # 100,000 hostile pictures (minutes); the tests read some of them.
 prove-pictures: .venv-tools/.ready
