@@ -2,6 +2,7 @@
 # make quick  lint, types and the tests of the parts, in a minute
 # make hooks  the checks of lint and types before each commit
 # make coverage  the lines and branches that the tests run, as a table
+# make test-debian  the tests of what rests on OpenCV and NumPy, on the Debian package's
 # make test   lint, types and all tests, on LiteRT and on tflite-runtime
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_QUIET = --quiet --disable-pip-version-check
@@ -12,7 +13,7 @@ PARALLEL = --numprocesses auto --dist loadfile --no-loadscope-reorder
 .PHONY: api coverage demo hub-demo test quick hooks servers lint types test-litert test-tflite models \
 	clean soak systemd-trial prove-gallery prove-pictures prove-socket identification identification-groups \
 	identification-tracks import-graph dist deb sign reproducible lint-deb test-pi test-deb pi-cost \
-	precisions benchmark benchmark-timing warped
+	precisions benchmark benchmark-timing warped test-debian
 QUICK = tests/pipeline tests/gallery tests/liveness tests/system tests/test_architecture.py \
 	tests/test_decide.py tests/test_enrollment.py tests/test_recognizer.py tests/test_verifier.py \
 	tests/service/test_attempts.py tests/service/test_ballot.py tests/service/test_config.py tests/service/test_desk.py \
@@ -78,6 +79,20 @@ RUN_ONCE = $(addprefix --ignore=,tests/test_documents.py tests/test_packaging.py
 	--deselect=tests/bench/test_evaluate.py::test_accuracy_on_lfw_holds
 test-tflite: .venv-tflite/.ready servers
 	EDGEFACE_RUNTIME=tflite-runtime .venv-tflite/bin/pytest $(PARALLEL) --ignore=tests/tools $(RUN_ONCE)
+
+# The OpenCV, NumPy and other wheels that the Debian package for Debian 12 brings (Python 3.11), under
+# the tests of what rests on them.
+DEBIAN_PINS = packaging/debian/wheels-common.txt packaging/debian/wheels-cp311.txt
+test-debian: .venv-debian/.ready
+	.venv-debian/bin/pytest $(PARALLEL) tests/pipeline tests/sources tests/cli
+
+.venv-debian/.ready: pyproject.toml requirements-camera.txt $(DEBIAN_PINS)
+	$(PYTHON) -m venv .venv-debian
+	sed -n 's/^\([A-Za-z0-9_.-]*==[^ ]*\).*/\1/p' $(DEBIAN_PINS) > .venv-debian/pins.txt
+	.venv-debian/bin/pip install $(PIP_QUIET) --editable '.[crypto,gpio,heic,mqtt]' \
+		--constraint .venv-debian/pins.txt hypothesis jsonschema pytest pytest-xdist safetensors
+	.venv-debian/bin/pip install $(PIP_QUIET) --no-deps --requirement requirements-camera.txt
+	touch $@
 
 # The gallery's proofs at full size (minutes); the tests run them small.
 prove-gallery: .venv-tools/.ready
@@ -153,7 +168,7 @@ precisions: .venv-tools/.ready .venv-tflite/.ready
 		--pairs $(LFW)/pairsDevTest.txt --python .venv-tflite/bin/python
 
 clean:
-	rm -rf .venv .venv-tools .venv-tflite .cache build dist *.egg-info
+	rm -rf .venv .venv-tools .venv-tflite .venv-debian .cache build dist *.egg-info
 
 # Ten to thirty minutes: memory, threads, descriptors and the watchdog over 200,000 frames.
 soak: .venv-tools/.ready

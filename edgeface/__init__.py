@@ -7,8 +7,9 @@
     verifier.identify("door.jpg")              # every face: who, or None
     verifier.compare("ada1.jpg", "door.jpg")   # one person? needs no gallery
     verifier.faces("door.jpg")                 # every face: box, landmarks, quality, embedding
+    edgeface.watch("rtsp://camera/stream")     # a camera, frame by frame, as the service sees it
 
-help(edgeface.FaceVerifier) lists every call, docs/python.md all; each error is an EdgeFaceError.
+docs/python.md and help(edgeface.FaceVerifier) say the rest; every error is an EdgeFaceError.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         RuntimeMissing,
         UnknownPerson,
     )
+    from edgeface.events import Event
     from edgeface.gallery.file import DamagedGallery
     from edgeface.gallery.gallery import Gallery, Match
     from edgeface.gallery.names import PersonName
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from edgeface.pipeline.pipeline import EncodedFace, Timings
     from edgeface.pipeline.quality import Quality
     from edgeface.service.client import ServiceError
+    from edgeface.service.follow import Following, Moment, watch
+    from edgeface.service.viewers import ShownFace
     from edgeface.sinks import SinkError, Undelivered
     from edgeface.sources.base import SourceEnded, SourceLost
     from edgeface.verifier import FaceVerifier, Identification
@@ -55,9 +59,11 @@ __all__ = [
     "Embedding",
     "EncodedFace",
     "Enrollment",
+    "Event",
     "Face",
     "FaceError",
     "FaceVerifier",
+    "Following",
     "Gallery",
     "GalleryError",
     "HistoryError",
@@ -66,6 +72,7 @@ __all__ = [
     "Landmarks",
     "Match",
     "ModelError",
+    "Moment",
     "OlderGallery",
     "PersonName",
     "PictureError",
@@ -74,6 +81,7 @@ __all__ = [
     "Rejection",
     "RuntimeMissing",
     "ServiceError",
+    "ShownFace",
     "SinkError",
     "SourceEnded",
     "SourceLost",
@@ -81,6 +89,7 @@ __all__ = [
     "Undelivered",
     "UnknownPerson",
     "__version__",
+    "watch",
 ]
 
 _HOMES = {
@@ -92,9 +101,11 @@ _HOMES = {
     "Embedding": "edgeface.pipeline.encode",
     "EncodedFace": "edgeface.pipeline.pipeline",
     "Enrollment": "edgeface.enrollment",
+    "Event": "edgeface.events",
     "Face": "edgeface.pipeline.detect",
     "FaceError": "edgeface.errors",
     "FaceVerifier": "edgeface.verifier",
+    "Following": "edgeface.service.follow",
     "Gallery": "edgeface.gallery.gallery",
     "GalleryError": "edgeface.errors",
     "HistoryError": "edgeface.history.store",
@@ -103,6 +114,7 @@ _HOMES = {
     "Landmarks": "edgeface.pipeline.detect",
     "Match": "edgeface.gallery.gallery",
     "ModelError": "edgeface.errors",
+    "Moment": "edgeface.service.follow",
     "PersonName": "edgeface.gallery.names",
     "OlderGallery": "edgeface.gallery.newest",
     "PictureError": "edgeface.errors",
@@ -111,12 +123,14 @@ _HOMES = {
     "Rejection": "edgeface.enrollment",
     "RuntimeMissing": "edgeface.errors",
     "ServiceError": "edgeface.service.client",
+    "ShownFace": "edgeface.service.viewers",
     "SinkError": "edgeface.sinks",
     "SourceEnded": "edgeface.sources.base",
     "SourceLost": "edgeface.sources.base",
     "Timings": "edgeface.pipeline.pipeline",
     "Undelivered": "edgeface.sinks",
     "UnknownPerson": "edgeface.errors",
+    "watch": "edgeface.service.follow",
 }
 
 

@@ -250,6 +250,18 @@ def test_make_says_what_it_would_do() -> None:
         assert done.returncode == 0, done.stderr
 
 
+# Cells of the threat model that no test can hold: there is nothing to defend, or they say so.
+UNDEFENDED = {
+    "it reads them",
+    "it decides",
+    "only its own credentials",
+    "the token's hash is kept",
+    "its own alone",
+    "it signals and traces nobody",
+    "not protected: they are on the card",
+}
+
+
 def test_every_cell_of_the_threat_model_names_tests_that_exist() -> None:
     page = (CHECKOUT / "docs" / "security.md").read_text()
     marked = re.search(r"<!-- threats -->(.*?)<!-- /threats -->", page, re.S)
@@ -262,3 +274,11 @@ def test_every_cell_of_the_threat_model_names_tests_that_exist() -> None:
     }
     assert len(named) > 10
     assert named <= there
+    head, _, *rows = [row.strip("|").split("|") for row in marked[1].strip().splitlines()]
+    for number, row in enumerate(rows):
+        assert len(row) == len(head), row
+        for place, cell in enumerate(each.strip() for each in row[1:]):
+            above, beside = rows[number - 1][1 + place], "".join(row[1 : 1 + place])
+            meant = {"as above": above if number else "", "the same": beside}.get(cell, cell)
+            held = "`test_" in meant or meant.strip() in {"as above", "-"} or cell in UNDEFENDED
+            assert held, f"{row[0]}, {head[1 + place]}: {cell}"

@@ -49,6 +49,7 @@ COVERED: dict[str, str] = {
     "edgeface.bench.start": "bench/test_bench.py: cold_start",
     "edgeface.cli": "test_contracts.py",
     "edgeface.service.audit_file": "service/test_audit.py",
+    "edgeface.service.stills": "service/test_follow.py: a_portrait_that_is_hidden",
     "edgeface.cli.paths": "cli/test_which_gallery.py: a_tilde_that_no_shell_replaced",
     "edgeface.cli.audit": 'service/test_audit.py: "audit"',
     "edgeface.cli.bench": 'bench/test_bench.py: "bench"',

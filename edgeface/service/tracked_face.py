@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from edgeface.events import EventType, face_event, prompt_event
 from edgeface.liveness import Liveness, Profile, account, may_pass
 from edgeface.pipeline.detect import Face
+from edgeface.pipeline.encode import Embedding
 from edgeface.pipeline.pictures import Picture
 from edgeface.pipeline.quality import Quality
 from edgeface.pipeline.squares import around
@@ -24,6 +25,7 @@ from edgeface.service.cooldown import Cooldown
 from edgeface.service.frame_result import FrameResult, Observation
 from edgeface.service.people import People
 from edgeface.service.proof import Proof, ProofTools
+from edgeface.service.stills import Stills
 from edgeface.service.tracker import Track
 from edgeface.service.viewers import ShownFace
 from edgeface.sources import Frame
@@ -73,6 +75,7 @@ class Station:
     tools: ProofTools
     challenger: Challenger
     cooldown: Cooldown
+    stills: Stills
 
 
 @dataclass
@@ -82,6 +85,7 @@ class _Best:
     face: Face
     quality: float
     picture: Picture
+    embedding: Embedding
 
 
 class TrackedFace:
@@ -116,7 +120,7 @@ class TrackedFace:
         seen = self._with_liveness(seen, frame, result) if judged else self._together(seen)
         result.observations.append(seen)
         if self._best is None or quality >= self._best.quality:
-            self._best = _Best(self.track.face, quality, seen.picture)
+            self._best = _Best(self.track.face, quality, seen.picture, seen.encoded.embedding)
         # An eager observation votes only when it pays.
         if pays or self.ballot.pays(quality, now):
             upright = None if seen.encoded.unfit else seen.encoded.embedding
@@ -128,7 +132,8 @@ class TrackedFace:
         """Judge a single picture by its one observation."""
         seen = self._observe(frame)
         result.observations.append(seen)
-        self._best = _Best(self.track.face, seen.encoded.quality.score, seen.picture)
+        quality, embedding = seen.encoded.quality.score, seen.encoded.embedding
+        self._best = _Best(self.track.face, quality, seen.picture, embedding)
         verdict = Verdict(seen.decision.name, seen.decision.score, seen.decision.threshold)
         if verdict.name is None or not self._station.profile.judged:
             self._report(verdict, source, result)
@@ -173,8 +178,9 @@ class TrackedFace:
     def end(self, now: float, source: str, result: FrameResult) -> None:
         """The face has left: report what has not been reported yet."""
         verdict = self.ballot.at_leaving()
-        if verdict is not None and not self._station.cooldown.holds(self.number, now):
-            self._report(verdict, source, result)
+        if verdict is not None and self._best is not None:
+            if self._is_news(verdict, self._best.embedding, now):
+                self._report(verdict, source, result)
         elif self._held is not None and self.state is State.HELD:
             self._refuse(self._held, source, result)
         self._station.challenger.drop(self.number)
@@ -266,9 +272,19 @@ class TrackedFace:
             # The challenge is used up: the person has to leave the picture before the next one.
             self._tries = MOST_TRIES
             challenger.drop(self.number)
-        who = verdict.name if verdict.name is not None else self.number
-        if not self._station.cooldown.holds(who, seen.time):
+        if self._is_news(verdict, seen.encoded.embedding, seen.time):
             self._report(verdict, source, result)
+
+    def _is_news(self, verdict: Verdict, embedding: Embedding, now: float) -> bool:
+        """Whether to report a verdict: nobody was reported as it lately, and a stranger has not
+        stayed where they were reported before. If so, it counts as reported."""
+        if verdict.name is not None:
+            return not self._station.cooldown.holds(verdict.name, now)
+        stills, box = self._station.stills, self.track.face.box
+        if stills.stays(box, embedding, now) or self._station.cooldown.holds(self.number, now):
+            return False
+        stills.reported(box, embedding, now)
+        return True
 
     def _hold(self, verdict: Verdict) -> None:
         self._held = verdict

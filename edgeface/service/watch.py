@@ -18,6 +18,7 @@ from edgeface.service.frame_result import FrameResult
 from edgeface.service.people import People
 from edgeface.service.proof import ProofTools
 from edgeface.service.search import Search
+from edgeface.service.stills import Stills
 from edgeface.service.tracked_face import LEAST_DETECTIONS, Asked, Station, TrackedFace
 from edgeface.service.tracker import Track, Tracker
 from edgeface.service.viewers import ShownFace
@@ -44,6 +45,7 @@ class Watch:
             ProofTools(people.pipeline),
             Challenger(people),
             Cooldown(settings.cooldown),
+            Stills(people.likeness.mean),
         )
         self._faces: dict[int, TrackedFace] = {}  # by track number, in order of appearance
 

@@ -6,6 +6,7 @@ all kinds alike.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import ssl
@@ -18,6 +19,7 @@ from typing import Any, Literal, Protocol, cast
 
 import cv2
 import msgspec
+import numpy as np
 
 from edgeface.errors import ConfigError, EdgeFaceError
 from edgeface.pipeline.pictures import Picture
@@ -38,6 +40,10 @@ class SourceEnded(EdgeFaceError, EOFError):
     """A file or folder that has no more frames."""
 
 
+Area = tuple[float, float, float, float]
+_SAMPLE = 16  # every so many pixels of a row or column tell a picture's colour
+
+
 class SourceSettings(SettingsTable, frozen=True, kw_only=True):
     """[source]: what to open and how. Sizes are wishes: a camera may choose its nearest.
 
@@ -46,7 +52,8 @@ class SourceSettings(SettingsTable, frozen=True, kw_only=True):
     the end of a file or folder; blind_after: how long a picture without anything in it, or always
     the same one, is taken for one; user, password: of a URL, where it does not hold them itself;
     ca_file: the authority that an https:// or rtsps:// camera's certificate must come from, instead
-    of the system's.
+    of the system's; ignore: areas of the upright picture, each (left, top, width, height) in shares
+    of its width and height, that are painted over before anything sees them.
 
     A spec that is a URL becomes an `Address`, which shows dots for its secrets.
     """
@@ -63,12 +70,15 @@ class SourceSettings(SettingsTable, frozen=True, kw_only=True):
     pace: Literal["own", "fast"] = "fast"
     loop: bool = False
     blind_after: Seconds = Seconds(10)
+    ignore: tuple[Area, ...] = ()
 
     def __post_init__(self) -> None:
         between("width", self.width, *PIXELS)
         between("height", self.height, *PIXELS)
         between("fps", self.fps, *FPS)
         lasts("blind_after", self.blind_after, 1, LONGEST)
+        for area in self.ignore:
+            _check(area)
         if not self.spec.strip():
             raise ValueError("spec is empty; name a camera, a picture, folder or video, or a URL")
         if self.ca_file is not None and not self.spec.lower().startswith(("https://", "rtsps://")):
@@ -149,7 +159,29 @@ def upright(picture: Any, settings: SourceSettings) -> Picture:
         picture = cv2.rotate(picture, _TURNS[settings.rotation])
     if settings.mirror:
         picture = cv2.flip(picture, 1)
-    return cast(Picture, picture)
+    return masked(picture, settings) if settings.ignore else cast(Picture, picture)
+
+
+def masked(picture: Any, settings: SourceSettings) -> Picture:
+    """A copy of an upright picture, uint8 of shape (H, W, 3) or (H, W), whose ignored areas have
+    its mean colour: where all else is black or of one colour, so are they."""
+    copy = picture.copy()
+    height, width = copy.shape[:2]
+    colour = np.rint(copy[::_SAMPLE, ::_SAMPLE].mean(axis=(0, 1))).astype(np.uint8)
+    for left, top, wide, high in settings.ignore:
+        x, y = math.floor(left * width), math.floor(top * height)
+        copy[y : math.ceil((top + high) * height), x : math.ceil((left + wide) * width)] = colour
+    return cast(Picture, copy)
+
+
+def _check(area: Area) -> None:
+    left, top, wide, high = area
+    inside = left >= 0 and top >= 0 and left + wide <= 1 and top + high <= 1
+    if not (inside and wide > 0 and high > 0) or wide * high == 1:
+        raise ValueError(
+            "ignore must be a list of areas within the picture, each [left, top, width, height] in "
+            "shares of its size, as in [[0.0, 0.0, 0.25, 0.5]] for a strip at the upper left"
+        )
 
 
 _OPENING = threading.Lock()  # FFmpeg's options come from the environment of the whole process

@@ -26,6 +26,7 @@ from edgeface.sources.base import (
     upright,
 )
 from edgeface.sources.limits import too_large
+from edgeface.system.chatter import overheard
 from edgeface.system.legible import legible
 
 _log = logging.getLogger("edgeface.source")
@@ -130,11 +131,13 @@ class Video:
 def _open_file(path: Path) -> cv2.VideoCapture:
     """An open video file, whatever bytes its name has; SourceLost or OSError where it is none."""
     whole = str(path.absolute())  # FFmpeg reads "12:30.mp4" as the address of something
-    if whole.isprintable():
-        return open_capture(whole, cv2.CAP_ANY, {})
-    # OpenCV ends the whole process at a name that is not UTF-8.
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        return open_capture(f"/proc/self/fd/{descriptor}", cv2.CAP_FFMPEG, {})
-    finally:
-        os.close(descriptor)
+    # FFmpeg's log is off, unless the program used OpenCV before us.
+    with overheard():
+        if whole.isprintable():
+            return open_capture(whole, cv2.CAP_ANY, {})
+        # OpenCV ends the whole process at a name that is not UTF-8.
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            return open_capture(f"/proc/self/fd/{descriptor}", cv2.CAP_FFMPEG, {})
+        finally:
+            os.close(descriptor)

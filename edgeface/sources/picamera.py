@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from edgeface.errors import ConfigError
-from edgeface.sources.base import Frame, SourceLost, SourceSettings, upright
+from edgeface.sources.base import Frame, SourceLost, SourceSettings, masked, upright
 
 # One buffer is being judged, one waits as the newest, the others are the camera's to fill.
 _BUFFERS = 4
@@ -86,6 +86,9 @@ class PiCamera:
             if self._settings.rotation in (90, 270):
                 # Turning makes a copy, so the buffer can go back at once.
                 return Frame(upright(picture, self._settings), time.monotonic(), luma.copy())
+            if self._settings.ignore:
+                picture, luma = (masked(part, self._settings) for part in (picture, luma))
+                return Frame(picture, time.monotonic(), luma)
             return Frame(picture, time.monotonic(), luma, release=stack.pop_all().close)
 
     def close(self) -> None:

@@ -35,6 +35,8 @@ _LIMITS = {
 }
 _FOLLOWS_SIZE = int(cv2.__version__.partition(".")[0]) >= 5
 _PORTS = {"rtsp": 554, "rtsps": 322}
+# Nothing but RTMP; a stream without sound is not waited for longer than these microseconds.
+_OVER_RTMP = "analyzeduration;1000000|protocol_whitelist;rtmp,tcp"
 _OVER_RELAY = "rtsp_transport;tcp|protocol_whitelist;rtsp,rtp,tcp"
 
 
@@ -94,7 +96,7 @@ class Stream:
         user, password = self._settings.login() or (None, None)
         if self._relay is None:
             url = address.for_place(address.place, address.scheme, user, password).open()
-            return open_capture(url, cv2.CAP_FFMPEG, _LIMITS)
+            return open_with(_OVER_RTMP, url, _LIMITS)
         url = address.for_place(self._relay.place, "rtsp", user, password).open()
         return open_with(_OVER_RELAY, url, _LIMITS)
 

@@ -8,12 +8,14 @@ import threading
 import time
 from pathlib import Path
 
+import cv2
 import pytest
 
 from edgeface.errors import ConfigError, EdgeFaceError
 from edgeface.sources import Frame, SourceSettings
 from edgeface.sources.feed import LiveFeed, Notice, open_feed
-from tests.helpers.sources import MjpegServer, write_video
+from tests.helpers.rtmp import RtmpServer
+from tests.helpers.sources import MjpegServer, numbered, write_video
 
 
 def wait_for_frame(feed: LiveFeed, seconds: float = 20) -> float:
@@ -87,6 +89,22 @@ def test_a_stream_that_is_not_there_yet_is_reported_once_and_waited_for() -> Non
         server = MjpegServer(port)
         wait_for_notice(feed, lost=False)
     server.cut()
+
+
+def test_an_rtmp_stream_is_read_as_it_comes_and_lost_with_its_server(tmp_path: Path) -> None:
+    file = tmp_path / "v.flv"
+    writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"FLV1"), 25, (96, 64))
+    for number in range(25):
+        writer.write(numbered(10 * number))
+    writer.release()
+    server = RtmpServer(file)
+    secret = server.url.replace("rtmp://", "rtmp://ada:hush@")
+    with LiveFeed(SourceSettings(spec=secret)) as feed:
+        seen = [wait_for_frame(feed) for _ in range(5)]
+        server.close()
+        message = wait_for_notice(feed, lost=True).message
+    assert len(set(seen)) >= 3  # each frame is ten levels brighter than the one before
+    assert "rtmp://" in message and "hush" not in message
 
 
 def test_a_password_in_a_url_is_not_told() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -216,3 +218,26 @@ def test_a_source_that_is_empty_is_an_error(edgeface: CommandLine) -> None:
     assert "--source: spec is empty; name a camera" in done.stderr
     with pytest.raises(ValueError, match="spec is empty"):
         SourceSettings(spec="  ")
+
+
+def test_a_video_that_was_cut_off_is_one_sentence_in_a_program_that_used_opencv_before(
+    tmp_path: Path,
+) -> None:
+    whole = tmp_path / "whole.mp4"
+    writer = cv2.VideoWriter(str(whole), cv2.VideoWriter.fourcc(*"mp4v"), 25, (96, 64))
+    for number in range(25):
+        writer.write(numbered(10 * number))
+    writer.release()
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole.read_bytes()[:-400])  # as a camera leaves it that lost its power
+    program = (
+        f"import cv2; cv2.VideoCapture({str(whole)!r}).read()\n"
+        "from edgeface.sources import SourceSettings, open_source\n"
+        f"try: open_source(SourceSettings(spec={str(cut)!r}))\n"
+        "except Exception as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert "is no video that can be read" in done.stdout
+    assert done.stderr == ""
