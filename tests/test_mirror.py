@@ -146,6 +146,8 @@ COVERED: dict[str, str] = {
     "edgeface_tools.tflite.preprocessing": "tools/source/test_framework.py: with_rescaling",
     "edgeface_tools.network.graph": "tools/network/test_rewrite.py",
     "edgeface_tools.network.split": "tools/cli/test_train_triplet.py",
+    "edgeface_tools.network.prelu": "tools/source/test_onnx.py: Prelu",
+    "edgeface_tools.network.scaling": "tools/source/test_onnx.py: simplify",
     "edgeface_tools.network.to_keras": "tools/source/test_load.py",
     "edgeface_tools.network.to_tflite": "tools/network/test_rewrite.py",
     "edgeface_tools.people.cohort": "tools/people/test_population.py",

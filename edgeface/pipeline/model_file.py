@@ -102,16 +102,44 @@ class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _require(math.isfinite(self.scale) and self.scale != 0, "the scale must not be 0")
 
 
-class AlignmentSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the landmarks go, as fractions of the picture's side: (x, y) each."""
+_Place = tuple[float, float]
 
-    right_eye: tuple[float, float]
-    left_eye: tuple[float, float]
-    mouth: tuple[float, float]
+
+class AlignmentSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where the landmarks go, as fractions of the picture's side: (x, y) each; right and left are
+    the person's own.
+
+    Three points, the eyes and the middle of the mouth, are those of the detector. Five, with the
+    nose's tip and the corners of the mouth instead of its middle, are those of the face mesh.
+    """
+
+    right_eye: _Place
+    left_eye: _Place
+    mouth: _Place | None = None
+    nose: _Place | None = None
+    right_corner: _Place | None = None
+    left_corner: _Place | None = None
 
     def __post_init__(self) -> None:
-        places = (*self.right_eye, *self.left_eye, *self.mouth)
-        _require(all(-1 <= place <= 2 for place in places), "a landmark lies outside the picture")
+        _require(
+            all(-1 <= part <= 2 for place in self.places for part in place),
+            "a landmark lies outside the picture",
+        )
+        given = [one is not None for one in (self.nose, self.right_corner, self.left_corner)]
+        _require(
+            all(given) if self.mouth is None else not any(given),
+            "the alignment needs the mouth, or the nose and both corners of the mouth",
+        )
+
+    @property
+    def of_mesh(self) -> bool:
+        """Whether the five points of the face mesh are aligned, not the detector's three."""
+        return self.mouth is None
+
+    @property
+    def places(self) -> tuple[_Place, ...]:
+        """The points that are given, in the order of the fields."""
+        return tuple(one for one in msgspec.structs.astuple(self) if one is not None)
 
 
 class EmbeddingSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
