@@ -21,6 +21,7 @@ EventType = Literal[
     "recognized",
     "unknown",
     "not_live",
+    "not_permitted",
     "prompt",
     "challenge",
     "lockout",

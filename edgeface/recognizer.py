@@ -7,7 +7,8 @@ settings, and when the gallery is read again is its caller's to say.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,19 +21,23 @@ from edgeface.decide import (
     decide,
     decide_among,
     identification_threshold,
+    in_doubt,
     verification_threshold,
 )
 from edgeface.errors import GalleryError
 from edgeface.gallery.change import GalleryChange, remove_person, rename_person
 from edgeface.gallery.gallery import Gallery, file_signature
-from edgeface.gallery.names import person_name, refuse_reserved
+from edgeface.gallery.names import PersonName, person_name, refuse_reserved
+from edgeface.gallery.newest import Newest
 from edgeface.pipeline.detect import Face
 from edgeface.pipeline.model_file import Model
 from edgeface.pipeline.pictures import Picture
-from edgeface.pipeline.pipeline import LEAST_PRESENCE, UNFIT, EncodedFace, FacePipeline
+from edgeface.pipeline.pipeline import LEAST_PRESENCE, UNFIT, EncodedFace, FacePipeline, Timings
 
 if TYPE_CHECKING:
     from edgeface.enrollment import Candidate, Enrollment, Rejection
+
+_FOREGROUND = 0.4  # of the largest face's width: narrower ones are passers-by
 
 
 class Recognizer:
@@ -45,15 +50,15 @@ class Recognizer:
         key: bytes | None = None,
         *,
         before: Recognizer | None = None,
+        store: Path | None = None,
     ) -> None:
         """`key` opens an encrypted gallery. The gallery is read when first needed; where `before`
-        read it already, none that is older is taken."""
+        read it already, or `store` (a file) knows a newer one, none that is older is taken."""
         self.pipeline = pipeline
         self.path, self._key = path, key
         self._gallery: Gallery | None = None
-        self._newest: Gallery | None = None  # of all that were good
-        if before is not None and before.path == path:
-            self._newest = before._newest
+        known = before is not None and before.path == path
+        self._newest: Newest = before._newest if before and known else Newest(path, store)
         self._tried: tuple[int, ...] | None = None
         self.problem: GalleryError | None = None  # why the gallery cannot be used, as last read
 
@@ -88,31 +93,25 @@ class Recognizer:
         self._tried = file_signature(self.path)
         try:
             opened = Gallery.open(self.path, self.model, self._key)
-            self._refuse_older(opened)
+            self._newest.refuse_older(opened)
         except GalleryError as error:
             self._gallery, self.problem = None, error
             raise
         return self._use(opened)
 
     def _use(self, gallery: Gallery) -> Gallery:
-        self._gallery = self._newest = gallery
-        self.problem = None
-        return gallery
+        self._gallery, self.problem = gallery, None
+        try:
+            self._newest.note(gallery)
+        except OSError as error:
+            import logging  # hardly ever needed
 
-    def _refuse_older(self, gallery: Gallery) -> None:
-        newest = self._newest
-        if newest is None or gallery.follows(newest):
-            return
-        if gallery.generation == 0:
-            raise GalleryError(
-                f"the gallery {self.path} is gone, and nobody is recognized; bring it back with: "
-                "edgeface gallery restore FILE, or restart whatever uses it to begin with nobody"
+            logging.getLogger("edgeface.gallery").error(
+                "an older copy of %s will not be noticed after a restart: this cannot be kept (%s)",
+                self.path,
+                error,
             )
-        raise GalleryError(
-            f"the gallery {self.path} went back from change {newest.generation} to "
-            f"{gallery.generation}, so that nobody in it is recognized: an older copy took its "
-            f"place; if that is meant, run: edgeface gallery restore {self.path}"
-        )
+        return gallery
 
     def current_gallery(self) -> Gallery:
         """The gallery, read again if its file has changed.
@@ -148,6 +147,44 @@ class Recognizer:
             return replace(decision, name=None, match=False, note=face.unfit)
         return decision
 
+    def verify_picture(
+        self,
+        name: str,
+        frame: Picture,
+        *,
+        far: float = DEFAULT_FAR,
+        timings: Timings | None = None,
+    ) -> Decision:
+        """Whether the main face of a still picture is the enrolled `name`.
+
+        A score near the threshold is decided by a second encoding with flip augmentation.
+        `timings`, where given, receives the milliseconds of each station. Raises UnknownPerson, and
+        FaceError where there is no face.
+        """
+        timings = timings or Timings()
+        face = self.pipeline.main_face(frame, timings)
+        for flip_augmented in (False, True):
+            encoded = self.pipeline.encode(frame, face, timings, flip_augmented=flip_augmented)
+            started = time.perf_counter()
+            decision = self.verify(name, encoded, far=far)
+            timings.match += 1e3 * (time.perf_counter() - started)
+            if not in_doubt(decision):
+                break
+        return decision
+
+    def identify_picture(
+        self, frame: Picture, *, fpir: float = DEFAULT_FPIR
+    ) -> list[tuple[Face, Decision]]:
+        """Who is in a still picture, face by face, the largest first."""
+        found = []
+        for face in self.pipeline.detect(frame):
+            decision = self.identify(self.pipeline.encode(frame, face), fpir=fpir)
+            if in_doubt(decision):
+                augmented = self.pipeline.encode(frame, face, flip_augmented=True)
+                decision = self.identify(augmented, fpir=fpir)
+            found.append((face, decision))
+        return found
+
     def check_fpir(self, fpir: float) -> None:
         """Raises ConfigError unless the model's table reaches this FPIR for the people enrolled."""
         self._threshold(fpir)
@@ -165,31 +202,53 @@ class Recognizer:
         is left, or when the person is enrolled under another name, and GalleryError as
         `current_gallery` does; the gallery is then unchanged.
         """
-        from edgeface.enrollment import Candidate, enroll_candidates
+        from edgeface.enrollment import Candidate
 
-        person = person_name(name)
-        if person not in self.current_gallery():  # what is wrong is better known before the work
-            refuse_reserved(person)
+        person = self.may_enroll(name)  # what is wrong is better known before the work
         candidates: list[Candidate] = []
         rejected: list[Rejection] = []
         for frame in frames:
-            seen = self._candidate(len(candidates) + len(rejected), frame, force)
+            seen = self.candidate(len(candidates) + len(rejected), frame, force=force)
             del frame  # one picture is held at a time; enumerate would keep the one before, too
             if isinstance(seen, Candidate):
                 candidates.append(seen)
             else:
                 rejected.append(seen)
-        with GalleryChange.open(self.path, self.model, self._key) as change:
-            self._refuse_older(change.gallery)
+        return self.enroll_candidates(person, candidates, rejected, force=force)
+
+    def may_enroll(self, name: str) -> PersonName:
+        """The name in its one form. Raises GalleryError for one that nobody can be given, and as
+        `current_gallery` does."""
+        person = person_name(name)
+        if person not in self.current_gallery():
+            refuse_reserved(person)
+        return person
+
+    def enroll_candidates(
+        self,
+        person: PersonName,
+        candidates: Sequence[Candidate],
+        rejected: Sequence[Rejection],
+        *,
+        force: bool = False,
+    ) -> Enrollment:
+        """Add what `candidate` has made of pictures of one person, as `enroll` does."""
+        from edgeface.enrollment import enroll_candidates
+
+        above = self._newest.generation
+        with GalleryChange.open(self.path, self.model, self._key, above=above) as change:
+            self._newest.refuse_older(change.gallery)
             done = enroll_candidates(change, self.model, person, candidates, rejected, force=force)
         self._use(change.gallery)
         return done
 
-    def _candidate(self, position: int, frame: Picture, force: bool) -> Candidate | Rejection:
+    def candidate(
+        self, position: int, frame: Picture, *, force: bool = False
+    ) -> Candidate | Rejection:
         """The one face of a picture, encoded, or why the picture is left out."""
         from edgeface.enrollment import Candidate, Rejection
 
-        faces = _in_the_foreground(self.pipeline.detect(frame))
+        faces = _in_the_foreground(self.pipeline.detect(frame, least_share=_FOREGROUND))
         if len(faces) != 1:
             return Rejection(position, _count_reason(len(faces)))
         encoded = self.pipeline.encode(frame, faces[0], flip_augmented=True)
@@ -235,15 +294,15 @@ class Recognizer:
         for each in (first, second):
             self.current_gallery().require(each)
         with GalleryChange.open(self.path, self.model, self._key) as change:
-            self._refuse_older(change.gallery)
+            self._newest.refuse_older(change.gallery)
             templates = merge_people(change, self.model, first, second, force=force)
         self._use(change.gallery)
         return templates
 
 
 def _in_the_foreground(faces: list[Face]) -> list[Face]:
-    """Without the passers-by behind: those less than 0.4 times as wide as the largest face."""
-    return [face for face in faces if face.box.width >= 0.4 * faces[0].box.width]
+    """Without the passers-by behind."""
+    return [face for face in faces if face.box.width >= _FOREGROUND * faces[0].box.width]
 
 
 def _count_reason(faces: int) -> str:

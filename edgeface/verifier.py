@@ -12,7 +12,6 @@ recognizer does.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
@@ -28,7 +27,6 @@ from edgeface.decide import (
     DEFAULT_FPIR,
     Decision,
     decide,
-    in_doubt,
     verification_threshold,
 )
 from edgeface.errors import ConfigError, FaceError, PictureError, UnknownPerson
@@ -268,16 +266,7 @@ class FaceVerifier(Closing):
         PictureError or FaceError.
         """
         person = self._enrolled(name, image)
-        frame, timings = self._frame(image), timings or Timings()
-        face = self.pipeline.main_face(frame, timings)
-        for flip_augmented in (False, True):
-            encoded = self.pipeline.encode(frame, face, timings, flip_augmented=flip_augmented)
-            started = time.perf_counter()
-            decision = self._recognizer.verify(person, encoded, far=far)
-            timings.match += 1e3 * (time.perf_counter() - started)
-            if not in_doubt(decision):
-                break
-        return decision
+        return self._recognizer.verify_picture(person, self._frame(image), far=far, timings=timings)
 
     @_one_at_a_time
     def identify(self, image: ImageInput, *, fpir: float = DEFAULT_FPIR) -> list[Identification]:
@@ -286,14 +275,9 @@ class FaceVerifier(Closing):
         `fpir` is the chance that a stranger is taken for anyone, whatever the gallery's size.
         """
         frame = self._frame(image)
-        found = []
-        for face in self.pipeline.detect(frame):
-            decision = self.recognize(self.pipeline.encode(frame, face), fpir=fpir)
-            if in_doubt(decision):
-                augmented = self.pipeline.encode(frame, face, flip_augmented=True)
-                decision = self.recognize(augmented, fpir=fpir)
-            found.append(Identification(face, decision))
-        return found
+        _ = self.gallery  # read again if another process has changed it
+        found = self._recognizer.identify_picture(frame, fpir=fpir)
+        return [Identification(face, decision) for face, decision in found]
 
     @_one_at_a_time
     def recognize(self, face: EncodedFace, *, fpir: float = DEFAULT_FPIR) -> Decision:

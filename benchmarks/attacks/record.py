@@ -32,10 +32,11 @@ from benchmarks.attacks.material import (
 )
 from benchmarks.attacks.stage import EyesBehind, play
 from edgeface.liveness.sample import Sample, Sampler
-from edgeface.pipeline.detect import Detector, Face, around
+from edgeface.pipeline.detect import Detector, Face
 from edgeface.pipeline.geometry import overlap
 from edgeface.pipeline.mesh import FaceMesh
 from edgeface.pipeline.pictures import Picture, read_picture
+from edgeface.pipeline.squares import around
 
 RATE, FILM_RATE = 10.0, 15.0  # frames a second of composed attacks, and of clips
 Take = Callable[[Picture], Picture]

@@ -29,8 +29,8 @@ class EdgeFace:
         from edgeface.bench.bench import write_gallery
         from edgeface.decide import decide_among, identification_threshold
         from edgeface.gallery.gallery import Gallery
-        from edgeface.pipeline.detect import levels
         from edgeface.pipeline.pipeline import FacePipeline
+        from edgeface.pipeline.squares import levels
 
         self._pipeline, self._levels, self._decide = (
             FacePipeline(threads=THREADS),

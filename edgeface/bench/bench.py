@@ -90,7 +90,7 @@ def measure_pipeline(
     """Latency of each station by frame, as in the service: one search of the whole frame, and a
     decision for every face."""
     pipeline = FacePipeline(model, threads)
-    detector = Detector(threads)
+    detector = Detector()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gallery.safetensors"
         write_gallery(path, model, 1_000, TEMPLATES_EACH)
@@ -148,7 +148,7 @@ def measure_gallery(model: Model, people: int, templates: int, runs: int) -> Gal
 def measure_sustained(model: Model, threads: int, seconds: float) -> float:
     """Frames per second over `seconds` without a pause: one face at 640x480, detected and encoded
     in every frame."""
-    pipeline, detector = FacePipeline(model, threads), Detector(threads)
+    pipeline, detector = FacePipeline(model, threads), Detector()
     frame = make_frame(FRAMES["640x480"], 1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gallery.safetensors"

@@ -38,6 +38,7 @@ _COMMANDS = {
     "reload": "Have the running service read its settings again.",
     "remove": "Remove a person, or one template, from the gallery.",
     "rename": "Give a person another name.",
+    "rules": "Show or set when somebody may open something.",
     "run": "Watch a camera and report who is in view (the service).",
     "service": "Install, remove or show the systemd service.",
     "status": "Show what the running service is doing.",

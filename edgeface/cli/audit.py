@@ -9,7 +9,9 @@ import click
 import msgspec
 
 from edgeface.cli import NO, YES, options, print_json
-from edgeface.service.audit import AuditRecord, read_audit
+from edgeface.cli.paths import UserPath
+from edgeface.service.audit import read_audit
+from edgeface.service.audit_file import AuditRecord
 from edgeface.service.config import SYSTEM_CONFIG, SYSTEM_STATE, Config, audit_path, load_config
 
 
@@ -17,18 +19,24 @@ from edgeface.service.config import SYSTEM_CONFIG, SYSTEM_STATE, Config, audit_p
 @click.option(
     "--file",
     "path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UserPath(path_type=Path, dir_okay=False),
     help="The log; by default that of the system's settings.",
 )
+@click.option(
+    "--anchor",
+    metavar="SHA256",
+    help="The hash of a record that must be there, as the journal or you noted it.",
+)
 @options.as_json
-def command(path: Path | None, as_json: bool) -> int:
+def command(path: Path | None, anchor: str | None, as_json: bool) -> int:
     """Show who changed what through the service, and whether the log is whole.
 
     The service's log can be read by its own user and root. Exit status 1: a record was changed or
-    removed.
+    removed. The hash of the newest record stands in FILE.head and in the journal: who removed
+    records from both files is found by --anchor with the last hash that the journal names.
     """
     path = path or _usual()
-    records, problems = read_audit(path)
+    records, problems = read_audit(path, anchor)
     if as_json:
         print_json(
             {

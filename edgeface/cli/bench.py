@@ -20,6 +20,7 @@ from edgeface.bench.bench import (
 )
 from edgeface.bench.plot import draw
 from edgeface.cli import options, print_json
+from edgeface.cli.paths import UserPath
 from edgeface.pipeline.model_file import load_model
 from edgeface.system.storage import write_atomically
 
@@ -43,7 +44,7 @@ from edgeface.system.storage import write_atomically
 )
 @click.option(
     "--plot",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UserPath(path_type=Path, dir_okay=False),
     help="Draw the latencies to this file (SVG).",
 )
 @options.model

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgeface.cli import options, print_json
+from edgeface.cli.paths import UserPath
 from edgeface.service.config import SYSTEM_CONFIG, load_config
 from edgeface.service.settings_check import check_settings
 
@@ -17,7 +18,7 @@ def command() -> None:
 
 
 @command.command("check")
-@click.argument("file", type=click.Path(path_type=Path), default=SYSTEM_CONFIG)
+@click.argument("file", type=UserPath(path_type=Path), default=SYSTEM_CONFIG)
 @options.as_json
 def check(file: Path, as_json: bool) -> None:
     """Check the settings in FILE (default: /etc/edgeface/edgeface.toml).

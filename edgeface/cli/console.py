@@ -15,17 +15,19 @@ import msgspec
 import edgeface
 from edgeface.cli.history import usual_history
 from edgeface.cli.ownership import work_as_owner
+from edgeface.cli.paths import UserPath
 from edgeface.console.invitation import Invitation
 from edgeface.console.options import ConsoleOptions
 from edgeface.console.sessions import SCOPES, Tokens
 from edgeface.errors import ConfigError
 from edgeface.service.install import GROUP as USER
+from edgeface.system.homes import own_folder
 
 _SYSTEM = Path("/var/lib/edgeface-console")  # StateDirectory of the unit
 _NEEDED = ("starlette", "uvicorn", "jinja2", "argon2", "multipart")
 _state = click.option(
     "--state",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=UserPath(path_type=Path, file_okay=False),
     help=f"Folder of the console's own files (default: {_SYSTEM}, else your data folder).",
 )
 
@@ -45,12 +47,12 @@ _state = click.option(
 )
 @click.option(
     "--certificate",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=UserPath(path_type=Path, dir_okay=False, exists=True),
     help="With --lan: a PEM file (default: a certificate of its own).",
 )
 @click.option(
     "--key",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=UserPath(path_type=Path, dir_okay=False, exists=True),
     help="The key of --certificate.",
 )
 @_state
@@ -176,8 +178,13 @@ def state_folder(chosen: Path | None) -> Path:
         return Path(given.split(":")[0])
     if _SYSTEM.is_dir() or _system_user() is not None:
         return _SYSTEM
-    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(home) / "edgeface-console"
+    own = own_folder("data")
+    if own is None:
+        raise ConfigError(
+            f"the user number {os.geteuid()} has no home folder for the console's files; name a "
+            "folder with --state FOLDER, or set HOME"
+        )
+    return own / "edgeface-console"
 
 
 def _as_owner(folder: Path) -> None:

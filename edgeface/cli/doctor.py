@@ -9,6 +9,7 @@ import click
 
 from edgeface.cli import NO, YES, options, print_json
 from edgeface.cli.ownership import work_as_owner
+from edgeface.cli.paths import UserPath
 from edgeface.cli.run import with_options
 from edgeface.service.config import SYSTEM_CONFIG, SYSTEM_STATE, Config, load_config
 from edgeface.service.doctor import examine
@@ -18,7 +19,7 @@ from edgeface.service.doctor import examine
 @click.option(
     "--config",
     "path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UserPath(path_type=Path, dir_okay=False),
     help="Settings file (default: the service's, if there is one).",
 )
 @click.option("--source", help="Check this source instead of the one in the settings.")

@@ -10,6 +10,7 @@ import click
 
 from edgeface.bench.evaluate import encode_all, evaluate, read_pairs
 from edgeface.cli import options, print_json
+from edgeface.cli.paths import UserPath
 from edgeface.pipeline.pipeline import FacePipeline
 
 
@@ -17,7 +18,7 @@ from edgeface.pipeline.pipeline import FacePipeline
 @click.option(
     "--images",
     required=True,
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    type=UserPath(path_type=Path, file_okay=False, exists=True),
     help="Folder of pictures: NAME/NAME_0001.jpg and so on.",
 )
 @click.option("--pairs", required=True, type=options.IMAGE, help="LFW pairs file.")

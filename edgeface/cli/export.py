@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgeface.cli import options, print_json
+from edgeface.cli.paths import UserPath
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import Gallery, default_gallery_path
 from edgeface.gallery.names import person_name
@@ -15,7 +16,7 @@ from edgeface.pipeline.model_file import load_model
 
 
 @click.command("export")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=UserPath(path_type=Path, dir_okay=False))
 @click.argument("names", nargs=-1)
 @options.on_gallery
 def command(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from edgeface.cli import NO, YES, options, print_json
+from edgeface.cli.paths import UserPath
 from edgeface.errors import GalleryError
 from edgeface.gallery.encryption import find_key, read_key
 from edgeface.gallery.file import is_sealed_file
 from edgeface.gallery.gallery import default_gallery_path
+from edgeface.gallery.newest import STORE
 from edgeface.gallery.report import check
 from edgeface.gallery.store import previous_of
 from edgeface.gallery.transfer import change_key, compact, restore
@@ -93,7 +96,7 @@ def decrypt(gallery: Path | None, key_file: Path | None, as_json: bool) -> None:
 @command.command("rekey")
 @click.option(
     "--new-key-file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UserPath(path_type=Path, dir_okay=False),
     required=True,
     help="The key from now on.",
 )
@@ -108,10 +111,10 @@ def rekey(new_key_file: Path, gallery: Path | None, key_file: Path | None, as_js
 
 
 @command.command("restore")
-@click.argument("file", metavar="FILE|previous", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", metavar="FILE|previous", type=UserPath(path_type=Path, dir_okay=False))
 @click.option(
     "--from-key-file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UserPath(path_type=Path, dir_okay=False),
     help="Key of FILE, if it is not the gallery's.",
 )
 @options.on_gallery
@@ -126,18 +129,28 @@ def restore_(
     """Make FILE, a backup or an export, the gallery; or its last generation.
 
     The present gallery is kept as the last generation. A running service takes the restored one
-    with the next frame.
+    with the next frame, and one that is started later, too. To accept an older copy that was put in
+    the gallery's place, restore the gallery from itself.
     """
     path = gallery or default_gallery_path()
     key = find_key(key_file)
     from_key = key if from_key_file is None else read_key(from_key_file)
     source = previous_of(path) if file == Path("previous") else file
-    restored = restore(source, from_key, path, load_model(model), key)
+    restored = restore(source, from_key, path, load_model(model), key, _stores(path))
     if as_json:
         print_json({"file": str(path), "people": len(restored), "generation": restored.generation})
         return
     people = options.counted(len(restored), "person", "people")
     click.echo(f"restored {people} from {source}; look with: edgeface list")
+
+
+def _stores(path: Path) -> list[Path]:
+    """Where a service may keep which state of the gallery it has used."""
+    from edgeface.service.config import SYSTEM_STATE  # not for the other commands
+
+    given = os.environ.get("STATE_DIRECTORY")
+    folders = [path.parent, SYSTEM_STATE, *([Path(given.split(":")[0])] if given else [])]
+    return [folder / STORE for folder in folders]
 
 
 def _key_of(path: Path, key_file: Path | None) -> bytes | None:

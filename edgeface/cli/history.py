@@ -11,6 +11,7 @@ import click
 
 from edgeface.cli import options, print_json
 from edgeface.cli.ownership import work_as_owner
+from edgeface.cli.paths import UserPath
 from edgeface.errors import ConfigError
 from edgeface.events import EVENT_TYPES
 from edgeface.gallery.names import person_name
@@ -43,7 +44,7 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 @click.option(
     "--file",
     "path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UserPath(path_type=Path, dir_okay=False),
     help="The history; by default that of the system's settings.",
 )
 @options.as_json

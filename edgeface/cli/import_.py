@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from edgeface.cli import options, print_json
+from edgeface.cli.paths import UserPath
 from edgeface.enrollment import same_person_threshold
 from edgeface.errors import ModelError
 from edgeface.gallery.encryption import find_key, read_key
@@ -17,7 +18,7 @@ from edgeface.pipeline.model_file import Model, load_model
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=UserPath(path_type=Path, dir_okay=False))
 @click.option(
     "--force", is_flag=True, help="Add to people of the same name who look like somebody else."
 )
@@ -28,7 +29,7 @@ from edgeface.pipeline.model_file import Model, load_model
 )
 @click.option(
     "--from-key-file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UserPath(path_type=Path, dir_okay=False),
     help="Key of FILE, if it is not the gallery's.",
 )
 @options.on_gallery

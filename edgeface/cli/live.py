@@ -74,6 +74,7 @@ def verify(name: str, seconds: float | None, challenge: bool, as_json: bool) -> 
         word = "yes" if answer["match"] else "no"
         click.echo(
             f"{word}: the person at the camera against {name}{_compared(answer)}; {_alive(answer)}"
+            + _noted(answer)
         )
     return YES if answer["match"] else NO
 
@@ -86,7 +87,7 @@ def identify(seconds: float | None, as_json: bool) -> int:
     else:
         for face in answer["faces"]:
             score = f"score {face['score']:.3f}; " if face["score"] is not None else ""
-            click.echo(f"{face['name'] or 'unknown'}: {score}{_alive(face)}")
+            click.echo(f"{face['name'] or 'unknown'}: {score}{_alive(face)}{_noted(face)}")
         if not answer["faces"]:
             click.echo("no face found")
     return YES if any(face["name"] for face in answer["faces"]) else NO
@@ -97,9 +98,15 @@ def _compared(answer: dict[str, Any]) -> str:
     if answer["score"] is None:
         return ""
     score, threshold = answer["score"], answer["threshold"]
-    if not answer["match"] and score >= threshold:
+    match = answer["match"] or "note" in answer  # recognized, but the rules refuse
+    if not match and score >= threshold:
         return f", score {score:.3f} >= {threshold:.3f}, but not in enough pictures"
-    return f", {scored(score, threshold, match=answer['match'])}"
+    return f", {scored(score, threshold, match=match)}"
+
+
+def _noted(answer: dict[str, Any]) -> str:
+    """Why nothing is opened to somebody who was recognized."""
+    return f" ({answer['note']})" if answer.get("note") else ""
 
 
 def _alive(answer: dict[str, Any]) -> str:

@@ -9,13 +9,14 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from edgeface.cli.paths import UserPath
 from edgeface.decide import DEFAULT_FAR, DEFAULT_FPIR
 
-IMAGE = click.Path(path_type=Path)
+IMAGE = UserPath(path_type=Path)
 
 _gallery = click.option(
     "--gallery",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UserPath(path_type=Path, dir_okay=False),
     help="Gallery file (default: $EDGEFACE_GALLERY, else your data folder).",
 )
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -30,6 +31,10 @@ def gallery(command: _Command) -> _Command:
             from edgeface.cli.ownership import work_as_owner  # not for a command without a gallery
 
             work_as_owner(parameters["gallery"], parameters)
+            if not parameters.get("through_service"):
+                from edgeface.cli.which_gallery import say_which
+
+                say_which(click.get_current_context().info_name or "", parameters["gallery"])
         return command(**parameters)
 
     return _gallery(cast(_Command, as_owner))
@@ -37,13 +42,13 @@ def gallery(command: _Command) -> _Command:
 
 key_file = click.option(
     "--key-file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UserPath(path_type=Path, dir_okay=False),
     help="Key of an encrypted gallery (default: $EDGEFACE_GALLERY_KEY_FILE, "
     "$EDGEFACE_GALLERY_KEY, else systemd's credential).",
 )
 model = click.option(
     "--model",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UserPath(path_type=Path, dir_okay=False),
     help="Model file made by convert-model (default: the shipped one).",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

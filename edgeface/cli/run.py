@@ -14,6 +14,7 @@ import msgspec
 
 from edgeface.cli import options
 from edgeface.cli.ownership import work_as_owner
+from edgeface.cli.paths import UserPath
 from edgeface.errors import ConfigError
 from edgeface.liveness import Profile
 from edgeface.service.config import SYSTEM_CONFIG, Config, LivenessSettings, load_config
@@ -22,12 +23,14 @@ from edgeface.service.loop import Service
 from edgeface.service.notify import Notifier
 from edgeface.sources import SourceSettings
 
+_log = logging.getLogger("edgeface.service")
+
 
 @click.command("run")
 @click.option(
     "--config",
     "config_path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UserPath(path_type=Path, dir_okay=False),
     help=f"Settings file; the service's is {SYSTEM_CONFIG}.",
 )
 @click.option(
@@ -60,7 +63,12 @@ def command(
         return with_options(config, source, gallery, model, profile)
 
     config = load()
-    work_as_owner(config.recognition.gallery_path)
+    path = config.recognition.gallery_path
+    work_as_owner(path)
+    if not os.path.lexists(path):
+        _log.warning(
+            "there is no gallery %s: nobody is recognized until somebody is enrolled", path
+        )
     with ExitStack() as stack:
         service = stack.enter_context(Service(config, Notifier(), load if config_path else None))
         # Before the sockets are there: whoever sees them may also stop or reload the service.

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from edgeface.cli import NO, YES, options, print_json
+from edgeface.cli.paths import UserPath
 from edgeface.errors import ConfigError, EdgeFaceError
 from edgeface.service import install as unit
 from edgeface.service.config import SYSTEM_CONFIG, load_config
 
 _root = click.option(
     "--root",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=UserPath(path_type=Path, file_okay=False),
     default=Path("/"),
     show_default=True,
     help="Write below this folder and do not call systemd (for packaging).",
@@ -43,7 +44,7 @@ def install(root: Path, no_start: bool) -> int:
     if no_start:
         return YES
     if waits := unit.start_service():
-        click.echo(f"started, but {waits}; look for what is wrong with: sudo edgeface doctor")
+        click.echo(f"started: {waits}; look for what is wrong with: sudo edgeface doctor")
         return NO
     click.echo("started, and it sees; check it with: edgeface service status")
     return YES
@@ -86,7 +87,7 @@ def status(as_json: bool) -> int:
 
 
 @command.command("outputs-off", hidden=True)
-@click.option("--config", "path", type=click.Path(path_type=Path), required=True)
+@click.option("--config", "path", type=UserPath(path_type=Path), required=True)
 def outputs_off(path: Path) -> None:
     """Switch off the GPIO output that the service held; the unit calls this after its end.
 
@@ -103,7 +104,7 @@ def outputs_off(path: Path) -> None:
 
 
 @command.command("forget", hidden=True)
-@click.option("--config", "path", type=click.Path(path_type=Path), default=SYSTEM_CONFIG)
+@click.option("--config", "path", type=UserPath(path_type=Path), default=SYSTEM_CONFIG)
 def forget(path: Path) -> None:
     """Clear what the MQTT broker keeps of this door; whatever removes the service calls this."""
     _forget(path)
@@ -123,8 +124,8 @@ def _forget(path: Path) -> None:
 
 
 @command.command("gate", hidden=True)
-@click.option("--config", "path", type=click.Path(path_type=Path), required=True)
-@click.option("--to", type=click.Path(path_type=Path), required=True)
+@click.option("--config", "path", type=UserPath(path_type=Path), required=True)
+@click.option("--to", type=UserPath(path_type=Path), required=True)
 def gate(path: Path, to: Path) -> None:
     """Pass administrators on to the service's own socket; the unit edgeface-gate runs this."""
     settings = load_config(path).control

@@ -19,6 +19,10 @@ def command(as_json: bool) -> None:
     click.echo(f"{answer['status']}, {answer['events']} events in {answer['uptime_s']:.0f} s")
     if answer["gallery_problem"]:
         click.echo(f"nobody is recognized: {answer['gallery_problem']}")
+    if answer.get("rules_problem"):
+        click.echo(f"nothing opens to those who have rules: {answer['rules_problem']}")
+    if answer.get("rotation_needed") is not None:
+        click.echo(f"the camera is turned: set rotation = {answer['rotation_needed']} in [source]")
     for seen in answer["in_view"]:
         name, liveness = seen["name"] or "not recognized", seen["liveness"]
         click.echo(f"in view: {name} (track {seen['track']}, liveness {liveness})")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
+from collections.abc import Callable
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -21,9 +22,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from edgeface.console.invitation import Invitation
 from edgeface.console.passwords import Password
 from edgeface.console.sessions import Session, Sessions, Token, Tokens
+from edgeface.system.upload import MOST_TOGETHER
 
 MOST_BYTES = 64 * 1024  # of a request's body
 _TIME_TO_SEND = 10.0  # seconds for a request's body
+MOST_OF_UPLOAD = MOST_TOGETHER + MOST_BYTES  # of a body with pictures
+_TIME_TO_UPLOAD = 120.0  # seconds
 _SAFE = frozenset({"GET", "HEAD"})
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::\d{1,5})?", re.IGNORECASE)
 HEADERS = {
@@ -43,8 +47,16 @@ HEADERS = {
 class Gate:
     """The outermost layer: names, origins and sizes; headers on every answer."""
 
-    def __init__(self, app: ASGIApp, names: tuple[str, ...]) -> None:
-        self._app = app
+    def __init__(
+        self,
+        app: ASGIApp,
+        names: tuple[str, ...],
+        uploads: frozenset[str] = frozenset(),
+        known: Callable[[Request], bool] = lambda request: False,
+    ) -> None:
+        """To the paths `uploads` may pictures be sent by who is `known`; such a body is not kept
+        here, but read by whom it is for."""
+        self._app, self._uploads, self._known = app, uploads, known
         self._names = {"localhost", *(name.lower() for name in names)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,6 +73,9 @@ class Gate:
         refusal = self._refusal(scope)
         if refusal is not None:
             await PlainTextResponse(refusal[1], refusal[0])(scope, receive, send_closed)
+            return
+        if scope["path"] in self._uploads and self._known(Request(scope)):
+            await self._app(scope, _limited(receive), send_closed)
             return
         try:
             async with asyncio.timeout(_TIME_TO_SEND):
@@ -127,6 +142,33 @@ async def _body(receive: Receive) -> bytes | None:
             return bytes(body)
 
 
+def _limited(receive: Receive) -> Receive:
+    """What gives the body piece by piece, and refuses more than pictures may have, or slower."""
+    size, until = 0, asyncio.get_running_loop().time() + _TIME_TO_UPLOAD
+    whole = False
+
+    async def limited() -> Message:
+        nonlocal size, whole
+        if whole:
+            return await receive()
+        try:
+            async with asyncio.timeout_at(until):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, "the pictures came too slowly; send fewer at a time") from None
+        whole = not message.get("more_body", False)
+        size += len(message.get("body", b""))
+        if size > MOST_OF_UPLOAD:
+            raise HTTPException(
+                413,
+                f"all pictures together may have {MOST_TOGETHER // 1_000_000} MB; send fewer at a "
+                "time",
+            )
+        return message
+
+    return limited
+
+
 def _replayed(body: bytes, receive: Receive) -> Receive:
     """What gives the body once, and then what the client does."""
     waiting = [body]
@@ -184,6 +226,13 @@ class Doorkeeper:
         if request.method not in _SAFE and session.forged(request.headers.get("x-csrf-token", "")):
             raise HTTPException(403, "the header X-CSRF-Token is missing or not this session's")
         return via(session, request)
+
+    def knows(self, request: Request) -> bool:
+        """Whether a request brings any session or token that is good."""
+        header = request.headers.get("authorization")
+        if header is not None:
+            return self._token(header) is not None
+        return self.session(request) is not None
 
     def _token(self, header: str) -> Token | None:
         kind, _, secret = header.partition(" ")

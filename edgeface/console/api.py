@@ -20,8 +20,9 @@ from starlette.routing import Route
 from edgeface.console.access import Doorkeeper
 from edgeface.console.errors import ConsoleError
 from edgeface.console.interface import MOST_EVENTS, PAGE, WATCHING, Interface
-from edgeface.console.queries import KINDS, LARGEST, number, seconds, wanted
+from edgeface.console.queries import KINDS, LARGEST, MOST_TEMPLATES, number, seconds, wanted
 from edgeface.console.sessions import SCOPES
+from edgeface.console.uploads import UPLOADS, SentPicture, uploaded
 
 ROOT = "/api/v1"
 Handler = Callable[[Request], Awaitable[Response]]
@@ -42,10 +43,18 @@ class _Merged(msgspec.Struct, forbid_unknown_fields=True):
     into: str
 
 
-_BODIES: dict[str, type[_Named | _Renamed | _Merged]] = {
+class _Ruled(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    name: str
+    hours: str | msgspec.UnsetType | None = msgspec.UNSET
+    until: str | msgspec.UnsetType | None = msgspec.UNSET
+    outputs: list[str] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+_BODIES: dict[str, type[_Named | _Renamed | _Merged | _Ruled]] = {
     "/enrollments": _Named,
     "/people/rename": _Renamed,
     "/people/merge": _Merged,
+    "/people/rules": _Ruled,
 }
 
 
@@ -69,10 +78,35 @@ class Api:
         self._table: tuple[tuple[str, str, str, str, tuple[str, ...], Handler], ...] = (
             ("GET", "/status", "status", "What the service does.", (), self._status),
             ("GET", "/people", "people", "Who is enrolled.", (), self._people),
-            ("DELETE", "/people", "manage", "Remove a person.", ("name",), self._remove),
+            (
+                "DELETE",
+                "/people",
+                "manage",
+                "Remove a person, or one template.",
+                ("name", "template"),
+                self._remove,
+            ),
             ("POST", "/people/rename", "manage", "Give a person a name.", (), self._rename),
             ("POST", "/people/merge", "manage", "Make two names one person.", (), self._merge),
+            ("POST", "/people/rules", "manage", "Set somebody's rules.", (), self._rules),
             ("POST", "/enrollments", "manage", "Enroll who is at the door.", (), self._enroll),
+            (
+                "POST",
+                "/enrollments/pictures",
+                "manage",
+                "Enroll somebody from pictures.",
+                ("name",),
+                self._enroll_pictures,
+            ),
+            ("POST", "/identify", "recognize", "Who is in a picture.", (), self._identify),
+            (
+                "POST",
+                "/verify",
+                "recognize",
+                "Whether a picture shows a person.",
+                ("name",),
+                self._verify,
+            ),
             ("GET", "/enrollments/{id}", "manage", "How it goes.", ("id",), self._enrolling),
             ("DELETE", "/enrollments/{id}", "manage", "Cancel it.", ("id",), self._cancel),
             ("GET", "/events", "events", "Past events, newest first.", _FILTERS, self._events),
@@ -103,20 +137,42 @@ class Api:
 
     async def _remove(self, request: Request) -> Response:
         by = self._door.require(request, "manage")
-        name = request.query_params.get("name")
-        if not name:
-            raise HTTPException(400, "name says whom to remove")
-        return answer(await self._interface.remove(name, by))
+        template = number(request.query_params, "template", 1, MOST_TEMPLATES)
+        return answer(await self._interface.remove(_name(request), by, template))
 
     async def _enroll(self, request: Request) -> Response:
         by = self._door.require(request, "manage")
         named = await _sent_as(request, _Named)
         return answer(self._interface.enroll(named.name, by).as_dict(), 202)
 
+    async def _enroll_pictures(self, request: Request) -> Response:
+        by = self._door.require(request, "manage")
+        name = _name(request)
+        async with uploaded(request, self._interface.slot) as upload:
+            one = self._interface.enroll_pictures(name, upload.pictures, by)
+            upload.task = one.task
+        return answer(one.as_dict(), 202)
+
+    async def _identify(self, request: Request) -> Response:
+        by = self._door.require(request, "recognize")
+        async with uploaded(request, self._interface.slot) as upload:
+            return answer(await self._interface.identify(_only(upload.pictures), by))
+
+    async def _verify(self, request: Request) -> Response:
+        by = self._door.require(request, "recognize")
+        name = _name(request)
+        async with uploaded(request, self._interface.slot) as upload:
+            return answer(await self._interface.verify(name, _only(upload.pictures), by))
+
     async def _rename(self, request: Request) -> Response:
         by = self._door.require(request, "manage")
         asked = await _sent_as(request, _Renamed)
         return answer(await self._interface.rename(asked.name, asked.to, by))
+
+    async def _rules(self, request: Request) -> Response:
+        by = self._door.require(request, "manage")
+        asked: dict[str, Any] = msgspec.to_builtins(await _sent_as(request, _Ruled))
+        return answer(await self._interface.set_rules(asked.pop("name"), asked, by))
 
     async def _merge(self, request: Request) -> Response:
         by = self._door.require(request, "manage")
@@ -205,7 +261,9 @@ class Api:
                 "security": [{"token": [scope]}, {"session": []}],
                 "parameters": [_parameter(name) for name in parameters],
                 "responses": {
-                    "202" if path == "/enrollments" else "200": {"description": "Done."},
+                    "202" if method == "POST" and path.startswith("/enrollments") else "200": {
+                        "description": "Done."
+                    },
                     "default": {"description": "An object with the key error, a sentence."},
                 },
             }
@@ -213,6 +271,11 @@ class Api:
                 operation["requestBody"] = {
                     "required": True,
                     "content": {"application/json": {"schema": _schema(_BODIES[path])}},
+                }
+            if ROOT + path in UPLOADS:
+                operation["requestBody"] = {
+                    "required": True,
+                    "content": {"multipart/form-data": {"schema": _FILES}},
                 }
             paths.setdefault(ROOT + path, {})[method.lower()] = operation
         return {
@@ -234,15 +297,34 @@ class Api:
         }
 
 
+_FILES = {
+    "type": "object",
+    "properties": {"picture": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+}
 _FILTERS = ("person", "kind", "day", "until", "before", "limit")
 _SCHEMAS: dict[str, dict[str, Any]] = {
     "kind": {"type": "array", "items": {"type": "string", "enum": list(KINDS)}},
     "day": {"type": "string", "format": "date"},
     "until": {"type": "string", "format": "date"},
     "seconds": {"type": "integer", "minimum": 1, "maximum": WATCHING},
+    "template": {"type": "integer", "minimum": 1, "maximum": MOST_TEMPLATES},
     "before": {"type": "integer", "minimum": 1, "maximum": LARGEST},
     "limit": {"type": "integer", "minimum": 1, "maximum": MOST_EVENTS},
 }
+
+
+def _name(request: Request) -> str:
+    """The person that a request names in its address."""
+    name = request.query_params.get("name")
+    if not name:
+        raise HTTPException(400, "name says whom it is about")
+    return name
+
+
+def _only(pictures: list[SentPicture]) -> SentPicture:
+    if len(pictures) != 1:
+        raise HTTPException(400, "send one picture at a time")
+    return pictures[0]
 
 
 async def _sent_as(request: Request, kind: type[_Body]) -> _Body:
@@ -255,12 +337,8 @@ async def _sent_as(request: Request, kind: type[_Body]) -> _Body:
 
 
 def _schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {key: {"type": "string"} for key in kind.__struct_fields__},
-        "required": list(kind.__struct_fields__),
-        "additionalProperties": False,
-    }
+    described: dict[str, Any] = msgspec.json.schema(kind)["$defs"][kind.__name__]
+    return described
 
 
 def _parameter(name: str) -> dict[str, Any]:

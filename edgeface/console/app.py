@@ -24,10 +24,12 @@ from edgeface.console.api import ROOT, Api, answer
 from edgeface.console.errors import Busy, ConsoleError, Refused, ServiceAway, WrongQuery
 from edgeface.console.interface import Interface
 from edgeface.console.invitation import Invitation
+from edgeface.console.languages import InTheirLanguage
 from edgeface.console.options import ConsoleOptions
 from edgeface.console.pages import Pages
 from edgeface.console.passwords import Password, Throttle
 from edgeface.console.sessions import Sessions, Tokens
+from edgeface.console.uploads import UPLOADS
 from edgeface.errors import EdgeFaceError
 from edgeface.history.store import HistoryError
 
@@ -89,4 +91,4 @@ def build(
             Exception: broken,
         },
     )
-    return Gate(app, options.names)
+    return Gate(InTheirLanguage(app), options.names, UPLOADS, door.knows)

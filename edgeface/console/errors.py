@@ -5,6 +5,8 @@ It never leaves the console's own process, so it is no part of the Python surfac
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class ConsoleError(Exception):
     """A request that cannot be done as asked."""
@@ -23,4 +25,8 @@ class ServiceAway(ConsoleError):
 
 
 class Refused(ConsoleError):
-    """What the service answered when it could not do as asked."""
+    """What the service answered when it could not do as asked; `answer` is all of it."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        super().__init__(answer["error"])
+        self.answer = answer

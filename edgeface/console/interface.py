@@ -16,10 +16,13 @@ from typing import Any
 from edgeface.console.errors import Busy, Refused, ServiceAway
 from edgeface.console.options import ConsoleOptions
 from edgeface.console.service import ServiceSockets
+from edgeface.console.uploads import SentPicture, Slot
 from edgeface.errors import EdgeFaceError
 from edgeface.history.reading import History, Wanted
 from edgeface.history.table import ATTENDANCE_COLUMNS, EVENT_COLUMNS, as_csv
 
+OUTPUTS = ("exec", "gpio", "live", "mqtt", "webhook")  # that rules may name
+NO_RULES: dict[str, Any] = {"hours": None, "until": None, "outputs": None}
 PAGE = 50  # events on a page
 MOST_EVENTS = 500  # that are asked for at once
 ENROLLING = 60.0  # seconds
@@ -31,7 +34,8 @@ _MOST_LISTENERS = 8
 
 @dataclass
 class Enrolling:
-    """Somebody who is being enrolled at the door. `state` is running, done or failed."""
+    """Somebody who is being enrolled, at the door or from pictures. `state` is running, done or
+    failed; rejected: `image`, its name, and the `reason` why it was left out."""
 
     number: str
     name: str
@@ -40,6 +44,8 @@ class Enrolling:
     good: int = 0
     wanted: int = 0
     added: int = 0
+    rejected: list[dict[str, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
@@ -52,6 +58,8 @@ class Enrolling:
             "good": self.good,
             "wanted": self.wanted,
             "added": self.added,
+            "rejected": self.rejected,
+            "warnings": self.warnings,
         }
 
 
@@ -63,6 +71,7 @@ class Interface:
         self._history = options.history
         self._enrolling: dict[str, Enrolling] = {}
         self._listeners = 0
+        self.slot = Slot()
 
     async def status(self) -> dict[str, Any]:
         """What the service does, with a sentence for everything that is wrong."""
@@ -70,19 +79,27 @@ class Interface:
         return {**answer, "findings": findings(answer)}
 
     async def people(self, by: str) -> list[dict[str, Any]]:
-        """Who is enrolled, and when each was last recognized where there is a history."""
+        """Who is enrolled, with their rules, and when each was last recognized where there is a
+        history."""
         answer = await self._service.administer("list", by)
         try:
             seen = await asyncio.to_thread(self._last_seen)
         except EdgeFaceError:
             seen = {}
+        rules = answer.get("rules", {})
         return [
-            {**person, "last_recognized": seen.get(person["name"])} for person in answer["people"]
+            {
+                **person,
+                "last_recognized": seen.get(person["name"]),
+                "rules": rules.get(person["name"], NO_RULES),
+            }
+            for person in answer["people"]
         ]
 
-    async def remove(self, name: str, by: str) -> dict[str, Any]:
-        """Remove a person with all templates."""
-        return await self._service.administer("remove", by, name=name)
+    async def remove(self, name: str, by: str, template: int | None = None) -> dict[str, Any]:
+        """Remove a person with all templates, or one of these alone, by its number from 1."""
+        more: dict[str, Any] = {} if template is None else {"template": template}
+        return await self._service.administer("remove", by, name=name, **more)
 
     async def live(self, by: str, seconds: float) -> AsyncGenerator[dict[str, Any]]:
         """What the camera sees, picture by picture, for so long. The first one has come when this
@@ -103,19 +120,30 @@ class Interface:
         """Give a person another name."""
         return await self._service.administer("rename", by, name=name, other=to)
 
+    async def set_rules(self, name: str, rules: dict[str, Any], by: str) -> dict[str, Any]:
+        """Set when somebody may open something, until when, and which outputs may act."""
+        return await self._service.administer("rules", by, name=name, rules=rules)
+
     async def merge(self, name: str, into: str, by: str) -> dict[str, Any]:
         """Make two names one person, who keeps the name `into`."""
         return await self._service.administer("merge", by, name=name, other=into)
 
     def enroll(self, name: str, by: str) -> Enrolling:
         """Begin to enroll whoever stands at the door. Raises Busy while somebody is."""
+        return self._begin(name, by, [])
+
+    def enroll_pictures(self, name: str, pictures: list[SentPicture], by: str) -> Enrolling:
+        """Begin to enroll a person from pictures. Raises Busy while somebody is being enrolled."""
+        return self._begin(name, by, pictures)
+
+    def _begin(self, name: str, by: str, pictures: list[SentPicture]) -> Enrolling:
         if any(one.state == "running" for one in self._enrolling.values()):
             raise Busy("somebody is being enrolled already; wait until that has ended")
         while len(self._enrolling) >= _KEPT:
             del self._enrolling[next(iter(self._enrolling))]
         one = Enrolling(secrets.token_hex(8), name)
         self._enrolling[one.number] = one
-        one.task = asyncio.create_task(self._run(one, by))
+        one.task = asyncio.create_task(self._run(one, by, pictures))
         return one
 
     def enrolling(self, number: str) -> Enrolling | None:
@@ -128,22 +156,40 @@ class Interface:
             one.task.cancel()
             await asyncio.wait({one.task})
 
-    async def _run(self, one: Enrolling, by: str) -> None:
+    async def _run(self, one: Enrolling, by: str, pictures: list[SentPicture]) -> None:
         def progress(state: dict[str, Any]) -> None:
             one.message = str(state.get("message", ""))
             one.good, one.wanted = int(state.get("good", 0)), int(state.get("wanted", 0))
 
         try:
             answer = await self._service.administer(
-                "enroll", by, progress, within=ENROLLING, name=one.name
+                "enroll",
+                by,
+                progress,
+                within=None if pictures else ENROLLING,
+                pictures=[picture.data for picture in pictures],
+                name=one.name,
             )
-        except (Refused, ServiceAway) as error:
+        except Refused as error:
+            one.state, one.message = "failed", str(error)
+            one.rejected = _reasons(error.answer, pictures)
+        except ServiceAway as error:
             one.state, one.message = "failed", str(error)
         except asyncio.CancelledError:
             one.state, one.message = "failed", "it was cancelled"
         else:
             one.state, one.name = "done", str(answer["name"])
             one.added, one.message = int(answer["added"]), ""
+            one.rejected = _reasons(answer, pictures)
+            one.warnings = [str(warning) for warning in answer.get("warnings", [])]
+
+    async def identify(self, picture: SentPicture, by: str) -> dict[str, Any]:
+        """Who is in a picture, face by face."""
+        return await self._service.administer("identify", by, pictures=[picture.data])
+
+    async def verify(self, name: str, picture: SentPicture, by: str) -> dict[str, Any]:
+        """Whether a picture shows this person."""
+        return await self._service.administer("verify", by, pictures=[picture.data], name=name)
 
     async def events(self, wanted: Wanted, most: int = PAGE) -> list[dict[str, Any]]:
         """Past events, newest first."""
@@ -215,11 +261,23 @@ class Interface:
             return history.after(place, 100)
 
 
+def _reasons(answer: dict[str, Any], pictures: list[SentPicture]) -> list[dict[str, str]]:
+    """Which pictures were left out and why, by the names that their sender gave them."""
+    found = []
+    for one in answer.get("rejected", []):
+        number = int(one.get("number", 0))
+        known = pictures[number - 1].name if 1 <= number <= len(pictures) else ""
+        found.append({"image": known or str(one["image"]), "reason": str(one["reason"])})
+    return found
+
+
 def findings(status: dict[str, Any]) -> list[str]:
     """A sentence for everything that the service's status says is wrong."""
     found = []
     if status.get("gallery_problem"):
         found.append(f"Nobody is recognized: {status['gallery_problem']}")
+    if status.get("rules_problem"):
+        found.append(f"The rules open nothing: {status['rules_problem']}")
     if status.get("locked_s"):
         found.append(
             f"The door is locked for {status['locked_s']:.0f} more seconds after too many refused "

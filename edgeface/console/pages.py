@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import tomllib
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from datetime import datetime
@@ -26,23 +25,19 @@ from edgeface.console import access
 from edgeface.console.access import Doorkeeper
 from edgeface.console.api import attachment
 from edgeface.console.errors import ConsoleError
-from edgeface.console.interface import PAGE, WATCHING, Interface
+from edgeface.console.interface import OUTPUTS, PAGE, WATCHING, Interface
+from edgeface.console.languages import say, spoken
 from edgeface.console.passwords import LEAST_LENGTH, Throttle
-from edgeface.console.queries import KINDS, seconds, wanted
+from edgeface.console.queries import KINDS, MOST_TEMPLATES, number, seconds, wanted
 from edgeface.console.sessions import SCOPES, Session
+from edgeface.console.uploads import uploaded
 from edgeface.errors import EdgeFaceError
 from edgeface.history.reading import local
+from edgeface.system.upload import LARGEST_PICTURE, MOST_PICTURES, MOST_TOGETHER
 
 _HERE = Path(__file__).resolve().parent
 _SEE_OTHER = 303
 _PART = b"--picture\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n"
-
-
-def catalogue(language: str = "en") -> dict[str, str]:
-    """The words of a language, by their key."""
-    text = (_HERE / "words" / f"{language}.toml").read_text("utf-8")
-    words: dict[str, str] = tomllib.loads(text)
-    return words
 
 
 class Pages:
@@ -52,7 +47,6 @@ class Pages:
         self, interface: Interface, door: Doorkeeper, throttle: Throttle, version: str
     ) -> None:
         self._interface, self._door, self._throttle = interface, door, throttle
-        self._words = catalogue()
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(_HERE / "templates"),
             autoescape=True,
@@ -60,7 +54,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.globals.update(t=self._say, version=version)
+        self._templates.globals.update(t=say, spoken=spoken, version=version)
         self._templates.filters["clock"] = _clock
 
     def routes(self) -> list[Route]:
@@ -75,11 +69,13 @@ class Pages:
             Route("/logout", self._logout, methods=post),
             Route("/people", self._people, methods=get),
             Route("/people/enroll", self._enroll, methods=post),
+            Route("/people/pictures", self._enroll_pictures, methods=post),
             Route("/people/enroll/{id}", self._enrolling, methods=get),
             Route("/people/enroll/{id}/cancel", self._cancel, methods=post),
             Route("/people/change", self._change, methods=get),
             Route("/people/rename", self._rename, methods=post),
             Route("/people/merge", self._merge, methods=post),
+            Route("/people/rules", self._rules, methods=post),
             Route("/people/remove", self._remove, methods=post),
             Route("/live", self._live, methods=get),
             Route("/live.mjpeg", self._live_pictures, methods=get),
@@ -109,13 +105,13 @@ class Pages:
         if not self._door.password.is_set:
             return self._page("login.html", None, status=403, known=False, wrong=None)
         if (wait := self._throttle.wait(address)) > 0:
-            answer = self._login_again(self._say("login.wait", seconds=f"{wait:.0f}"), 429)
+            answer = self._login_again(say("login.wait", seconds=f"{wait:.0f}"), 429)
             answer.headers["Retry-After"] = f"{wait:.0f}"
             return answer
         # Noted before it is looked at: several at once must not be free.
         self._throttle.failed(address)
         if not await self._door.password.fits(given):
-            return self._login_again(self._say("login.wrong"), 403)
+            return self._login_again(say("login.wrong"), 403)
         self._throttle.passed(address)
         return self._let_in(request)
 
@@ -135,7 +131,7 @@ class Pages:
         """Asking does not use the link up: messengers look at links before people do."""
         secret = request.path_params["secret"]
         if not self._door.invitation.fits(secret):
-            raise HTTPException(403, self._say("first.over"))
+            raise HTTPException(403, say("first.over"))
         return self._page("first.html", None, secret=secret, least=LEAST_LENGTH, wrong=None)
 
     async def _first(self, request: Request) -> Response:
@@ -143,20 +139,20 @@ class Pages:
         fields = await access.form(request)
         secret, password = fields.get("secret", ""), fields.get("password", "")
         if not self._door.invitation.fits(secret):
-            raise HTTPException(403, self._say("first.over"))
+            raise HTTPException(403, say("first.over"))
         wrong = None
         try:
             self._door.password.require_long_enough(password)
         except EdgeFaceError as error:
             wrong = str(error)
         if password != fields.get("again", ""):
-            wrong = self._say("first.differ")
+            wrong = say("first.differ")
         if wrong is not None:
             return self._page(
                 "first.html", None, status=400, secret=secret, least=LEAST_LENGTH, wrong=wrong
             )
         if not self._door.invitation.use(secret):
-            raise HTTPException(403, self._say("first.over"))
+            raise HTTPException(403, say("first.over"))
         await asyncio.to_thread(self._door.password.set, password)
         return self._let_in(request)
 
@@ -175,14 +171,33 @@ class Pages:
     async def _people(self, request: Request) -> Response:
         session = self._door.require_page(request)
         people = await self._interface.people(access.via(session, request))
-        return self._page("people.html", session, people=people)
+        return self._page(
+            "people.html",
+            session,
+            people=people,
+            most=MOST_PICTURES,
+            largest=LARGEST_PICTURE // 1_000_000,
+            together=MOST_TOGETHER // 1_000_000,
+        )
 
     async def _enroll(self, request: Request) -> Response:
         session, fields = await self._form(request)
         name = fields.get("name", "").strip()
         if not name:
-            raise HTTPException(400, self._say("people.name_missing"))
+            raise HTTPException(400, say("people.name_missing"))
         one = self._interface.enroll(name, access.via(session, request))
+        return RedirectResponse(f"/people/enroll/{one.number}", _SEE_OTHER)
+
+    async def _enroll_pictures(self, request: Request) -> Response:
+        session = self._door.require_page(request)
+        async with uploaded(request, self._interface.slot) as upload:
+            self._require_own(session, upload.fields)
+            name = upload.fields.get("name", "").strip()
+            if not name:
+                raise HTTPException(400, say("people.name_missing"))
+            by = access.via(session, request)
+            one = self._interface.enroll_pictures(name, upload.pictures, by)
+            upload.task = one.task
         return RedirectResponse(f"/people/enroll/{one.number}", _SEE_OTHER)
 
     async def _enrolling(self, request: Request) -> Response:
@@ -198,7 +213,7 @@ class Pages:
     def _one(self, request: Request) -> Any:
         one = self._interface.enrolling(request.path_params["id"])
         if one is None:
-            raise HTTPException(404, self._say("error.missing"))
+            raise HTTPException(404, say("error.missing"))
         return one
 
     async def _change(self, request: Request) -> Response:
@@ -207,15 +222,15 @@ class Pages:
         people = await self._interface.people(access.via(session, request))
         person = next((one for one in people if one["name"] == name), None)
         if person is None:
-            raise HTTPException(404, self._say("error.missing"))
+            raise HTTPException(404, say("error.missing"))
         others = [other for other in people if other is not person]
-        return self._page("change.html", session, person=person, others=others)
+        return self._page("change.html", session, person=person, others=others, outputs=OUTPUTS)
 
     async def _rename(self, request: Request) -> Response:
         session, fields = await self._form(request)
         name, to = fields.get("name", ""), fields.get("to", "").strip()
         if not to:
-            raise HTTPException(400, self._say("people.name_missing"))
+            raise HTTPException(400, say("people.name_missing"))
         await self._interface.rename(name, to, access.via(session, request))
         return RedirectResponse("/people", _SEE_OTHER)
 
@@ -223,14 +238,31 @@ class Pages:
         session, fields = await self._form(request)
         name, into = fields.get("name", ""), fields.get("into", "")
         if not into:
-            raise HTTPException(400, self._say("people.name_missing"))
+            raise HTTPException(400, say("people.name_missing"))
         await self._interface.merge(name, into, access.via(session, request))
+        return RedirectResponse("/people", _SEE_OTHER)
+
+    async def _rules(self, request: Request) -> Response:
+        """The form has every rule; an empty field is no limit. Of the outputs none chosen is none
+        allowed, so that all are a choice of their own."""
+        session, fields = await self._form(request)
+        named = [output for output in OUTPUTS if f"output-{output}" in fields]
+        rules = {
+            "hours": fields.get("hours", "").strip() or None,
+            "until": fields.get("until", "").strip() or None,
+            "outputs": named if fields.get("which") == "some" else None,
+        }
+        by = access.via(session, request)
+        await self._interface.set_rules(fields.get("name", ""), rules, by)
         return RedirectResponse("/people", _SEE_OTHER)
 
     async def _remove(self, request: Request) -> Response:
         session, fields = await self._form(request)
-        await self._interface.remove(fields.get("name", ""), access.via(session, request))
-        return RedirectResponse("/people", _SEE_OTHER)
+        name, by = fields.get("name", ""), access.via(session, request)
+        template = number(fields, "template", 1, MOST_TEMPLATES)
+        await self._interface.remove(name, by, template)
+        left = "/people" if template is None else f"/people/change?{urlencode({'name': name})}"
+        return RedirectResponse(left, _SEE_OTHER)
 
     async def _live(self, request: Request) -> Response:
         return self._page("live.html", self._door.require_page(request))
@@ -324,18 +356,18 @@ class Pages:
         """The session and the fields of a form that is its own."""
         session = self._door.require_page(request)
         fields = await access.form(request)
-        if session.forged(fields.get("csrf", "")):
-            raise HTTPException(403, self._say("error.forged"))
+        self._require_own(session, fields)
         return session, fields
+
+    def _require_own(self, session: Session, fields: dict[str, str]) -> None:
+        if session.forged(fields.get("csrf", "")):
+            raise HTTPException(403, say("error.forged"))
 
     def _page(
         self, template: str, session: Session | None, status: int = 200, **values: Any
     ) -> Response:
         page = self._templates.get_template(template).render(session=session, **values)
         return HTMLResponse(page, status)
-
-    def _say(self, key: str, **values: Any) -> str:
-        return self._words[key].format(**values)
 
 
 def _chosen(request: Request) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Takes in the parameters of an address, hands on a `Wanted`, or a sentence for wh
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from datetime import date
 
 from starlette.datastructures import QueryParams
@@ -14,12 +15,13 @@ from edgeface.console.errors import WrongQuery
 from edgeface.history.reading import Wanted
 
 KINDS = (
-    *("recognized", "unknown", "not_live", "prompt", "challenge", "lockout", "gallery_restored"),
-    *("gallery_unusable", "person_enrolled", "person_removed", "settings_changed"),
-    *("source_lost", "source_back", "source_blind", "sink_failed"),
+    *("recognized", "unknown", "not_live", "not_permitted", "prompt", "challenge", "lockout"),
+    *("gallery_restored", "gallery_unusable", "person_enrolled", "person_removed"),
+    *("settings_changed", "source_lost", "source_back", "source_blind", "sink_failed"),
 )
 _KNOWN = {"person", "kind", "day", "until", "before", "limit"}
 LARGEST = 2**63 - 1
+MOST_TEMPLATES = 1_000_000  # of a person: their numbers are no larger
 
 
 def wanted(query: QueryParams) -> Wanted:
@@ -41,7 +43,7 @@ def wanted(query: QueryParams) -> Wanted:
     return Wanted(person or None, kinds, first, last or first, before)
 
 
-def number(query: QueryParams, key: str, least: int, most: int) -> int | None:
+def number(query: Mapping[str, str], key: str, least: int, most: int) -> int | None:
     """A whole number within limits; None where it is not given."""
     text = query.get(key)
     if not text:

@@ -25,6 +25,7 @@ SCOPES = {
     "events": "past and coming events, attendance",
     "people": "who is enrolled",
     "live": "what the camera sees",
+    "recognize": "who is in a picture that is sent, with scores",
     "manage": "enroll and remove people",
 }
 _IDLE, _LONGEST = 12 * 3600.0, 7 * 86400.0  # seconds

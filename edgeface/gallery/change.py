@@ -21,8 +21,11 @@ from edgeface.gallery.contents import Contents, with_people, with_templates, wit
 from edgeface.gallery.duplicates import distinct
 from edgeface.gallery.gallery import Gallery, file_signature
 from edgeface.gallery.names import PersonName, person_name, refuse_reserved
+from edgeface.gallery.rules import Rules, both
+from edgeface.gallery.rules_file import AllRules, held_rules, write_rules
 from edgeface.gallery.store import Loaded, commit, exclusively, load_for_change
 from edgeface.pipeline.model_file import Model
+from edgeface.system.storage import Folder
 
 if TYPE_CHECKING:
     from edgeface.pipeline.encode import Embedding
@@ -44,24 +47,33 @@ class GalleryChange:
         self.gallery = gallery
         self._model = model
         self._removed = False
+        self._moves: list[tuple[PersonName, PersonName | None]] = []  # and to whom, if anyone
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path, model: Model, key: bytes | None = None) -> Iterator[GalleryChange]:
+    def open(
+        cls, path: Path, model: Model, key: bytes | None = None, *, above: int = 0
+    ) -> Iterator[GalleryChange]:
         """Change the gallery in a file; no other process can until the block ends.
 
-        When the block ends without an error the change is on the disk for good; with one, nothing
-        was changed. Raises GalleryError as `Gallery.open` does, when another process keeps the
-        gallery for ten seconds (naming it), and when the disk does not take the change.
+        When the block ends without an error the change is on the disk for good, with a generation
+        higher than `above`; with an error, nothing was changed. Raises GalleryError as
+        `Gallery.open` does, when another process keeps the gallery for ten seconds (naming it), and
+        when the disk does not take the change.
         """
         with exclusively(path) as folder:
             change = cls(Gallery(path, model, load_for_change(folder, path, key)), model)
             before = change.gallery.contents
             yield change
             if change.gallery.contents is not before:
-                after = replace(change.gallery.contents, generation=before.generation + 1)
+                after = replace(
+                    change.gallery.contents, generation=max(before.generation, above) + 1
+                )
+                rules = change._prepare_rules(folder)
                 commit(folder, path, after, key, forget=change._removed)
                 change._use(after, file_signature(path))
+                if rules is not None:
+                    write_rules(folder, path, rules)
 
     def add(self, name: str, embeddings: Sequence[Embedding]) -> None:
         """Add templates (float32, unit length, shape (n,)) to a person, who is new or known.
@@ -100,6 +112,11 @@ class GalleryChange:
 
     def remove(self, name: PersonName) -> int:
         """Remove a person; returns how many templates went. Raises UnknownPerson."""
+        templates = self._drop(name)
+        self._moves.append((name, None))
+        return templates
+
+    def _drop(self, name: PersonName) -> int:
         person = self.gallery.index(name)
         templates = int(self.gallery.template_counts[person])
         self._use(without_person(self.gallery.contents, person))
@@ -157,11 +174,37 @@ class GalleryChange:
         old = self.gallery.contents
         rows = old.rows_of(self.gallery.index(name))
         moved, days = old.unit_templates(rows), old.days_of(rows)
-        self.remove(name)
+        self._drop(name)
+        self._moves.append((name, other))
         known = self.gallery.templates(other) if other in self.gallery else None
         needed = distinct(moved, known) if known is not None else np.ones(len(moved), np.bool_)
         if needed.any():
             self.add_people({other: moved[needed]}, {other: days[needed]})
+
+    def _prepare_rules(self, folder: Folder) -> AllRules | None:
+        """The rules as they are to be after the gallery's change, None where they stay.
+
+        Whoever gets another's rules has them before the change: a power cut in between leaves
+        somebody limited who is not there, and nobody without limits. Raises GalleryError where the
+        rules of somebody who is moved cannot be known; who is removed is removed nevertheless.
+        """
+        if not self._moves:
+            return None
+        path = self.gallery.path
+        try:
+            before = held_rules(folder, path)
+        except GalleryError:
+            if any(other is not None for _, other in self._moves):
+                raise
+            return None
+        rules = dict(before)
+        for name, other in self._moves:
+            if other is not None and name in rules:
+                rules[other] = both(rules[name], rules.get(other, Rules()))
+        if rules != before:
+            write_rules(folder, path, rules)
+        kept = {name: rule for name, rule in rules.items() if name in self.gallery}
+        return kept if kept != rules else None
 
     def keep_templates(self, keep: NDArray[np.bool_]) -> None:
         """Drop the templates where `keep` (shape (templates,)) is False; one of each person must

@@ -66,6 +66,8 @@ def read_contents(path: Path, key: bytes | None = None, folder: Folder | None = 
             raise DamagedGallery(
                 f"the gallery {path} is damaged (the disk does not give it back: {error.strerror})"
             ) from None
+        if path.is_symlink():
+            raise linked(path) from None
         raise GalleryError(
             f"cannot read the gallery {path}: {error.strerror}; check its owner, permissions and "
             "kind"
@@ -81,6 +83,14 @@ def read_contents(path: Path, key: bytes | None = None, folder: Folder | None = 
             "edgeface gallery encrypt (or leave out the key)"
         )
     return _parse(body, path)
+
+
+def linked(path: Path) -> GalleryError:
+    """A gallery that is a symbolic link: who is removed would stay in the file it leads to."""
+    return GalleryError(
+        f"the gallery {path} is a symbolic link, which is not followed; name the file that it "
+        f"leads to: {path.parent / os.readlink(path)}"
+    )
 
 
 def is_sealed_file(path: Path) -> bool:

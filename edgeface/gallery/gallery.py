@@ -24,7 +24,6 @@ from edgeface.errors import GalleryError, UnknownPerson
 from edgeface.gallery.contents import (
     Contents,
     empty_contents,
-    same_contents,
     sums,
     with_people,
 )
@@ -34,6 +33,7 @@ from edgeface.gallery.resemblance import Resemblance, resemblance
 from edgeface.gallery.search import Searcher
 from edgeface.gallery.store import Loaded, load
 from edgeface.pipeline.model_file import Model
+from edgeface.system.homes import expanded, own_folder
 
 if TYPE_CHECKING:
     from edgeface.pipeline.encode import Embedding
@@ -49,12 +49,18 @@ class Match:
 
 
 def default_gallery_path() -> Path:
-    """EDGEFACE_GALLERY if set, else the XDG data folder of this user."""
+    """EDGEFACE_GALLERY if set, else in the XDG data folder of this user; GalleryError where there
+    is none."""
     chosen = os.environ.get("EDGEFACE_GALLERY")
     if chosen:
-        return Path(chosen)
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "edgeface" / "gallery.safetensors"
+        return expanded(chosen)
+    data = own_folder("data")
+    if data is None:
+        raise GalleryError(
+            f"the user number {os.geteuid()} has no home folder for a gallery; name one with "
+            "--gallery FILE or EDGEFACE_GALLERY, or set HOME"
+        )
+    return data / "edgeface" / "gallery.safetensors"
 
 
 class Gallery:
@@ -108,7 +114,7 @@ class Gallery:
     def follows(self, other: Gallery) -> bool:
         """Whether this is a later state than `other`, or the same: not one that came back."""
         if self.generation == other.generation:
-            return same_contents(self.contents, other.contents)
+            return self.contents.sha256 == other.contents.sha256
         return self.generation > other.generation
 
     @property

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from edgeface.errors import GalleryError
 from edgeface.gallery.contents import Contents
-from edgeface.gallery.file import READ_WHOLE, DamagedGallery, read_contents, to_chunks
+from edgeface.gallery.file import READ_WHOLE, DamagedGallery, linked, read_contents, to_chunks
 from edgeface.system.storage import Folder, InUse, unfinished
 
 LOCK_TIMEOUT = 10.0  # seconds to wait for another process's change
@@ -83,6 +83,8 @@ def exclusively(path: Path) -> Iterator[Folder]:
             Folder(path.parent, create=True) as folder,
             folder.locked(path.name, LOCK_TIMEOUT),
         ):
+            if path.is_symlink():
+                raise linked(path)
             folder.sweep(path.name)
             yield folder
     except InUse as error:
@@ -128,14 +130,16 @@ def commit(
         ) from None
 
 
-def bring_back(folder: Folder, path: Path, contents: Contents, key: bytes | None) -> Contents:
+def bring_back(
+    folder: Folder, path: Path, contents: Contents, key: bytes | None, above: int = 0
+) -> Contents:
     """Make contents of another file the gallery at `path`; the holder of the lock calls it.
 
-    Returns them with the number of a change far above all others here, so that a running service
-    takes them, whatever it has seen. A good gallery becomes the previous generation, another is put
-    aside as damaged. Raises GalleryError with the old gallery unchanged.
+    Returns them with the number of a change far above all others here and `above`, so that a
+    service takes them, whatever it has seen. A good gallery becomes the previous generation,
+    another is put aside as damaged. Raises GalleryError with the old gallery unchanged.
     """
-    newest = contents.generation
+    newest = max(contents.generation, above)
     good = False
     for file in (previous_of(path), path):
         try:
@@ -304,6 +308,11 @@ def _without_previous(folder: Folder, path: Path, key: bytes | None) -> Loaded:
 
 
 def _unwritable(path: Path, error: OSError) -> GalleryError:
+    if error.errno == errno.EBUSY:
+        return GalleryError(
+            f"cannot write the gallery {path}: it is mounted as a single file, which cannot be "
+            f"replaced; mount the folder {path.parent} instead"
+        )
     return GalleryError(
         f"cannot write the gallery {path}: {error.strerror}; the old one is unchanged"
     )

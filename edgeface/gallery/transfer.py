@@ -19,6 +19,7 @@ from edgeface.gallery.duplicates import SAME_PICTURE, distinct
 from edgeface.gallery.file import is_sealed_file, read_contents, to_chunks
 from edgeface.gallery.gallery import Gallery
 from edgeface.gallery.names import PersonName, near_names
+from edgeface.gallery.newest import newest_generation
 from edgeface.gallery.store import Loaded, bring_back, commit, exclusively, load_for_change
 from edgeface.pipeline.model_file import Model
 from edgeface.system.privileges import Owner
@@ -138,10 +139,17 @@ def _surplus(arriving: Gallery, before: Gallery, names: Sequence[PersonName]) ->
 
 
 def restore(
-    file: Path, from_key: bytes | None, path: Path, model: Model, key: bytes | None
+    file: Path,
+    from_key: bytes | None,
+    path: Path,
+    model: Model,
+    key: bytes | None,
+    stores: Sequence[Path] = (),
 ) -> Gallery:
     """Make the people of a gallery file (a backup, an export, the last generation) the gallery at
     `path`, beside a running service too; returns it.
+
+    `stores` are where services may keep which state they have used (newest.py): they take this one.
 
     Raises GalleryError, with the gallery unchanged, for a file that cannot be one.
     """
@@ -151,7 +159,8 @@ def restore(
         except FileNotFoundError:
             raise GalleryError(f"there is no file {file}; check the path") from None
         Gallery(file, model, Loaded(contents))  # refuses another model's
-        return Gallery(path, model, Loaded(bring_back(folder, path, contents, key)))
+        above = newest_generation(path, stores)
+        return Gallery(path, model, Loaded(bring_back(folder, path, contents, key, above)))
 
 
 def change_key(path: Path, key: bytes | None, new_key: bytes | None) -> None:

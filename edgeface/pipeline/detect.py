@@ -7,12 +7,14 @@ Network: BlazeFace short range (Bazarevsky et al. 2019, "BlazeFace: Sub-millisec
 Detection on Mobile GPUs"): 128 x 128 RGB in [-1, 1]; 896 anchors, each with a score and 16 numbers
 relative to the anchor's centre in units of the input: box centre, box size and six landmarks. It
 finds faces from about an eighth of its input upwards, so a large frame is searched first as a whole
-and then in ever smaller overlapping squares. Uncertain detections are checked by the face mesh
-network, which distinguishes a face from a folded sleeve.
+and then in smaller overlapping squares (squares.py). A face that is small in its square is detected
+again in a closer one, and so is what the smallest squares show faintly. Uncertain detections are
+checked by the face mesh network, which distinguishes a face from a folded sleeve.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,11 +24,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.pipeline.geometry import Box, Point, overlap
+from edgeface.pipeline.geometry import Box, Point, contains, overlap
 from edgeface.pipeline.mesh import FaceMesh
 from edgeface.pipeline.model_file import shipped_network
 from edgeface.pipeline.pictures import Picture
 from edgeface.pipeline.runtime import open_network
+from edgeface.pipeline.squares import SURELY_FOUND, Square, around, levels
 
 NETWORK_FILE = "blazeface-short-range.tflite"
 NETWORK_SHA256 = "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633"
@@ -34,15 +37,12 @@ NETWORK_SHA256 = "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c266
 _INPUT = 128
 _LAYERS = ((16, 2), (8, 6))  # cells per side, anchors per cell
 _POSSIBLE, _SURE = 0.5, 0.8  # scores: below the first no face, from the second on certainly one
-_CONFIRMED = 0.1  # presence by the mesh that confirms a possible face; sleeves give 0.04
-_SURELY = (
-    0.95  # presence from which a possible face is as good as a certain one; a wheel gives 0.88
-)
+_FAINT = 0.27  # score from which the smallest squares show something worth a closer look
+_CONFIRMED = 0.1  # presence by the mesh that confirms a possible face seen twice; sleeves give 0.04
+_SURELY = 0.95  # presence from which a possible face is sure; a wheel gives 0.88
 _SAME_FACE = 0.3  # overlap above which two candidates are one face (MediaPipe's value)
+_WELL_SEEN = 0.2  # of a square's side: what it hardly shows as a face from this width on is none
 _ROUGH = 0.25  # of a square's side: smaller faces have rough landmarks and are detected again
-_CLOSER = 2.2  # side of the square for that over the width of the face (which fills 0.45 of it)
-_SMALLEST_SHARE = 1 / 8  # of a square's side: the smallest face the network finds in it
-_TILE_OVERLAP = 1 / 3  # neighbouring squares share this, so that no findable face is cut by both
 
 
 class Landmarks(NamedTuple):
@@ -80,29 +80,28 @@ class Face:
     @property
     def sure(self) -> bool:
         """Whether the detector or the mesh network is certain that this is a face."""
-        return self.score >= _SURE or (self.presence or 0.0) >= _SURELY
+        return self.certainty > 0
 
-
-@dataclass(frozen=True)
-class Square:
-    """A square of the frame to search; what lies outside the frame is black."""
-
-    x: int
-    y: int
-    side: int
+    @property
+    def certainty(self) -> int:
+        """2 where the detector is certain; 1 where only the mesh network is, which confirms a box
+        of twice the face's size as well; otherwise 0."""
+        if self.score >= _SURE:
+            return 2
+        return int((self.presence or 0.0) >= _SURELY)
 
 
 class Detector:
     """An open BlazeFace network with its buffers. One thread at a time."""
 
-    def __init__(self, threads: int | None = None) -> None:
+    def __init__(self, threads: int = 1) -> None:
+        # One thread: with two, networks as small as these take longer.
         self._threads = threads
         self._network = open_network(shipped_network(NETWORK_FILE, NETWORK_SHA256), threads)
         shapes = [output.shape[-1] for output in self._network.outputs]
         self._boxes_at, self._scores_at = shapes.index(16), shapes.index(1)
         self._anchors = _anchor_centres()
         self._shrunk: Picture = np.empty((_INPUT, _INPUT, 3), np.uint8)
-        self._least_logit = float(np.log(_POSSIBLE / (1 - _POSSIBLE)))
 
     @cached_property
     def mesh(self) -> FaceMesh:
@@ -111,71 +110,100 @@ class Detector:
         return FaceMesh(self._threads)
 
     def detect(
-        self, frame: Picture, smallest: float | None = None, *, first_found: bool = False
+        self,
+        frame: Picture,
+        smallest: float | None = None,
+        *,
+        first_found: bool = False,
+        least_share: float = 0.0,
     ) -> list[Face]:
         """Faces in `frame` (uint8 BGR, shape (H, W, 3)), the largest first.
 
         `smallest` is the width in pixels down to which faces are searched for; by default the whole
         frame is searched once, which finds faces from an eighth of its longer side. With
-        `first_found` the search ends at the first size of square that shows a sure face.
+        `first_found` the search ends at the first size of square that shows a sure face. Faces
+        narrower than `least_share` of the widest sure one may be left out.
         """
         kept: list[Face] = []
-        for squares in levels(frame.shape[1], frame.shape[0], smallest):
-            self._add(frame, squares, kept)
-            if first_found and any(face.sure for face in kept):
+        seen = math.inf
+        plan = list(levels(frame.shape[1], frame.shape[0], smallest))
+        for squares in plan:
+            last = squares is plan[-1] and smallest is not None
+            self._add(frame, squares, kept, _FAINT if last else _POSSIBLE, seen)
+            seen = _WELL_SEEN * squares[0].side
+            widest = max((face.box.width for face in kept if face.sure), default=0.0)
+            if first_found and widest:
+                break
+            if squares[0].side * SURELY_FOUND <= least_share * widest:
                 break
         return sorted(kept, key=lambda face: face.box.width, reverse=True)
 
-    def detect_in(self, frame: Picture, squares: Iterable[Square]) -> list[Face]:
+    def detect_in(
+        self, frame: Picture, squares: Iterable[Square], *, faint: bool = False
+    ) -> list[Face]:
         """Faces in these squares of `frame` alone, the largest first; see `around`, `levels`.
 
         For video: a known face is found again in the one square around its box, and the search for
-        small ones can be spread over frames. Of faces that overlap by 0.3 one is returned.
+        small ones can be spread over frames. Of faces that overlap by 0.3 one is returned. With
+        `faint` what the squares show faintly is examined in a closer one.
         """
         kept: list[Face] = []
-        self._add(frame, squares, kept)
+        self._add(frame, squares, kept, _FAINT if faint else _POSSIBLE)
         return sorted(kept, key=lambda face: face.box.width, reverse=True)
 
-    def _add(self, frame: Picture, squares: Iterable[Square], kept: list[Face]) -> None:
-        """Add the faces in `squares` that are not among those kept, by falling score.
+    def _add(
+        self,
+        frame: Picture,
+        squares: Iterable[Square],
+        kept: list[Face],
+        least: float,
+        seen: float = math.inf,
+    ) -> None:
+        """Add the faces in `squares` that are not among those kept, by falling score from `least`.
 
-        A face takes the place of doubtful ones if it is sure itself.
+        A face takes the place of less certain ones. A faint one must prove to be a sure one, and a
+        doubtful one from a width of `seen` on, where larger squares show no face, is none.
         """
-        found = [face for square in squares for face in self._closer(frame, square)]
-        found.sort(key=lambda face: face.score, reverse=True)
-        for face in found:
+        found = [
+            (face, square)
+            for square in squares
+            for face in self._faces_in(frame, square, least)
+            if face.score >= _SURE or face.box.width < seen
+        ]
+        found.sort(key=lambda pair: pair[0].score, reverse=True)
+        for rough, square in found:
+            if _among_certain(rough, kept):
+                continue
+            face = self._examined(frame, rough, square)
+            if face is None or _among_certain(face, kept):
+                continue
             same = [other for other in kept if overlap(face.box, other.box) >= _SAME_FACE]
-            if any(other.sure for other in same):
-                continue
-            checked = self._checked(frame, face)
-            if checked is not None and (checked.sure or not same):
-                kept[:] = [other for other in kept if other not in same] + [checked]
+            if all(other.certainty < face.certainty for other in same):
+                kept[:] = [other for other in kept if other not in same] + [face]
 
-    def _closer(self, frame: Picture, square: Square) -> Iterator[Face]:
-        """The faces in a square; those that are small in it are detected again in a closer one."""
-        for face in self._faces_in(frame, square):
-            if face.box.width >= _ROUGH * square.side:
-                yield face
-                continue
+    def _examined(self, frame: Picture, face: Face, square: Square) -> Face | None:
+        """The face as a closer square shows it where it is small or doubtful in its own, and as the
+        mesh network confirms it where it is doubtful even so. None if it is no face."""
+        faint, best, seen_again = face.score < _POSSIBLE, face, False
+        if face.box.width < _ROUGH * square.side or face.score < _SURE:
             again = [
                 other
-                for other in self._faces_in(frame, around(face.box))
-                if overlap(other.box, face.box) >= _SAME_FACE
+                for other in self._faces_in(frame, around(face.box), _POSSIBLE)
+                if contains(other.box, face.box.centre) and contains(face.box, other.box.centre)
             ]
-            yield max(again, key=lambda other: other.score, default=face)
+            best = max(again, key=lambda other: other.score, default=face)
+            seen_again = bool(again)
+        if best.score < _POSSIBLE or best.sure:
+            return best if best.sure else None
+        mesh = self.mesh.fit(frame, best.box, best.right_eye, best.left_eye)
+        needed = _CONFIRMED if seen_again and not faint else _SURELY
+        return replace(best, presence=mesh.presence) if mesh.presence >= needed else None
 
-    def _checked(self, frame: Picture, face: Face) -> Face | None:
-        """The face, if it is certain or the mesh network confirms it."""
-        if face.sure:
-            return face
-        mesh = self.mesh.fit(frame, face.box, face.right_eye, face.left_eye)
-        return replace(face, presence=mesh.presence) if mesh.presence >= _CONFIRMED else None
-
-    def _faces_in(self, frame: Picture, square: Square) -> list[Face]:
+    def _faces_in(self, frame: Picture, square: Square, least: float) -> list[Face]:
         self._load(frame, square)
         self._network.run()
         logits = self._network.output_view(self._scores_at)[0, :, 0]
-        likely = np.flatnonzero(logits > self._least_logit)
+        likely = np.flatnonzero(logits > math.log(least / (1 - least)))
         if not likely.size:
             return []
         scores = 1 / (1 + np.exp(-logits[likely].astype(np.float64)))
@@ -195,6 +223,15 @@ class Detector:
         height, width = frame.shape[:2]
         right, bottom = min(width, square.x + square.side), min(height, square.y + square.side)
         left, top = max(0, square.x), max(0, square.y)
+        part = frame[top:bottom, left:right]
+        shrink = square.side / _INPUT
+        while shrink >= 2 and min(part.shape[:2]) >= 2:
+            # Halving has a fast path; averaging at once takes two to three times as long.
+            height, width = part.shape[0] // 2, part.shape[1] // 2
+            part = cv2.resize(  # type: ignore[assignment]
+                part[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA
+            )
+            shrink /= 2
         scale = _INPUT / square.side
         x0 = min(_INPUT - 1, round((left - square.x) * scale))
         y0 = min(_INPUT - 1, round((top - square.y) * scale))
@@ -202,10 +239,10 @@ class Detector:
         y1 = max(y0 + 1, round((bottom - square.y) * scale))
         self._shrunk.fill(0)
         cv2.resize(
-            frame[top:bottom, left:right],
+            part,
             (x1 - x0, y1 - y0),
             dst=self._shrunk[y0:y1, x0:x1],
-            interpolation=cv2.INTER_AREA,
+            interpolation=cv2.INTER_LINEAR if 1 <= shrink < 2 else cv2.INTER_AREA,
         )
         cv2.cvtColor(self._shrunk, cv2.COLOR_BGR2RGB, dst=self._shrunk)
         view = self._network.input_view()[0]
@@ -222,32 +259,16 @@ def _anchor_centres() -> NDArray[np.float32]:
     return np.concatenate(centres)
 
 
-def around(box: Box) -> Square:
-    """The square in which a face with this box is found best."""
-    side = max(1, round(_CLOSER * box.width))
-    return Square(round(box.centre.x - side / 2), round(box.centre.y - side / 2), side)
-
-
-def levels(width: int, height: int, smallest: float | None) -> Iterator[list[Square]]:
-    """The whole frame as one square, then ever smaller squares down to faces of `smallest`."""
-    side = max(width, height)
-    yield [Square((width - side) // 2, (height - side) // 2, side)]
-    if smallest is None:
-        return
-    short = min(width, height)
-    while side * _SMALLEST_SHARE > smallest:
-        # The first level of squares is as high as the frame, each next half as large.
-        side = short if side > short else side // 2
-        yield [Square(x, y, side) for y in _starts(height, side) for x in _starts(width, side)]
-
-
-def _starts(length: int, side: int) -> list[int]:
-    """Where squares of `side` start so that they cover `length` and overlap enough."""
-    room = length - side
-    if room <= 0:
-        return [0]
-    steps = int(np.ceil(room / (side * (1 - _TILE_OVERLAP))))
-    return [round(room * i / steps) for i in range(steps + 1)]
+def _among_certain(face: Face, kept: list[Face]) -> bool:
+    """Whether a face is one that the detector is certain of, or, too faint itself, within one."""
+    return any(
+        other.score >= _SURE
+        and (
+            overlap(face.box, other.box) >= _SAME_FACE
+            or (face.score < _POSSIBLE and contains(other.box, face.box.centre))
+        )
+        for other in kept
+    )
 
 
 def _merge(

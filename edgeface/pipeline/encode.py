@@ -36,7 +36,7 @@ class Encoder:
 
             refuse_lenient(model.description)
             try_out(model)
-        self._network = open_network(model.path, threads)
+        self._network = open_network(model.file or model.path, threads)
         _check_shapes(self._network, model)
         self._values = np.arange(256, dtype=np.float64)
         self._swapped: Picture = np.empty((self._spec.size, self._spec.size, 3), np.uint8)

@@ -32,6 +32,11 @@ class Box(NamedTuple):
         return Point(self.x + self.width / 2, self.y + self.height / 2)
 
 
+def contains(box: Box, point: Point) -> bool:
+    """Whether a point lies in a box."""
+    return 0 <= point.x - box.x <= box.width and 0 <= point.y - box.y <= box.height
+
+
 def overlap(one: Box, other: Box) -> float:
     """Intersection over union of two boxes, 0 to 1."""
     width = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)

@@ -1,7 +1,7 @@
 """The model file: a TFLite network that says by itself how it wants to be used.
 
-Takes in a path, hands on a `Model` (path, description, identity). The description is one JSON
-document, `edgeface.json`, in a zip archive appended to the flatbuffer: the place the TFLite
+Takes in a path, hands on a `Model` (the open file, description, identity). The description is one
+JSON document, `edgeface.json`, in a zip archive appended to the flatbuffer: the place the TFLite
 Metadata convention gives to associated files, so `unzip -p model.tflite edgeface.json` shows it
 and every TFLite runtime ignores it. This module never runs a network and never guesses: a file
 without a description, or one whose bytes are not those described, is refused.
@@ -16,7 +16,7 @@ import mmap
 import os
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -24,6 +24,7 @@ from typing import BinaryIO, Literal
 import msgspec
 
 from edgeface.errors import ModelError
+from edgeface.pipeline.network_file import NetworkFile
 from edgeface.system.threads import Worker
 
 DESCRIPTION_NAME = "edgeface.json"
@@ -231,6 +232,8 @@ class Model:
     identity: str
     sha256: str = ""
     """Of the whole file, description included."""
+    file: NetworkFile | None = field(default=None, repr=False, compare=False)
+    """The file whose bytes were checked, to open the network from."""
 
     @property
     def shipped(self) -> str | None:
@@ -257,16 +260,18 @@ def default_model_path() -> Path:
     return models_folder() / "facenet-int8.tflite"
 
 
-def shipped_network(file: str, sha256: str) -> Path:
-    """The path of a network that belongs to this version; ModelError unless its bytes are right."""
-    path = models_folder() / file
+def shipped_network(name: str, sha256: str) -> NetworkFile:
+    """A network that belongs to this version, open; ModelError unless its bytes are right."""
+    path = models_folder() / name
     try:
-        intact = hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+        file = NetworkFile(path)
+        with open(file.handle, "rb", closefd=False) as opened:
+            intact = hashlib.sha256(opened.read()).hexdigest() == sha256
     except OSError:
         intact = False
     if not intact:
         raise ModelError(f"the model file {path} is missing or damaged; install edgeface again")
-    return path
+    return file
 
 
 def load_model(path: str | Path | None = None) -> Model:
@@ -286,7 +291,8 @@ class PendingModel:
     def __init__(self, path: str | Path | None = None) -> None:
         self._path = Path(path) if path is not None else default_model_path()
         try:
-            with self._path.open("rb") as file:
+            self._file = NetworkFile(self._path)
+            with open(self._file.handle, "rb", closefd=False) as file:
                 self._description = read_description(file, self._path)
                 self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except FileNotFoundError:
@@ -311,7 +317,8 @@ class PendingModel:
             raise ModelError(
                 f"the model file {self._path} is damaged (its network changed); copy it again"
             )
-        return Model(self._path, self._description, self._description.identity, self._file_digest)
+        identity = self._description.identity
+        return Model(self._path, self._description, identity, self._file_digest, self._file)
 
 
 def read_description(file: BinaryIO, path: Path) -> Description:

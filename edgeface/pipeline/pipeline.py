@@ -15,13 +15,14 @@ from pathlib import Path
 
 from edgeface.errors import FaceError
 from edgeface.pipeline.align import Aligner
-from edgeface.pipeline.detect import Detector, Face, Landmarks, Square
+from edgeface.pipeline.detect import Detector, Face, Landmarks
 from edgeface.pipeline.encode import Embedding, Encoder
 from edgeface.pipeline.geometry import Box
 from edgeface.pipeline.mesh import FaceMesh
 from edgeface.pipeline.model_file import Model, PendingModel
 from edgeface.pipeline.pictures import Picture
 from edgeface.pipeline.quality import Quality, assess
+from edgeface.pipeline.squares import Square
 
 _SMALLEST_FACE = 40  # pixels: narrower ones hold too little to be judged
 LEAST_PRESENCE = 0.5  # by the mesh; 3 of 4,992 pictures of View 1 lie below it
@@ -85,7 +86,7 @@ class FacePipeline:
 
     def __init__(self, model: str | Path | Model | None = None, threads: int | None = None) -> None:
         pending = model if isinstance(model, Model) else PendingModel(model)
-        self._detector = Detector(threads)  # opened while the model's bytes are checked
+        self._detector = Detector()  # opened while the model's bytes are checked
         self.model = pending if isinstance(pending, Model) else pending.checked()
         self._encoder = Encoder(self.model, threads)
         spec = self.model.description
@@ -104,23 +105,33 @@ class FacePipeline:
         return self._detector.mesh
 
     def detect(
-        self, frame: Picture, timings: Timings | None = None, *, first_found: bool = False
+        self,
+        frame: Picture,
+        timings: Timings | None = None,
+        *,
+        first_found: bool = False,
+        least_share: float = 0.0,
     ) -> list[Face]:
         """The faces of a still picture, the largest first.
 
         Searches down to 40 pixels or 1/32 of the longer side, whichever is more. `first_found`
-        ends the search at the first scale that shows a sure face.
+        ends the search at the first scale that shows a sure face. Faces narrower than `least_share`
+        of the widest sure one may be left out.
         """
         started = time.perf_counter()
         smallest = max(_SMALLEST_FACE, _SMALLEST_SHARE * max(frame.shape))
-        faces = self._detector.detect(frame, smallest, first_found=first_found)
+        faces = self._detector.detect(
+            frame, smallest, first_found=first_found, least_share=least_share
+        )
         if timings:
             timings.detect += _since(started)
         return faces
 
-    def detect_in(self, frame: Picture, squares: Iterable[Square]) -> list[Face]:
+    def detect_in(
+        self, frame: Picture, squares: Iterable[Square], *, faint: bool = False
+    ) -> list[Face]:
         """The faces in some squares of a video frame, the largest first."""
-        return self._detector.detect_in(frame, squares)
+        return self._detector.detect_in(frame, squares, faint=faint)
 
     def crop(self, frame: Picture, face: Face) -> Picture:
         """The aligned crop of one face; valid until the next call on this pipeline."""

@@ -1,6 +1,6 @@
 """The one place that opens TFLite interpreters, whichever runtime is installed.
 
-Takes in a model file's path, hands on a `Network` that is ready to run. LiteRT is preferred,
+Takes in a model's file, hands on a `Network` that is ready to run. LiteRT is preferred,
 tflite-runtime is used where LiteRT is not installed; EDGEFACE_RUNTIME=litert|tflite-runtime
 forces one. Nothing else in the package imports either, and nothing here knows about faces.
 """
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.errors import ConfigError, ModelError, RuntimeMissing
+from edgeface.pipeline.network_file import NetworkFile
 from edgeface.system.chatter import overheard
 
 RUNTIMES = {"litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
@@ -106,27 +107,37 @@ def default_threads() -> int:
     return min(4, len(os.sched_getaffinity(0)))
 
 
-def open_network(path: Path, threads: int | None = None) -> Network:
+def open_network(file: Path | NetworkFile, threads: int | None = None) -> Network:
     """Open a .tflite file (mapped, not read) and allocate its tensors.
 
-    Raises ModelError when the file is not a network that the installed runtime can run.
+    Raises ModelError when the file is not a network that the installed runtime can run, and when
+    somebody has written into it, or replaced it, since it was opened and checked.
     """
+    try:
+        file = NetworkFile(file) if isinstance(file, Path) else file
+    except OSError as error:
+        raise ModelError(f"cannot open the model file {file}: {error.strerror}") from None
     runtime = choose_runtime()
     interpreter_module = import_module(RUNTIMES[runtime] + ".interpreter")
     try:
         with overheard():  # "INFO: Created ... delegate"
             interpreter = interpreter_module.Interpreter(
-                model_path=str(path), num_threads=threads or default_threads()
+                model_path=file.place, num_threads=threads or default_threads()
             )
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"{runtime} cannot run the model file {path}: {reason}") from None
-    _release_pages(path)
+        reason = str(error).strip().splitlines()[0].replace(file.place, str(file.path))
+        raise ModelError(f"{runtime} cannot run the model file {file.path}: {reason}") from None
+    if not file.unchanged:
+        raise ModelError(
+            f"the model file {file.path} was changed after it was checked; start again, and see "
+            "who may write to it"
+        )
+    _release_pages(file)
     return Network(interpreter, runtime)
 
 
-def _release_pages(path: Path) -> None:
+def _release_pages(file: NetworkFile) -> None:
     """Release the mapped file's pages: the kernels keep their own copy of the weights.
 
     A page that is still needed is read from the file again. This saves the file's size in resident
@@ -137,11 +148,11 @@ def _release_pages(path: Path) -> None:
 
     try:
         maps = Path("/proc/self/maps").read_text(errors="surrogateescape")
-        libc = ctypes.CDLL(None)
+        libc, mapped_as = ctypes.CDLL(None), file.mapped_as
     except OSError:
         return
     for line in maps.splitlines():
         span, rights, *_, name = line.split(maxsplit=5)
-        if name == str(path.resolve()) and rights == "r--s":
+        if name == mapped_as and rights == "r--s":
             start, end = (int(edge, 16) for edge in span.split("-"))
             libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)

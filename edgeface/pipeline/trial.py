@@ -20,14 +20,16 @@ import numpy as np
 
 from edgeface.errors import EdgeFaceError, ModelError
 from edgeface.pipeline.model_file import Model
+from edgeface.pipeline.network_file import NetworkFile
 from edgeface.pipeline.runtime import RUNTIMES, choose_runtime, open_network
+from edgeface.system.homes import own_folder
 
 _LONGEST = 60.0  # seconds; FaceNet takes half a second here, a few on a Pi Zero 2 W
 _MOST_MEMORY = 2 << 30  # address space, of which shared libraries and thread stacks are the most
 _CAME_THROUGH = "came through"
 _CHILD = (
-    "import sys; sys.path[:] = sys.argv[2:]; "
-    "from edgeface.pipeline.trial import run_child; run_child(sys.argv[1])"
+    "import sys; sys.path[:] = sys.argv[3:]; "
+    "from edgeface.pipeline.trial import run_child; run_child(sys.argv[1], int(sys.argv[2]))"
 )
 _INHERITED = ("PATH", "EDGEFACE_RUNTIME", "LD_LIBRARY_PATH")  # no secret is among them
 
@@ -36,13 +38,16 @@ def try_out(model: Model) -> None:
     """Return once the network was opened and run in a child; ModelError where it was not."""
     if model.shipped:
         return
-    note = _notes() / f"{model.sha256}-{_runtime()}"
-    if note.exists():
+    notes = _notes()
+    note = notes / f"{model.sha256}-{_runtime()}" if notes is not None else None
+    if note is not None and note.exists():
         return
     advice = "use another copy, or convert it again"
     try:
+        file = model.file or NetworkFile(model.path)
         done = subprocess.run(  # noqa: S603
-            [sys.executable, "-c", _CHILD, str(model.path), *sys.path],
+            [sys.executable, "-c", _CHILD, str(model.path), str(file.handle), *sys.path],
+            pass_fds=(file.handle,),
             env={name: os.environ[name] for name in _INHERITED if name in os.environ},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -69,16 +74,16 @@ def try_out(model: Model) -> None:
     _note(note)
 
 
-def run_child(path: str) -> None:
-    """What the child does: open the network, run it on black and on noise, say that it came
-    through."""
+def run_child(path: str, handle: int) -> None:
+    """What the child does with an open file: open the network, run it on black and on noise, say
+    that it came through."""
     try:
         resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     except (OSError, ValueError):
         pass  # the service's unit allows no change of limits; it has MemoryMax for that
     try:
-        network = open_network(Path(path), threads=1)
+        network = open_network(NetworkFile(Path(path), handle), threads=1)
         taken = network.inputs[0]
         pixels = np.random.default_rng(0).integers(0, 127, taken.shape).astype(taken.dtype)
         for picture in (np.zeros_like(pixels), pixels):
@@ -106,16 +111,19 @@ def _runtime() -> str:
         return name
 
 
-def _notes() -> Path:
-    """Where it is noted what came through: the service's state folder, else the user's."""
+def _notes() -> Path | None:
+    """Where it is noted what came through: the service's state folder, else the user's, who may
+    have none."""
     state = os.environ.get("STATE_DIRECTORY")
     if state:
         return Path(state.split(":")[0]) / "tried-models"
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(home) / "edgeface" / "tried-models"
+    own = own_folder("state")
+    return own / "edgeface" / "tried-models" if own is not None else None
 
 
-def _note(note: Path) -> None:
+def _note(note: Path | None) -> None:
+    if note is None:
+        return
     try:
         note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         note.touch(mode=0o600)

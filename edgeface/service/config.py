@@ -12,7 +12,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -39,6 +39,11 @@ SYSTEM_CONFIG = Path("/etc/edgeface/edgeface.toml")
 SYSTEM_STATE = Path("/var/lib/edgeface")  # StateDirectory of the unit
 MOST_FPIR = 0.1
 LEAST_FPS = 5.0  # below it a face is seen too rarely to be followed
+_PATHS = {"spec", "ca_file", "ca", "gallery", "model", "file", "folder", "socket"} | {
+    "admin_socket",
+    "password_file",
+    "secret_file",
+}
 
 
 class RecognitionSettings(SettingsTable, frozen=True, kw_only=True):
@@ -146,6 +151,13 @@ class AuditSettings(SettingsTable, frozen=True, kw_only=True):
         lasts("age", self.age, 86400, 10 * LONGEST)
 
 
+class RulesSettings(SettingsTable, frozen=True, kw_only=True):
+    """[rules]: what the rules of single people need; clock: "trusted" where the machine's time is
+    right though nothing confirms it."""
+
+    clock: Literal["checked", "trusted"] = "checked"
+
+
 class Config(SettingsTable, frozen=True, kw_only=True):
     """All settings. A sink whose table is missing is off."""
 
@@ -156,6 +168,7 @@ class Config(SettingsTable, frozen=True, kw_only=True):
     lockout: LockoutSettings = LockoutSettings()
     control: ControlSettings | None = None
     audit: AuditSettings = AuditSettings()
+    rules: RulesSettings = RulesSettings()
     stdout: StdoutSettings | None = StdoutSettings()
     mqtt: MqttSettings | None = None
     webhook: WebhookSettings | None = None
@@ -231,6 +244,7 @@ def load_config(path: Path) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
     _refuse_unknown(tables, path)
+    _refuse_tilde(tables, path)
     try:
         return msgspec.convert(tables, Config, dec_hook=_of_text)
     except msgspec.ValidationError as error:
@@ -261,6 +275,17 @@ def _refuse_unknown(tables: dict[str, Any], path: Path) -> None:
         for key in table:
             if key not in known:
                 raise _unknown(path, f"{name}.{key}", [f"{name}.{k}" for k in known], _homes(key))
+
+
+def _refuse_tilde(tables: dict[str, Any], path: Path) -> None:
+    """A service has no home: taken as it is, ~ would be a folder of that name."""
+    for name, table in tables.items():
+        for key, value in table.items():
+            if key in _PATHS and isinstance(value, str) and value.startswith("~/"):
+                raise ConfigError(
+                    f"{path}: {name}.{key}: {value} begins with ~, which only a shell replaces; "
+                    "write the path in full"
+                )
 
 
 def _keys(table: str) -> tuple[str, ...]:

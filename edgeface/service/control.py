@@ -25,6 +25,7 @@ from edgeface.service.desk import Request
 from edgeface.service.gate import introduced
 from edgeface.service.listening import TICK, listen, until_hung_up
 from edgeface.service.peers import Peer, peer_of
+from edgeface.service.uploads import Delivery
 from edgeface.system.closing import Closing
 from edgeface.system.threads import Worker
 
@@ -52,6 +53,7 @@ class Client:
     ) -> None:
         self.peer, self.administers = peer, administers
         self.gone = False
+        self.delivery: Delivery | None = None
         self._reader, self._writer = reader, writer
         self._loop = asyncio.get_running_loop()
         self._answered = asyncio.Event()
@@ -75,6 +77,7 @@ class Client:
         """From the request to the last answer; the connection is closed at the end."""
         try:
             if await self._ask(submit):
+                await self._take_pictures()
                 await self._until_answered_or_gone()
             async with asyncio.timeout(_TIME_TO_READ):
                 if not self.gone:
@@ -104,11 +107,29 @@ class Client:
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             self._write_error(f"this is no request: {error}")
             return False
+        if request.pictures and self.administers:  # nobody else's are read
+            self.delivery = Delivery(request.pictures)
         submit(request, self)
         return True
 
     def _write_error(self, sentence: str) -> None:
         self._write(msgspec.json.encode({"error": sentence}) + b"\n", last=True)
+
+    async def _take_pictures(self) -> None:
+        """Read the pictures that are asked for, until they are all there or there is an answer."""
+        if self.delivery is None:
+            return
+        answered = asyncio.ensure_future(self._answered.wait())
+        pictures = asyncio.ensure_future(self.delivery.receive(self._reader))
+        gone = asyncio.ensure_future(until_hung_up(self._writer))
+        try:
+            await asyncio.wait({answered, pictures, gone}, return_when=asyncio.FIRST_COMPLETED)
+            failed = pictures.done() and pictures.exception() is not None
+            if failed or not (answered.done() or pictures.done()):
+                self._hang_up()
+        finally:
+            for task in (answered, pictures, gone):
+                task.cancel()
 
     async def _until_answered_or_gone(self) -> None:
         """Wait for the last answer; `gone` is set as soon as nobody waits for it any more, which

@@ -18,6 +18,8 @@ import msgspec
 from edgeface.errors import EdgeFaceError
 from edgeface.events import EventType
 from edgeface.gallery.names import person_name
+from edgeface.gallery.rules import RulesChange
+from edgeface.gallery.rules_file import as_dict
 from edgeface.liveness import Profile
 from edgeface.service.attempts import (
     Answer,
@@ -32,14 +34,26 @@ from edgeface.service.frame_result import FrameResult
 from edgeface.service.lockout import Lockout
 from edgeface.service.peers import Peer
 from edgeface.service.people import People
+from edgeface.service.permits import Permits
+from edgeface.service.uploads import (
+    Delivery,
+    Task,
+    UploadedEnrollment,
+    UploadedIdentification,
+    UploadedVerification,
+    Uploads,
+)
 from edgeface.service.viewers import Viewers
+from edgeface.system.upload import LARGEST_PICTURE, MOST_PICTURES, too_much
 
 _log = logging.getLogger("edgeface.service")
 _MOST_WAITING = 32
 _MOST_ATTEMPTS = 4
 # Seconds for an attempt where nothing else is asked.
 _WITHIN, _WITHIN_CHALLENGED, _WITHIN_ENROLLING, _WITHIN_WATCHING = 5.0, 30.0, 60.0, 60.0
-_ADMINISTRATIVE = frozenset({"reload", "enroll", "remove", "rename", "merge", "list", "watch"})
+_ADMINISTRATIVE = frozenset(
+    {"reload", "enroll", "remove", "rename", "merge", "list", "rules", "watch"}
+)
 _OF_ADMINISTRATORS = frozenset({"score", "threshold"})  # keys that an asker gets as null
 
 
@@ -48,8 +62,11 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     there is a challenge to pass, 60 to enroll or watch; `challenge` asks for one whatever the
     profile. `other` is the name that `rename` gives, or the person that `merge` leaves; `template`
     the number from 1 of the one that `remove` removes; `watch` gives pictures for `within` seconds.
-    `reload`, `enroll`, `remove`, `rename`, `merge`, `list` and `watch` need the right to
-    administer; `via` says for whom a client asks, for the audit log."""
+    `rules` sets the `rules` of somebody, or shows them. `reload`, `enroll`, `remove`, `rename`,
+    `merge`, `list`, `rules` and `watch` need the right to administer; `via` says for whom a client
+    asks, for the audit log. With `pictures`, the sizes in bytes of picture files that follow,
+    `enroll`, `identify` and `verify` judge these instead of the camera's, and need that right,
+    too."""
 
     command: Literal[
         "status",
@@ -61,6 +78,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         "rename",
         "merge",
         "list",
+        "rules",
         "watch",
     ]
     name: str | None = None
@@ -71,6 +89,14 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ) = None
     other: str | None = None
     template: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    pictures: (
+        Annotated[
+            tuple[Annotated[int, msgspec.Meta(ge=1, le=LARGEST_PICTURE)], ...],
+            msgspec.Meta(min_length=1, max_length=MOST_PICTURES),
+        ]
+        | None
+    ) = None
+    rules: RulesChange | None = None
 
 
 class Asker(Protocol):
@@ -95,6 +121,11 @@ class Asker(Protocol):
         """Whether it may change settings and people, and see scores."""
         ...
 
+    @property
+    def delivery(self) -> Delivery | None:
+        """The pictures that it sends, if it does."""
+        ...
+
 
 class _OnBehalf:
     """An asker that says for whom it asks; that counts for the audit log and for nothing else."""
@@ -117,6 +148,10 @@ class _OnBehalf:
     def administers(self) -> bool:
         return self._asker.administers
 
+    @property
+    def delivery(self) -> Delivery | None:
+        return self._asker.delivery
+
 
 class Hooks(NamedTuple):
     """What the desk has the service's loop do."""
@@ -138,14 +173,18 @@ class Desk:
         profile: Profile,
         hooks: Hooks,
         audit: AuditLog | None = None,
+        permits: Permits | None = None,
     ) -> None:
-        """Without an `audit` log every administrative request is refused."""
+        """Without an `audit` log every administrative request is refused; without `permits` nobody
+        has rules."""
+        self._permits = permits
         self._people, self.lockout = people, lockout
         self.rules, self.profile = rules, profile
         self._hooks, self._audit = hooks, audit
         self._waiting: queue.Queue[tuple[Request, Asker]] = queue.Queue(_MOST_WAITING)
         self._attempts: list[tuple[Attempt, Asker]] = []
         self.viewers = Viewers()
+        self._uploads = Uploads()
 
     @property
     def busy(self) -> bool:
@@ -191,6 +230,9 @@ class Desk:
         now = time.monotonic()
         self._attempts = [pair for pair in self._attempts if not self._finished(*pair, now)]
         self.viewers.work()
+        if self._audit is not None:
+            self._audit.work()
+        self._uploads.work()
 
     def close(self) -> None:
         """Answer everybody that the service ends."""
@@ -198,10 +240,13 @@ class Desk:
         stopping = {"error": "the service is stopping"}
         for attempt, asker in self._attempts:
             if isinstance(attempt, LiveEnrollment):
-                self._record_enrollment(attempt, asker, stopping)
+                self._record_enrollment(attempt.name, asker, stopping)
             asker.reply(stopping, last=True)  # which is no refusal, and counts for nothing
         self._attempts = []
         self.viewers.close(stopping["error"])
+        if self._audit is not None:
+            self._audit.close()
+        self._uploads.close(stopping["error"])
 
     def _begin(self, request: Request, asker: Asker) -> None:
         if request.name is not None:  # one form from here on: what is checked is what is stored
@@ -210,7 +255,7 @@ class Desk:
             asker = _OnBehalf(asker, request.via)
         if request.other is not None:
             request = msgspec.structs.replace(request, other=person_name(request.other))
-        if request.command in _ADMINISTRATIVE:
+        if request.command in _ADMINISTRATIVE or request.pictures:
             self._administer(request, asker)
         elif request.command == "status":
             asker.reply(self._hooks.status(), last=True)
@@ -226,6 +271,9 @@ class Desk:
         """What administrators ask, for whoever may; the record comes before the answer."""
         try:
             self._require_administrator(request, asker)
+            if request.pictures:
+                self._judge_pictures(request, asker, request.pictures)
+                return
             if request.command == "enroll":
                 # It is recorded when it has ended, by `_end`.
                 self._start(self._enrollment(request), asker)
@@ -239,10 +287,38 @@ class Desk:
             outcome = "failed" if asker.administers else "refused"
             self._record(asker, request.command, request.name, outcome, str(error))
             raise
-        self._record(asker, request.command, request.name, "done", _what_else(request))
+        self._record(asker, request.command, request.name, "done", _what_else(request, answer))
         for kind, name, words in _changes(request):
             self._emit(asker, kind, name, words)
         asker.reply(answer, last=True)
+
+    def _judge_pictures(self, request: Request, asker: Asker, sizes: tuple[int, ...]) -> None:
+        """Have pictures sent and judged; it is recorded when that has ended."""
+        if problem := too_much(sizes):
+            raise EdgeFaceError(problem)
+        if request.challenge:
+            raise EdgeFaceError("a picture passes no challenge; ask without it")
+        task: Task
+        if request.command == "enroll":
+            task = UploadedEnrollment(self._people, _named(request))
+        elif request.command not in ("identify", "verify"):
+            raise EdgeFaceError(f"{request.command} takes no pictures")
+        elif len(sizes) > 1:
+            raise EdgeFaceError(f"{request.command} takes one picture at a time")
+        elif request.command == "identify":
+            task = UploadedIdentification(self._people)
+        else:
+            task = UploadedVerification(self._people, _named(request))
+
+        def finished(answer: Answer | None) -> None:
+            if request.command == "enroll":
+                self._record_enrollment(request.name, asker, answer)
+            else:
+                failure = _failure(answer)
+                outcome = "done" if failure is None else "failed"
+                self._record(asker, request.command, request.name, outcome, failure or "a picture")
+
+        self._uploads.begin(task, asker, len(sizes), finished)
 
     def _require_administrator(self, request: Request, asker: Asker) -> None:
         if not asker.administers:
@@ -267,8 +343,11 @@ class Desk:
                 "people": self._people.reports(),
                 "threshold_raised": round(raised.raised, 4),
                 "threshold_note": raised.sentence,
+                **(self._permits.listed() if self._permits is not None else {}),
             }
         name = _named(request)
+        if request.command == "rules":
+            return self._rules(name, request.rules)
         if request.command in ("rename", "merge"):
             if request.other is None:
                 raise EdgeFaceError(f"{request.command} needs another name, as other")
@@ -277,6 +356,15 @@ class Desk:
         which = () if request.template is None else (request.template,)
         templates, left = self._people.remove(name, *which)
         return {"name": name, "templates": templates, "people": left}
+
+    def _rules(self, name: str, change: RulesChange | None) -> Answer:
+        rules = self._people.rules(name)
+        if change is not None:
+            rules = change.applied(rules)
+            self._people.set_rules(name, rules)
+            if self._permits is not None:
+                self._permits.refresh()
+        return {"name": name, **as_dict(rules)}
 
     def _record(
         self, asker: Asker, command: str, name: str | None, outcome: str, detail: str | None = None
@@ -345,24 +433,21 @@ class Desk:
     def _end(self, attempt: Attempt, asker: Asker, answer: Answer | None) -> None:
         """Count and record how an attempt ended, then answer; None where the asker has left."""
         if isinstance(attempt, LiveEnrollment):
-            self._record_enrollment(attempt, asker, answer)
+            self._record_enrollment(attempt.name, asker, answer)
         else:
             self._count(attempt, answer)
+        if answer is not None and self._permits is not None:
+            answer = self._permits.answer(answer)
         if answer is not None:
             asker.reply(answer if asker.administers else _without_scores(answer), last=True)
 
-    def _record_enrollment(
-        self, attempt: LiveEnrollment, asker: Asker, answer: Answer | None
-    ) -> None:
-        if answer is None:
-            outcome, detail = "failed", "the connection was closed"
-        elif "error" in answer:
-            outcome, detail = "failed", answer["error"]
-        else:
-            outcome, detail = "done", f"{answer['added']} templates added"
-        self._record(asker, "enroll", attempt.name, outcome, detail)
-        if outcome == "done":
-            self._emit(asker, "person_enrolled", attempt.name, "enrolled")
+    def _record_enrollment(self, name: str | None, asker: Asker, answer: Answer | None) -> None:
+        failure = _failure(answer)
+        if answer is None or failure is not None:
+            self._record(asker, "enroll", name, "failed", failure)
+            return
+        self._record(asker, "enroll", name, "done", f"{answer['added']} templates added")
+        self._emit(asker, "person_enrolled", name, "enrolled")
 
     def _count(self, attempt: Attempt, answer: Answer | None) -> None:
         """An attempt with a face in view that was refused counts towards the lockout.
@@ -385,8 +470,18 @@ def _named(request: Request) -> str:
     return request.name
 
 
-def _what_else(request: Request) -> str | None:
+def _failure(answer: Answer | None) -> str | None:
+    """Why something was not done; None where it was."""
+    return "the connection was closed" if answer is None else answer.get("error")
+
+
+def _what_else(request: Request, answer: Answer) -> str | None:
     """What the audit log says about a request besides its name."""
+    if request.command == "rules":
+        which = "set to" if request.rules is not None else "shown:"
+        limits = ("hours", "until", "outputs")
+        found = [f"{key} {answer[key]}" for key in limits if answer[key] is not None]
+        return f"{which} {'; '.join(found) or 'no limit'}"
     if request.template is not None:
         return f"template {request.template}"
     return None if request.other is None else f"to {request.other}"

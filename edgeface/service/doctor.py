@@ -18,12 +18,16 @@ from edgeface.errors import EdgeFaceError
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.file import read_contents
 from edgeface.gallery.gallery import Gallery
+from edgeface.gallery.newest import STORE, Newest
 from edgeface.gallery.store import Loaded
+from edgeface.pipeline.detect import Detector
 from edgeface.pipeline.model_file import load_model
 from edgeface.pipeline.runtime import choose_runtime
+from edgeface.service.audit import read_audit
 from edgeface.service.client import ask, socket_path
-from edgeface.service.config import SYSTEM_CONFIG, Config, secrets_in
+from edgeface.service.config import SYSTEM_CONFIG, Config, audit_path, secrets_in, state_folder
 from edgeface.service.install import CREDENTIALS, SETTINGS_MODE, UNIT
+from edgeface.service.turned import Turned, advice
 from edgeface.sources import open_source
 from edgeface.system.thermal import hottest
 
@@ -50,6 +54,7 @@ def examine(config: Config, settings: Path | None = None) -> list[Check]:
         "gallery": _gallery,
         "camera": _camera,
         "service": _service,
+        "audit": _audit,
         "temperature": _temperature,
     }
     return [_guarded(name, look, config) for name, look in looks.items()]
@@ -131,6 +136,7 @@ def _gallery(config: Config) -> Check:
     except FileNotFoundError:
         loaded = Loaded(None)
     gallery = Gallery(path, model, loaded)
+    Newest(path, state_folder(config) / STORE).refuse_older(gallery)
     people = len(gallery)
     advice = "" if people else "add somebody with: edgeface enroll NAME PICTURE..."
     raised = correction_for(model, gallery).sentence
@@ -141,19 +147,31 @@ def _gallery(config: Config) -> Check:
 def _camera(config: Config) -> Check:
     if socket_path().exists():
         try:
-            source = ask({"command": "status"})["source"]
+            status = ask({"command": "status"})
         except EdgeFaceError:
             pass  # nobody listens any more, so the camera is free to be looked at
         else:
-            return Check("camera", True, f"the service watches {source}")
+            detail = f"the service watches {status['source']}"
+            return _mounted(detail, status.get("rotation_needed"), config)
     source = open_source(config.source)
     try:
         frame = source.read()
         height, width = frame.picture.shape[:2]
+        turned = Turned(Detector(), config.source)
+        turn = turned.best_turn(frame.picture)
         frame.release()
     finally:
         source.close()
-    return Check("camera", True, f"{source.name} gives pictures of {width}x{height}")
+    detail = f"{source.name} gives pictures of {width}x{height}"
+    return _mounted(detail, turned.rotation(turn) if turn else None, config)
+
+
+def _mounted(detail: str, rotation: int | None, config: Config) -> Check:
+    """The check of a camera that works, which may be upside down or sideways."""
+    if rotation is None:
+        return Check("camera", True, detail)
+    shows, _, advised = advice(rotation, config.source.rotation).partition("; ")
+    return Check("camera", False, f"{detail}, but it {shows}", advised)
 
 
 def _service(config: Config) -> Check:
@@ -162,6 +180,9 @@ def _service(config: Config) -> Check:
         if problem := answer.get("gallery_problem"):  # as the running service sees it
             detail, _, advice = problem.rpartition("; ")
             return Check("service", False, f"it recognizes nobody: {detail or problem}", advice)
+        if problem := answer.get("rules_problem"):
+            detail, _, advice = problem.rpartition("; ")
+            return Check("service", False, f"its rules open nothing: {detail or problem}", advice)
         return Check("service", True, str(answer["status"]))
     units = Path("/etc/systemd/system")
     # A package brings the unit with it; it counts as installed once it is to start at boot.
@@ -174,6 +195,22 @@ def _service(config: Config) -> Check:
         )
     advice = "to watch the door at every boot: sudo edgeface service install"
     return Check("service", True, "not installed", advice)
+
+
+def _audit(config: Config) -> Check:
+    path = audit_path(config)
+    if not os.access(path.parent, os.X_OK) or (path.exists() and not os.access(path, os.R_OK)):
+        return Check("audit", True, f"you may not read {path}", "run: sudo edgeface doctor")
+    records, problems = read_audit(path)
+    if not problems:
+        return Check("audit", True, f"{len(records)} records in {path}, none changed or removed")
+    return Check(
+        "audit",
+        False,
+        f"{path}: {problems[0]}" + (f", and {len(problems) - 1} more" if problems[1:] else ""),
+        f"see: edgeface audit --file {path}, and compare it with: journalctl -u edgeface | grep "
+        "record; find out who may write there; to begin a new log, move it and its head away",
+    )
 
 
 def _temperature(config: Config) -> Check:

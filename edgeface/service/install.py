@@ -120,7 +120,7 @@ def start_service() -> str | None:
     except ConfigError as error:
         raise ConfigError(f"the service does not start: {_last_words() or error}") from None
     status = systemctl("show", UNIT, "--property=StatusText", "--value").strip()
-    return status if status.startswith(NO_PICTURE) else None
+    return status if NO_PICTURE in status else None
 
 
 def _last_words() -> str:

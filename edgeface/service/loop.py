@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import edgeface
 from edgeface.errors import ConfigError, EdgeFaceError
 from edgeface.events import Event, EventType, incident
+from edgeface.gallery.newest import STORE
 from edgeface.liveness import account
 from edgeface.pipeline.pictures import Picture
 from edgeface.service.audit import AuditLog
@@ -27,12 +28,15 @@ from edgeface.service.lockout import Lockout
 from edgeface.service.notify import NO_PICTURE, Notifier
 from edgeface.service.outlets import build_outlets
 from edgeface.service.people import People
+from edgeface.service.permits import Permits
 from edgeface.service.presence import Figures, Presence
+from edgeface.service.turned import Turned
 from edgeface.service.watch import Asked, Watch
 from edgeface.sinks.door import Board, DoorState
 from edgeface.sources import Frame, SourceEnded, is_live
 from edgeface.sources.blind import Blindness
 from edgeface.sources.feed import open_feed
+from edgeface.system.clock import Clock
 from edgeface.system.closing import Closing
 from edgeface.system.thermal import Governor
 
@@ -55,19 +59,22 @@ class Service(Closing):
         self._frame_error: str | None = None
         self._rate = 0.0
         self._started = time.monotonic()
-        self._people = People(config.recognition)
+        self._people = People(config.recognition, _newest_store(config))
         self._watch = Watch(self._people, config.recognition, config.profile)
         self._governor = Governor(config.power.warm, config.power.hot)
+        self._permits = Permits(config.recognition.gallery_path, _clock(config))
         self.desk = Desk(
             self._people,
-            Lockout(config.lockout, store=_lockout_store(config)),
+            Lockout(config.lockout, store=_kept(config, "lockout.json")),
             config.recognition,
             config.profile,
             Hooks(self.status, self._reload_now, self._report),
             _audit_log(config),
+            self._permits,
         )
         self._feed = open_feed(config.source)
         self._blindness = Blindness(config.source.blind_after)
+        self._turned = Turned(self._people.pipeline, config.source)
         self._presence = Presence()
         self._trouble: str | None = None  # of the source, as last reported
         self._board, self._figures = Board(), Figures()
@@ -115,17 +122,18 @@ class Service(Closing):
         """One frame, or none; it is let go of on return, so that the camera can be closed."""
         begun = time.monotonic()
         frame = self._feed.next(_TICK)
-        if frame is not None and not self._notifier.is_ready:
-            self._tell_ready()
         self._look_after_everything_else()
         if frame is not None:
             self._work_on(frame)
+            if not self._notifier.is_ready:
+                self._tell_ready()
             self._pace(begun)
 
     def _tell_ready(self) -> None:
-        """Tell systemd: with the first picture, or when it must not wait any longer."""
-        self._notifier.ready()
+        """Tell systemd: with the first picture, or when it must not wait any longer. What the
+        service does comes first, for who has waited for READY to read it."""
         self._notifier.status(self.summary(), at_once=True)
+        self._notifier.ready()
 
     def _work_on(self, frame: Frame) -> None:
         busy = self.desk.busy
@@ -147,6 +155,8 @@ class Service(Closing):
             told = f"{self._feed.name} {sentence}"
             self._trouble = told if blind else None
             self._report("source_blind" if blind else "source_back", told)
+        if not self._watch.calm and (turned := self._turned.see(frame)):
+            _log.warning("%s %s", self._feed.name, turned)
         self.desk.see(result)
         self._emit(result, frame.taken)
         self._show(frame)
@@ -161,7 +171,8 @@ class Service(Closing):
             if event.name is not None and self.desk.lockout.left(event.name):
                 self._watch.untold(event.name)  # reported when attempts are taken again
                 continue
-            self._put(event, picture, seen)
+            given, instead = self._permits.judge(event)
+            self._put(given, picture, seen, instead)
             self._count(event)
 
     def _count(self, event: Event) -> None:
@@ -177,9 +188,15 @@ class Service(Closing):
             if locked is not None:
                 self._report("lockout", locked)
 
-    def _put(self, event: Event, picture: Picture | None = None, seen: float | None = None) -> None:
+    def _put(
+        self,
+        event: Event,
+        picture: Picture | None = None,
+        seen: float | None = None,
+        instead: Mapping[str, Event] | None = None,
+    ) -> None:
         self._events += 1
-        self._outlets.put(event, picture, seen)
+        self._outlets.put(event, picture, seen, instead)
 
     def _report(self, kind: EventType, message: str, name: str | None = None) -> None:
         """Log and emit an incident; `name` is the person whom it is about, if anyone."""
@@ -209,6 +226,7 @@ class Service(Closing):
             self._report("gallery_restored", restored)
         if problem := self._people.take_problem():
             self._report("gallery_unusable", problem)
+        self._permits.refresh()
         self._outlets.work()
         self.desk.work()
         self._show_state()
@@ -217,7 +235,11 @@ class Service(Closing):
     def _show_state(self) -> None:
         """Put on the board what sinks show of the door besides its events."""
         now, lockout = time.monotonic(), self.desk.lockout
-        recognized = [name for name in self._watch.recognized if not lockout.left(name)]
+        recognized = [
+            name
+            for name in self._watch.recognized
+            if not lockout.left(name) and self._permits.allows(name, "mqtt")
+        ]
         fps, temperature = self._figures.at(now, self._rate, self._governor.temperature)
         struggling = [
             f"{outlet.name}: {outlet.trouble}"
@@ -229,7 +251,11 @@ class Service(Closing):
                 people=self._people.names,
                 present=self._presence.at(now, recognized),
                 locked=lockout.longest_left > 0,
-                problem=self._people.problem or self._trouble or next(iter(struggling), None),
+                problem=self._people.problem
+                or self._permits.problem
+                or self._trouble
+                or (f"{self._feed.name} {turned}" if (turned := self._turned.sentence) else None)
+                or next(iter(struggling), None),
                 fps=fps,
                 temperature=temperature,
                 model=self._people.model_name,
@@ -278,10 +304,14 @@ class Service(Closing):
                 if feed is not None:
                     feed.close()
                 raise
+        place = (config.recognition.gallery_path, config.rules)
+        if place != (old.recognition.gallery_path, old.rules):
+            self._permits.use(config.recognition.gallery_path, _clock(config))
         watched = (old.source, old.recognition, old.profile)
         if (config.source, config.recognition, config.profile) != watched:
             self._emit(self._watch.finish(self._feed.name))
             self._watch = Watch(self._people, config.recognition, config.profile)
+            self._turned = Turned(self._people.pipeline, config.source)
         if config.source != old.source:
             self._blindness = Blindness(config.source.blind_after)
             self._feed.close()  # before the new one: a camera can be open once
@@ -296,13 +326,12 @@ class Service(Closing):
 
     def summary(self) -> str:
         """What it does, in a line."""
-        if not self.frames:
-            why = f": {self._trouble}" if self._trouble else ""
-            return f"{NO_PICTURE} from {self._feed.name}{why}"
         people = len(self._people)
+        pace = f"{self._rate:.0f} fps"
+        if not self.frames:
+            pace = f"{NO_PICTURE} ({self._trouble})" if self._trouble else NO_PICTURE
         return (
-            f"watching {self._feed.name}, {self._rate:.0f} fps, "
-            f"{people} {'person' if people == 1 else 'people'}"
+            f"watching {self._feed.name}, {pace}, {people} {'person' if people == 1 else 'people'}"
             + (", nobody is recognized: the gallery cannot be used" if self._people.problem else "")
         )
 
@@ -315,6 +344,8 @@ class Service(Closing):
             "fps": round(self._rate, 1),
             "people": len(self._people),
             "gallery_problem": self._people.problem,
+            "rules_problem": self._permits.trouble,
+            "rotation_needed": self._turned.advice,
             "profile": self._config.profile.value,
             "in_view": [
                 {"track": track, "name": name, "liveness": account(verdict)["liveness"]}
@@ -341,11 +372,20 @@ class Service(Closing):
         self._struggling.put((name, trouble))
 
 
-def _lockout_store(config: Config) -> Path | None:
-    """Where the counts are kept; nowhere for a recording that nobody can ask about."""
+def _kept(config: Config, name: str) -> Path | None:
+    """Where something survives a restart; nowhere for a recording that nobody can ask about."""
     if config.control is None and not is_live(config.source):
         return None
-    return state_folder(config) / "lockout.json"
+    return state_folder(config) / name
+
+
+def _newest_store(config: Config) -> Path | None:
+    """Where the gallery's newest state is kept; a trial's gallery may be begun again at will."""
+    return _kept(config, STORE) if config.control is not None else None
+
+
+def _clock(config: Config) -> Clock:
+    return Clock(trusted=config.rules.clock == "trusted")
 
 
 def _audit_log(config: Config) -> AuditLog | None:

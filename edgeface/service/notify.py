@@ -2,8 +2,8 @@
 
 Takes in words, sends them to the socket that NOTIFY_SOCKET names (sd_notify(3)); without one it
 does nothing. The watchdog is fed by whoever calls `alive`, which is the loop and nobody else: a
-loop that hangs is a loop that systemd restarts. Before `ready` nothing is sent: systemd watches
-from then on.
+loop that hangs is a loop that systemd restarts. Before `ready` only the status is sent: systemd
+watches from then on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import socket
 import time
 
 NO_PICTURE = "no picture yet"
-"""What the status begins with until the first picture has come."""
+"""What the status holds until the first picture has come."""
 _STATUS_PAUSE = 5.0  # seconds between changes of the status text
 
 
@@ -54,7 +54,7 @@ class Notifier:
     def status(self, text: str, *, at_once: bool = False) -> None:
         """What `systemctl status` shows, sent at most every few seconds unless `at_once`."""
         now = time.monotonic()
-        if self.is_ready and (at_once or now - self._told >= _STATUS_PAUSE):
+        if at_once or now - self._told >= _STATUS_PAUSE:
             self._told = now
             self._send(f"STATUS={text}")
 

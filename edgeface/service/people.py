@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,13 +22,17 @@ from edgeface.decide import (
     decide_among,
     identification_threshold,
 )
-from edgeface.enrollment import Enrollment, lookalike_threshold
+from edgeface.enrollment import Candidate, Enrollment, Rejection, lookalike_threshold
 from edgeface.errors import GalleryError
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import Gallery
-from edgeface.gallery.names import person_name
+from edgeface.gallery.names import PersonName, person_name
+from edgeface.gallery.newest import OlderGallery
 from edgeface.gallery.report import people_reports
+from edgeface.gallery.rules import Rules
+from edgeface.gallery.rules_file import change_rules, read_rules
 from edgeface.liveness import Likeness
+from edgeface.pipeline.detect import Face
 from edgeface.pipeline.pictures import Picture
 from edgeface.pipeline.pipeline import EncodedFace, FacePipeline
 from edgeface.recognizer import Recognizer
@@ -39,13 +45,15 @@ _PAUSE = 2.0  # seconds between two attempts to read a gallery that cannot be us
 class People:
     """An opened pipeline and gallery. One thread at a time."""
 
-    def __init__(self, settings: RecognitionSettings) -> None:
+    def __init__(self, settings: RecognitionSettings, store: Path | None = None) -> None:
+        """`store` is the file that keeps which state of the gallery was used; None to keep none."""
+        self._store = store
         self._tried = time.monotonic()
         self._reported: str | None = None
         self._listed: tuple[Gallery, tuple[str, ...]] | None = None  # of that gallery, its names
         self._changed = False  # by this process, and not yet reported by `refresh`
         self._use(settings, None)
-        self._known = self._names()
+        self._known = frozenset() if self.problem is not None else self._names()
 
     def use(self, settings: RecognitionSettings) -> None:
         """Open the gallery and model of these settings; EdgeFaceError leaves the old in use."""
@@ -53,9 +61,15 @@ class People:
 
     def _use(self, settings: RecognitionSettings, before: Recognizer | None) -> None:
         pipeline, path = FacePipeline(settings.model), settings.gallery_path
-        recognizer = Recognizer(pipeline, path, find_key(), before=before)
-        recognizer.read_gallery()
-        recognizer.check_fpir(settings.fpir)
+        recognizer = Recognizer(pipeline, path, find_key(), before=before, store=self._store)
+        try:
+            recognizer.read_gallery()
+            recognizer.check_fpir(settings.fpir)
+        except OlderGallery as error:
+            if before is not None:
+                raise
+            # It does not help to end: an administrator accepts it beside the running service.
+            _log.error("nobody is recognized: %s", error)
         self.likeness = Likeness.of(recognizer.model)  # what challenges ask for, of this model
         self._fpir, self._recognizer = settings.fpir, recognizer
 
@@ -186,6 +200,16 @@ class People:
         gallery = self._recognizer.gallery
         return int(gallery.template_counts[gallery.index(other)])
 
+    def rules(self, name: str) -> Rules:
+        """A person's rules. Raises UnknownPerson, and GalleryError where they cannot be read."""
+        self.require(name)
+        return read_rules(self._recognizer.path).get(person_name(name), Rules())
+
+    def set_rules(self, name: str, rules: Rules) -> None:
+        """Set a person's rules for good. Raises UnknownPerson and GalleryError."""
+        self.require(name)
+        change_rules(self._recognizer.path, person_name(name), rules)
+
     @property
     def correction(self) -> Correction:
         """How far the thresholds are raised for the people enrolled."""
@@ -196,3 +220,28 @@ class People:
         done = self._recognizer.enroll(name, pictures)
         self._changed = True
         return done
+
+    def may_enroll(self, name: str) -> PersonName:
+        """The name in its one form. Raises GalleryError for one that nobody can be given."""
+        return self._recognizer.may_enroll(name)
+
+    def candidate(self, position: int, picture: Picture) -> Candidate | Rejection:
+        """The one face of a picture to enroll, encoded, or why the picture is refused."""
+        return self._recognizer.candidate(position, picture)
+
+    def enroll_candidates(
+        self, name: PersonName, candidates: Sequence[Candidate], rejected: Sequence[Rejection]
+    ) -> Enrollment:
+        """As `enroll`, with what `candidate` has made of the pictures."""
+        done = self._recognizer.enroll_candidates(name, candidates, rejected)
+        self._changed = True
+        return done
+
+    def identify_picture(self, picture: Picture) -> list[tuple[Face, Decision]]:
+        """Who is in a still picture. Raises GalleryError where the gallery cannot be used."""
+        return self._recognizer.identify_picture(picture, fpir=self._fpir)
+
+    def verify_picture(self, name: str, picture: Picture) -> Decision:
+        """Whether the main face of a still picture is this person. Raises UnknownPerson, FaceError
+        and GalleryError."""
+        return self._recognizer.verify_picture(person_name(name), picture)

@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.pipeline.detect import Face, Square, around, levels
+from edgeface.pipeline.detect import Face
 from edgeface.pipeline.geometry import Box, overlap
 from edgeface.pipeline.pipeline import FacePipeline
+from edgeface.pipeline.squares import Square, around, levels
 from edgeface.service.tracker import Track
 from edgeface.sources import Frame
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 
 from edgeface.events import EventType, face_event, prompt_event
 from edgeface.liveness import Liveness, Profile, account, may_pass
-from edgeface.pipeline.detect import Face, around
+from edgeface.pipeline.detect import Face
 from edgeface.pipeline.pictures import Picture
 from edgeface.pipeline.quality import Quality
+from edgeface.pipeline.squares import around
 from edgeface.service.ballot import Ballot, Rules, Verdict
 from edgeface.service.challenger import MOST_TRIES, Challenger
 from edgeface.service.cooldown import Cooldown

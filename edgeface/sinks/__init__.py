@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -290,13 +290,20 @@ class Outlets(Closing):
         """Every sink, for `edgeface status`."""
         return [*self.outlets, *([self.first] if self.first is not None else [])]
 
-    def put(self, event: Event, picture: Picture | None = None, seen: float | None = None) -> None:
-        """Record the event, then queue it for every sink that wants it. `seen` as in `Outlet`."""
+    def put(
+        self,
+        event: Event,
+        picture: Picture | None = None,
+        seen: float | None = None,
+        instead: Mapping[str, Event] | None = None,
+    ) -> None:
+        """Record the event, then queue it for every sink that wants it. `seen` as in `Outlet`;
+        `instead` is what sinks of these names get in its place."""
         seen = time.monotonic() if seen is None else seen
         if self.first is not None:
             self.first.put(event)
         for outlet in self.outlets:
-            outlet.put(event, picture, seen)
+            outlet.put((instead or {}).get(outlet.name, event), picture, seen)
 
     def work(self) -> None:
         """Do what is due without an event."""

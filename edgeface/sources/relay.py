@@ -1,8 +1,9 @@
-"""Relay: lets FFmpeg read an rtsps:// camera whose certificate has been checked.
+"""Relay: lets FFmpeg read an RTSP camera that leads nowhere else and whose certificate is checked.
 
-Takes in a TLS connection to a camera, hands on a port of this machine's loopback that FFmpeg
-connects to. FFmpeg itself checks no certificate of an rtsps:// stream in its older versions and no
-name in any. What the camera sends is followed message by message, and a redirect ends it.
+Takes in a connection to a camera, hands on a port of this machine's loopback that FFmpeg connects
+to. FFmpeg itself follows redirects, checks no certificate of an rtsps:// stream in its older
+versions and no name in any. What the camera sends is followed message by message, and a redirect
+ends it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import socket
 import ssl
 import threading
 
+from edgeface.sources.picture_size import LOOKED_AT, PictureSize
 from edgeface.system.closing import Closing
 from edgeface.system.connection import Deadline, connect
 from edgeface.system.threads import Worker
@@ -23,6 +25,7 @@ _TICK = 0.25
 _PIECE = 65536
 _LONGEST_HEAD = 65536  # bytes of a message's head
 _LARGEST_BODY = 1 << 20
+_SEEN = 1 << 17  # bytes of a message: the head and the description of the session
 _STATUS = re.compile(rb"RTSP/\d\.\d (\d{3})")
 _LENGTH = re.compile(rb"(?im)^content-length:\s*(\d{1,8})\s*$")
 
@@ -34,9 +37,14 @@ class Refused(Exception):
 class Relay(Closing):
     """One connection to one camera, for one reader."""
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext) -> None:
-        """Raises OSError, ssl.SSLError among them, when there is no trustworthy connection."""
+    def __init__(
+        self, host: str, port: int, context: ssl.SSLContext | None, *, one_size: bool = False
+    ) -> None:
+        """Over TLS where there is a `context`; with `one_size` it ends where the pictures' size
+        changes. Raises OSError, ssl.SSLError among them, when there is no trustworthy connection.
+        """
         self.trouble: str | None = None
+        self._one_size = one_size
         self._camera = connect(host, port, Deadline(_ANSWER), context)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1)
         self._listener.settimeout(_ANSWER)
@@ -63,7 +71,7 @@ class Relay(Closing):
                     self.trouble = str(refusal)
 
     def _pass_on(self, reader: socket.socket, stopping: threading.Event) -> None:
-        messages = Messages()
+        messages = Messages(one_size=self._one_size)
         reader.settimeout(_ANSWER)
         while not stopping.is_set():
             waiting = isinstance(self._camera, ssl.SSLSocket) and self._camera.pending()
@@ -94,18 +102,29 @@ class Relay(Closing):
 class Messages:
     """What a camera sends, cut into messages and media packets (RFC 2326, sections 4 and 10.12)."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, one_size: bool = False) -> None:
+        """`one_size`: pictures that have another size than the first ones are not passed."""
         self._buffer = bytearray()
+        self._size = PictureSize() if one_size else None
 
     def passed(self, data: bytes) -> bytes:
         """What is complete now; Refused when it would lead elsewhere, or is no RTSP."""
         self._buffer += data
         end = 0
         while (length := self._length(end)) and end + length <= len(self._buffer):
+            if self._size is not None:
+                self._see(self._size, bytes(self._buffer[end : end + min(length, _SEEN)]))
             end += length
         whole = bytes(self._buffer[:end])
         del self._buffer[:end]
         return whole
+
+    @staticmethod
+    def _see(size: PictureSize, piece: bytes) -> None:
+        if not piece.startswith(b"$"):
+            size.described(piece)
+        elif size.changes_with(piece[:LOOKED_AT]):
+            raise Refused("its pictures have another size now")
 
     def _length(self, at: int) -> int:
         """Of the message or packet that begins there; 0 while it is not known."""

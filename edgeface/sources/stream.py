@@ -33,7 +33,8 @@ _LIMITS = {
     cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: _ANSWER_MS,
     cv2.CAP_PROP_READ_TIMEOUT_MSEC: _ANSWER_MS,
 }
-_RTSPS_PORT = 322
+_FOLLOWS_SIZE = int(cv2.__version__.partition(".")[0]) >= 5
+_PORTS = {"rtsp": 554, "rtsps": 322}
 _OVER_RELAY = "rtsp_transport;tcp|protocol_whitelist;rtsp,rtp,tcp"
 
 
@@ -65,12 +66,13 @@ class V4l2:
 
 
 class Stream:
-    """An RTSP stream by its URL; rtsps:// comes through a relay that checks the certificate."""
+    """A stream by its URL; RTSP comes through a relay, over TCP, so that no redirect is followed
+    and the certificate of rtsps:// is checked."""
 
     def __init__(self, settings: SourceSettings) -> None:
         self._settings = settings
         self.name = str(settings.spec)
-        self._relay = _relay(settings) if Address.of(settings.spec).scheme == "rtsps" else None
+        self._relay = _relay(settings) if Address.of(settings.spec).scheme in _PORTS else None
         try:
             self._capture = self._open()
         except SourceLost:
@@ -97,7 +99,12 @@ class Stream:
         return open_with(_OVER_RELAY, url, _LIMITS)
 
     def read(self) -> Frame:
-        return _read(self._capture, self.name, self._settings)
+        try:
+            return _read(self._capture, self.name, self._settings)
+        except SourceLost:
+            if self._relay is None or self._relay.trouble is None:
+                raise
+            raise SourceLost(f"the stream {self.name} ended: {self._relay.trouble}") from None
 
     def close(self) -> None:
         if self._relay is not None:
@@ -109,8 +116,9 @@ class Stream:
 def _relay(settings: SourceSettings) -> Relay:
     address = Address.of(settings.spec)
     try:
-        port = address.port or _RTSPS_PORT
-        return Relay(address.host, port, tls_context(settings.ca_file))
+        port = address.port or _PORTS[address.scheme]
+        context = tls_context(settings.ca_file) if address.scheme == "rtsps" else None
+        return Relay(address.host, port, context, one_size=not _FOLLOWS_SIZE)
     except ssl.SSLError as error:
         raise SourceLost(tls_trouble(str(address), error)) from None
     except OSError:

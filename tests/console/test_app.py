@@ -461,6 +461,62 @@ def test_a_person_is_renamed_merged_and_removed(service: Running, browser: Brows
     assert people(service) == {MARKUP, FORMULA}
 
 
+def test_one_template_of_several_is_removed(service: Running, browser: Browser) -> None:
+    pictures = [PORTRAITS / f"{name}.jpg" for name in ("obama2", "obama3")]
+    FaceVerifier(service.gallery).enroll("twin", pictures, force=True)
+    shown = Elements(browser.client.get("/people/change", params={"name": "twin"}).text).found
+    offered = [one["value"] for _, one in shown if one.get("name") == "template"]
+    assert offered == ["1", "2"]
+    for wrong, status in (("0", 400), ("x", 400), ("-1", 400), ("3", 409)):
+        answer = browser.send("/people/remove", name="twin", template=wrong)
+        assert answer.status_code == status, wrong
+    left = browser.send("/people/remove", name="twin", template="2")
+    assert left.headers["location"] == "/people/change?name=twin"
+    headers = {"X-CSRF-Token": browser.csrf}
+    url = "/api/v1/people"
+    last = browser.client.delete(url, params={"name": "twin", "template": 1}, headers=headers)
+    assert (last.status_code, "this template alone" in last.json()["error"]) == (409, True)
+    listed = {p["name"]: p["templates"] for p in browser.get(url).json()["people"]}
+    assert listed["twin"] == 1
+    gone = browser.client.delete(url, params={"name": "twin"}, headers=headers)
+    assert gone.json()["templates"] == 1
+
+
+def test_rules_are_set_on_the_page_and_by_the_interface_and_shown(
+    service: Running, browser: Browser
+) -> None:
+    fields = {"name": FORMULA, "hours": "Mon-Fri 8:00-18:00", "until": "2099-12-31"}
+    some = {**fields, "which": "some", "output-gpio": "on", "output-x": "on"}
+    assert browser.post("/people/rules", csrf="x", **some).status_code == 403
+    assert browser.send("/people/rules", **some).status_code == 303
+    shown = browser.get("/people").text
+    assert "mon-fri 08:00-18:00" in shown
+    assert "2099-12-31" in shown
+    form = Elements(browser.client.get("/people/change", params={"name": FORMULA}).text).found
+    values = {attributes.get("name"): attributes for _, attributes in form}
+    assert values["hours"]["value"] == "mon-fri 08:00-18:00"
+    assert "checked" in values["output-gpio"]
+    assert "checked" not in values["output-exec"]
+    wrong = browser.send("/people/rules", **{**some, "hours": "<b>8-18</b>"})
+    assert (wrong.status_code, "&lt;b&gt;8-18" in wrong.text) == (409, True)
+    headers = {"X-CSRF-Token": browser.csrf}
+    url = "/api/v1/people/rules"
+    answer = browser.client.post(url, json={"name": FORMULA, "until": None}, headers=headers)
+    assert answer.json() == {
+        **{"name": FORMULA, "hours": "mon-fri 08:00-18:00", "until": None},
+        "outputs": ["gpio"],
+    }
+    for body in ({"hours": None}, {"name": FORMULA, "hours": 8}, {"name": FORMULA, "days": "x"}):
+        assert browser.client.post(url, json=body, headers=headers).status_code == 400
+    records, _ = read_audit(service.gallery.with_name("audit.jsonl"))
+    assert "set to hours mon-fri 08:00-18:00; outputs ['gpio']" in str(records[-1].detail)
+    assert str(records[-1].detail).startswith("via console, session ")
+    assert browser.send("/people/rules", name=FORMULA, which="all").status_code == 303
+    listed = browser.get("/api/v1/people").json()["people"]
+    none = {"hours": None, "until": None, "outputs": None}
+    assert {person["name"]: person["rules"] for person in listed} == {FORMULA: none, MARKUP: none}
+
+
 def test_somebody_is_enrolled_at_the_door_and_removed_and_the_audit_log_says_by_whom(
     service: Running,
 ) -> None:

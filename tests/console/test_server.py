@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import re
@@ -19,6 +20,7 @@ import pytest
 
 from edgeface.cli import main
 from edgeface.console.certificate import fingerprint, own
+from edgeface.system.upload import MOST_TOGETHER
 from tests.helpers.command import call
 from tests.helpers.console import PASSWORD
 from tests.helpers.service import LONG, Running
@@ -106,6 +108,49 @@ def test_in_the_network_it_wants_a_password_and_speaks_tls(
                 time.sleep(0.5)
         with pytest.raises(httpx.HTTPError):
             httpx.get(f"http://localhost:{port}/login")
+
+
+def test_the_largest_upload_fits_the_memory_of_its_unit_and_more_is_refused(
+    service: Running, tmp_path: Path
+) -> None:
+    state = tmp_path / "console"
+    state.mkdir(mode=0o700)
+    token = call(main, "console", "token", "tests", "--scope", "manage", "--state", state)
+    header = {"Authorization": f"Bearer {token.stdout.strip()}"}
+    url = "/api/v1/enrollments/pictures?name=eve"
+    largest = [("picture", (f"{n}.jpg", b"x" * (MOST_TOGETHER // 2))) for n in range(2)]
+    with console(service, state) as (port, _, pid):
+        base = f"http://localhost:{port}"
+        with httpx.Client(base_url=base, headers=header, timeout=LONG) as client:
+            begun = client.post(url, files=largest)
+            assert begun.status_code == 202, begun.text
+            place = f"/api/v1/enrollments/{begun.json()['id']}"
+            deadline = time.monotonic() + LONG
+            while (ended := client.get(place).json())["state"] == "running":
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            assert [one["image"] for one in ended["rejected"]] == ["0.jpg", "1.jpg"]
+            assert peak_megabytes(pid) < 115  # MemoryMax of the unit is 128
+            with socket.create_connection(("localhost", int(port))) as endless:
+                endless.settimeout(LONG)
+                endless.sendall(
+                    f"POST {url} HTTP/1.1\r\nHost: localhost:{port}\r\n"
+                    f"Authorization: {header['Authorization']}\r\n"
+                    "Content-Type: multipart/form-data; boundary=x\r\n"
+                    "Content-Length: 1000000000\r\n\r\n--x\r\n"
+                    'Content-Disposition: form-data; name="picture"; filename="a"\r\n\r\n'.encode()
+                )
+                with contextlib.suppress(ConnectionError):
+                    for _ in range(100):
+                        endless.sendall(b"x" * 1_000_000)
+                with contextlib.suppress(ConnectionError):
+                    assert endless.recv(12) == b"HTTP/1.1 413"
+            assert peak_megabytes(pid) < 115
+
+
+def peak_megabytes(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) / 1024
 
 
 def test_without_lan_only_this_machine_reaches_it(service: Running, tmp_path: Path) -> None:

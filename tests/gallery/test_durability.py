@@ -19,6 +19,7 @@ from edgeface.gallery.file import DamagedGallery
 from edgeface.gallery.gallery import Gallery
 from edgeface.gallery.names import person_name
 from edgeface.gallery.store import damaged_of, previous_of
+from edgeface.gallery.transfer import restore
 from edgeface.system.storage import Folder, locked
 
 
@@ -233,8 +234,35 @@ def test_what_is_no_ordinary_file_is_no_gallery_and_keeps_nobody_waiting(tmp_pat
             attempt()
     path.unlink()
     path.symlink_to(target)
-    with pytest.raises(GalleryError, match="is a symbolic link"):
-        Gallery.open(path, proofs.MODEL)
+    before = target.read_bytes()
+    for attempt in (
+        lambda: Gallery.open(path, proofs.MODEL),
+        lambda: proofs.enroll(path, "bob"),
+        lambda: restore(target, None, path, proofs.MODEL, None),
+    ):
+        with pytest.raises(GalleryError, match=f"is a symbolic link.*leads to: {target}"):
+            attempt()
+    assert path.is_symlink()
+    assert target.read_bytes() == before
+
+
+def test_a_gallery_mounted_as_a_single_file_names_the_folder_to_mount(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "gallery.safetensors"
+    proofs.enroll(path, "ada")
+    before, replace = path.read_bytes(), os.replace
+
+    def busy(old: str, new: str, **more: int) -> None:
+        """As the kernel does for a mount point (rename(2))."""
+        if new == path.name:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        replace(old, new, **more)
+
+    monkeypatch.setattr(os, "replace", busy)
+    with pytest.raises(GalleryError, match=f"single file.*; mount the folder {tmp_path} instead"):
+        proofs.enroll(path, "bob")
+    assert path.read_bytes() == before
 
 
 def test_a_healed_gallery_counts_as_a_change(tmp_path: Path) -> None:

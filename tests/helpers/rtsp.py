@@ -10,6 +10,7 @@ import ssl
 import struct
 import threading
 import time
+from collections.abc import Sequence
 
 import cv2
 
@@ -27,10 +28,14 @@ class RtspServer:
         context: ssl.SSLContext | None = None,
         redirect: str | None = None,
         login: str | None = None,
+        sizes: Sequence[tuple[int, int]] = ((96, 64),),
     ) -> None:
-        """`redirect`: the URL that it leads to instead; `login`: what it asks for (Basic)."""
+        """`redirect`: the URL that it leads to instead; `login`: what it asks for (Basic); `sizes`:
+        of its pictures, for 20 pictures each, the last one from then on."""
+        self._sizes = sizes
         self._context, self._redirect = context, redirect
         self._wanted = login and "Basic " + base64.b64encode(login.encode()).decode()
+        self.pictures = 0  # over all connections
         self.requests: list[str] = []
         self.logins: list[str] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -96,24 +101,26 @@ class RtspServer:
     def _play(self, connection: socket.socket) -> None:
         sequence = 0
         for number in range(1_000_000):
-            scan = _scan(number % 200)
+            width, height = self._sizes[min(self.pictures // 20, len(self._sizes) - 1)]
+            self.pictures += 1
+            scan = _scan(number % 200, width, height)
             for at in range(0, len(scan), _PIECE):
                 piece = scan[at : at + _PIECE]
                 last = at + _PIECE >= len(scan)
                 rtp = struct.pack(
                     ">BBHII", 0x80, 26 | (0x80 if last else 0), sequence & 0xFFFF, number * 3600, 7
                 )
-                jpeg = struct.pack(">IBBBB", at, 1, _QUALITY, 96 // 8, 64 // 8)
+                jpeg = struct.pack(">IBBBB", at, 1, _QUALITY, width // 8, height // 8)
                 packet = rtp + jpeg + piece
                 connection.sendall(b"$\0" + struct.pack(">H", len(packet)) + packet)
                 sequence += 1
             time.sleep(0.02)
 
 
-def _scan(brightness: int) -> bytes:
+def _scan(brightness: int, width: int, height: int) -> bytes:
     """A picture's entropy-coded data, without headers and end marker."""
     quality = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
-    data = cv2.imencode(".jpg", numbered(brightness), quality)[1].tobytes()
+    data = cv2.imencode(".jpg", numbered(brightness, width, height), quality)[1].tobytes()
     found = re.search(rb"\xff\xda(..)", data, re.S)
     assert found is not None
     begin = found.start() + 2 + int.from_bytes(found[1])

@@ -23,6 +23,7 @@ class Asker:
     def __init__(self, administers: bool) -> None:
         self.administers, self.peer = administers, own_peer()
         self.gone = False
+        self.delivery = None
         self.answers: list[dict[str, Any]] = []
 
     def reply(self, answer: dict[str, Any], *, last: bool) -> None:

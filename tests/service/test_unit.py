@@ -217,7 +217,7 @@ def test_an_installation_says_why_the_service_does_not_start(
 def test_an_installation_says_what_the_service_waits_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting = "no picture yet from rtsp://camera/: it does not open"
+    waiting = "watching rtsp://camera/, no picture yet (it does not open), 0 people"
     monkeypatch.setenv("PATH", str(systemd(tmp_path, "exit 0", waiting)), prepend=":")
     assert start_service() == waiting
     monkeypatch.setenv("PATH", str(systemd(tmp_path, "exit 0", "watching 0, 5 fps")), prepend=":")

@@ -6,7 +6,7 @@ const news = document.getElementById("news");
 if (news) {
   const events = new EventSource("/api/v1/events/stream");
   const seen = Number(news.dataset.after);
-  const kinds = ["recognized", "unknown", "not_live", "prompt", "challenge", "lockout", "gallery_restored",
+  const kinds = ["recognized", "unknown", "not_live", "not_permitted", "prompt", "challenge", "lockout", "gallery_restored",
     "gallery_unusable", "person_enrolled", "person_removed", "settings_changed", "source_lost",
     "source_back", "source_blind", "sink_failed"];
   for (const kind of kinds) {
