@@ -220,7 +220,11 @@ class _Reader:
         if first == second or (first and node.op_type in ("Sub", "Div")):
             raise self._refused(f"the operator {node.name!r} ({node.op_type}) is not understood")
         number = self._array(node, 0 if first else 1).astype(np.float64)
-        forms = {"Add": (1.0, number), "Sub": (1.0, -number), "Mul": (number, 0.0)}
+        forms: dict[str, tuple[_Array | float, _Array | float]] = {
+            "Add": (1.0, number),
+            "Sub": (1.0, -number),
+            "Mul": (number, 0.0),
+        }
         factor, shift = forms.get(node.op_type) or (1 / number, 0.0)
         source = node.input[1 if first else 0]
         if number.size == 1:
@@ -231,7 +235,7 @@ class _Reader:
         if number.shape not in (by_channel, (1, *by_channel)):
             raise self._refused(f"the numbers of {node.name!r} are not one for each channel")
         zeros, ones = np.zeros(shape[-1], np.float32), np.ones(shape[-1], np.float32)
-        gamma, beta = (_floats(np.ravel(part) * ones) for part in (factor, shift))
+        gamma, beta = (_floats(np.asarray(part).ravel() * ones) for part in (factor, shift))
         self._add(node, graph.BatchNorm(gamma, beta, zeros, ones, 0.0), source)
 
     def _padded(self, node: Any, found: dict[str, Any]) -> tuple[str, graph.Padding]:
