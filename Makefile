@@ -121,11 +121,13 @@ benchmark-timing: .venv/.ready .venv-tools/.ready
 	.venv-tflite/bin/pip install $(PIP_QUIET) --no-deps --editable .
 	touch $@
 
-# The shipped model again, byte for byte, from the pinned source and the recorded numbers.
+# The shipped models again, byte for byte, from the pinned sources and the recorded numbers.
 models: .venv-tools/.ready
-	.venv-tools/bin/convert-model facenet -o models/facenet-int8.tflite \
-		--observations models/facenet-observations.json --population models/facenet-population.json \
-		--no-report
+	for name in facenet sface; do \
+		.venv-tools/bin/convert-model $$name -o models/$$name-int8.tflite \
+			--observations models/$$name-observations.json \
+			--population models/$$name-population.json --no-report || exit; \
+	done
 
 # docs/python.md, from the docstrings.
 api: .venv-tools/.ready

@@ -24,6 +24,8 @@ ROOTS = {
 
 COVERED: dict[str, str] = {
     "edgeface.cli.merge": 'cli/test_people_commands.py: "merge"',
+    "edgeface.cli.model": 'gallery/test_choice.py: "model"',
+    "edgeface.cli.models": 'gallery/test_choice.py: "models"',
     "edgeface.cli.rename": 'cli/test_people_commands.py: "rename"',
     "edgeface.gallery.duplicates": "cli/test_people_commands.py: adds nothing",
     "edgeface.system.chatter": "pipeline/test_foreign_models.py: stderr.splitlines()",

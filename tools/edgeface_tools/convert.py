@@ -31,7 +31,7 @@ from edgeface_tools.people import labelled as labels
 from edgeface_tools.people import population as populations
 from edgeface_tools.people.agreement import Agreement
 from edgeface_tools.people.curves import curve
-from edgeface_tools.people.embed import embed
+from edgeface_tools.people.embed import embed, embed_and_measure
 from edgeface_tools.people.faces import Faces, check_enough, cut_faces, people_in, pictures_in
 from edgeface_tools.people.guess import guessed_table
 from edgeface_tools.people.labelled import Labelled, Wanted
@@ -254,8 +254,8 @@ def measure(network: bytes, plain: Description, people: Labelled, measured_on: s
     """The centre and score table of a network on labelled faces."""
     plain = populations.without_population(plain)
     with bar("scoring", len(people.crops)) as progress:
-        embeddings = embed(network, plain, people.crops, progress)
-    return populations.measure(plain, embeddings, people.people, measured_on)
+        embeddings, lengths = embed_and_measure(network, plain, people.crops, progress)
+    return populations.measure(plain, embeddings, people.people, measured_on, lengths)
 
 
 def with_file(plain: Description, path: Path) -> Description:

@@ -44,7 +44,7 @@ _PINNED_NAMES = {WEIGHTS_SHA256: FACENET, sface.ONNX_SHA256: sface.NAME}
 _LIKE_FACENET = InputSpec(0, "rgb", "per-image")
 _HDF5, _ZIP, _TFLITE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"TFL3"
 _ONNX_FIELDS = (b"\x12", b"\x1a", b"\x22", b"\x28", b"\x32", b"\x3a", b"\x42")
-_PINNED = "it is a pinned network, whose conversion the project's own tests compare"
+_PINNED = "it is the pinned FaceNet, whose conversion the project's own tests compare"
 _ONNX_ONLY = "no framework that runs ONNX files is installed"
 _WEIGHTS_ONLY = "it holds only weights, so no framework can run it by itself"
 _LFS = b"version https://git-lfs"
@@ -255,7 +255,7 @@ def _read_onnx(path: Path, output: str | None) -> _Read:
     if output is not None:
         raise ConfigError(f"{path} is an ONNX file, which is read as a whole; leave --layer out")
     network = read_onnx(path)
-    return _Read(network, unopened=_PINNED if _is_pinned(path) else _ONNX_ONLY)
+    return _Read(network, unopened=_ONNX_ONLY)
 
 
 def _with_way(reason: str, error: ModelError) -> str:
