@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from edgeface.gallery.file import DamagedGallery
     from edgeface.gallery.gallery import Gallery, Match
     from edgeface.gallery.names import PersonName
+    from edgeface.gallery.newest import OlderGallery
     from edgeface.history.store import HistoryError
     from edgeface.pipeline.detect import Face, Landmarks
     from edgeface.pipeline.encode import Embedding
@@ -66,6 +67,7 @@ __all__ = [
     "Landmarks",
     "Match",
     "ModelError",
+    "OlderGallery",
     "PersonName",
     "PictureError",
     "Point",
@@ -103,6 +105,7 @@ _HOMES = {
     "Match": "edgeface.gallery.gallery",
     "ModelError": "edgeface.errors",
     "PersonName": "edgeface.gallery.names",
+    "OlderGallery": "edgeface.gallery.newest",
     "PictureError": "edgeface.errors",
     "Point": "edgeface.pipeline.geometry",
     "Quality": "edgeface.pipeline.quality",

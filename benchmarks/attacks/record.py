@@ -41,7 +41,7 @@ from edgeface.pipeline.squares import around
 RATE, FILM_RATE = 10.0, 15.0  # frames a second of composed attacks, and of clips
 Take = Callable[[Picture], Picture]
 Show = Callable[[float], Picture]
-_FIELDS = ("time", "points", "depth", "presence", "crop", "scale", "place", "surround", "grain")
+_FIELDS = ("time", "points", "depth", "presence", "crop", "scale", "place", "grain")
 
 
 def save(path: Path, samples: list[Sample]) -> None:
@@ -55,10 +55,8 @@ def load(path: Path) -> list[Sample]:
     with np.load(path) as kept:
         columns = [kept[name] for name in _FIELDS]
     return [
-        Sample(
-            float(t), p, d, float(c), crop, float(s), (float(at[0]), float(at[1])), around, grain
-        )
-        for t, p, d, c, crop, s, at, around, grain in zip(*columns, strict=True)
+        Sample(float(t), p, d, float(c), crop, float(s), (float(at[0]), float(at[1])), grain)
+        for t, p, d, c, crop, s, at, grain in zip(*columns, strict=True)
     ]
 
 

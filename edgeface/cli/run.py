@@ -65,10 +65,6 @@ def command(
     config = load()
     path = config.recognition.gallery_path
     work_as_owner(path)
-    if not os.path.lexists(path):
-        _log.warning(
-            "there is no gallery %s: nobody is recognized until somebody is enrolled", path
-        )
     with ExitStack() as stack:
         service = stack.enter_context(Service(config, Notifier(), load if config_path else None))
         # Before the sockets are there: whoever sees them may also stop or reload the service.
@@ -79,6 +75,10 @@ def command(
             given = os.environ.get("EDGEFACE_GATE")  # set by the unit that has a gate
             gate = Path(given) if given else None
             stack.enter_context(ControlServer(config.control, service.desk.submit, gate))
+        if not os.path.lexists(path):
+            _log.warning(
+                "there is no gallery %s: nobody is recognized until somebody is enrolled", path
+            )
         service.run(max_frames)
 
 

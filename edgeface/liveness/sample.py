@@ -1,7 +1,8 @@
 """Sample: what liveness needs of a face from one frame.
 
 Takes in a frame and a detected face, hands on a `Sample`: the mesh, the face in grey at a fixed
-size and place, and its surroundings. It judges nothing and keeps no colour picture.
+size and place, and its middle in the frame's own pixels. It judges nothing and keeps no
+colour picture.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ class Sample:
     time: seconds; points: float32, shape (468, 2), in pixels of `crop`; depth: float32, shape
     (468,), same unit, smaller is nearer; presence: 0 to 1; crop: uint8, shape (144, 128), the face
     in grey, its eyes at fixed places; scale: crop pixels per frame pixel; place: the face's middle
-    in frame pixels; surround: uint8, shape (96, 96), grey, 2.4 face widths of the frame around it;
-    grain: uint8, shape (96, 96), the middle of the face in the frame's own pixels.
+    in frame pixels; grain: uint8, shape (96, 96), grey, the middle of the face in the frame's own
+    pixels.
     """
 
     time: float
@@ -62,7 +63,6 @@ class Sample:
     crop: NDArray[np.uint8]
     scale: float
     place: tuple[float, float]
-    surround: NDArray[np.uint8]
     grain: NDArray[np.uint8]
 
 
@@ -87,7 +87,6 @@ class Sampler:
             _crop(frame, matrix, scale),
             scale,
             (float(mesh.points[:, 0].mean()), float(mesh.points[:, 1].mean())),
-            _surround(frame, mesh.points, face),
             _grain(frame, mesh.points[4]),
         )
 
@@ -123,16 +122,6 @@ def _crop(frame: Picture, matrix: NDArray[np.float64], scale: float) -> NDArray[
             )
     crop = cv2.warpAffine(frame, matrix, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), np.uint8)
-
-
-def _surround(frame: Picture, points: NDArray[np.float64], face: Face) -> NDArray[np.uint8]:
-    low, high = points.min(axis=0), points.max(axis=0)
-    side = 2.4 * float((high - low).max())
-    scale = 96 / side
-    x, y = (low + high) / 2 - side / 2 - 0.5
-    matrix = np.array([[scale, 0, -scale * x], [0, scale, -scale * y]])
-    seen = cv2.warpAffine(frame, matrix, (96, 96), flags=cv2.INTER_AREA)
-    return np.asarray(cv2.cvtColor(seen, cv2.COLOR_BGR2GRAY), np.uint8)
 
 
 def _grain(frame: Picture, middle: NDArray[np.float64]) -> NDArray[np.uint8]:

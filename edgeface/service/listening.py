@@ -51,7 +51,7 @@ def listen(path: Path, group: str | None) -> socket.socket:
         finally:
             os.umask(before)
         if group is not None:
-            _give_to(fresh, group)
+            _give_to(fresh, group, path)
             fresh.chmod(0o660)
         listener.listen(_BACKLOG)
         fresh.replace(path)
@@ -84,15 +84,16 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
-def _give_to(path: Path, group: str) -> None:
+def _give_to(fresh: Path, group: str, path: Path) -> None:
+    """Let a group use what will be at `path`."""
     try:
         wanted = grp.getgrnam(group).gr_gid
     except KeyError:
         _log.warning("there is no group %s: only the service's user can use %s", group, path)
         return
-    if path.lstat().st_gid != wanted:
+    if fresh.lstat().st_gid != wanted:
         try:
-            os.chown(path, -1, wanted, follow_symlinks=False)
+            os.chown(fresh, -1, wanted, follow_symlinks=False)
         except PermissionError:
             _log.warning("cannot give %s to the group %s", path, group)
 

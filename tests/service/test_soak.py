@@ -25,7 +25,7 @@ WATCHDOG = 30.0  # seconds, as in the unit
 
 def small_video(path: Path) -> Path:
     """A known and an unknown person, then nobody for a while, in 480 x 270."""
-    large = cv2.VideoCapture(str(portrait_video(path.with_suffix(".big.avi"), "obama2", "biden")))
+    large = cv2.VideoCapture(str(portrait_video(path.with_suffix(".big.avi"), "obama2", "collins")))
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 20, (480, 270))
     while True:
         found, frame = large.read()
@@ -77,7 +77,8 @@ def test_nothing_grows_and_the_watchdog_is_never_missed(tmp_path: Path) -> None:
     threading.Thread(target=listen, daemon=True).start()
     video = small_video(tmp_path / "small.avi")
     settings = (
-        f'[source]\nspec = "{video}"\nloop = true\n[recognition]\ncooldown = "1 s"\n'
+        f'[source]\nspec = "{video}"\nloop = true\n'
+        '[recognition]\nsmallest_face = 40\ncooldown = "1 s"\n'
         f'[snapshots]\nfolder = "{tmp_path / "shots"}"\nsize = "1 MB"\n'
     )
     environment = {
