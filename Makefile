@@ -11,7 +11,7 @@ PARALLEL = --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: api coverage demo test quick hooks servers lint types test-litert test-tflite models clean soak systemd-trial \
 	prove-gallery prove-pictures prove-socket identification identification-groups import-graph dist deb sign reproducible lint-deb test-pi test-deb \
-	pi-cost precisions benchmark benchmark-timing
+	pi-cost precisions encoders benchmark benchmark-timing
 QUICK = tests/pipeline tests/gallery tests/liveness tests/system tests/test_architecture.py \
 	tests/test_decide.py tests/test_enrollment.py tests/test_recognizer.py tests/test_verifier.py \
 	tests/service/test_attempts.py tests/service/test_ballot.py tests/service/test_config.py tests/service/test_desk.py \
@@ -97,6 +97,10 @@ identification-groups: .venv-tools/.ready
 	mkdir -p .cache
 	for split in train test; do .venv-tools/bin/python -m benchmarks.identification.groups $(LFW) \
 		$(GROUPS) --cache .cache/view1.npz --split $$split; done
+
+# The tables of docs/encoders.md: make encoders LFW=folder of View 1 GROUPS=table of people
+encoders: .venv-tools/.ready
+	.venv-tools/bin/python -m benchmarks.encoders $(LFW) $(if $(GROUPS),--groups $(GROUPS))
 
 # docs/benchmarks.md: make benchmark LFW=folder of View 1; benchmark-timing needs an idle machine
 benchmark: .venv/.ready .venv-tools/.ready

@@ -36,6 +36,7 @@ def test_the_models_are_shown_with_the_one_in_use(edgeface: CommandLine) -> None
     rows = {row["name"]: row for row in edgeface("models", "--json").json["models"]}
     assert set(rows) == {"facenet", "sface"}
     assert rows["sface"]["licence"] == "Apache-2.0"
+    assert rows["sface"]["tar"] > rows["facenet"]["tar"] > 0.9
     assert rows["sface"]["bytes"] == model_path("sface").stat().st_size
     assert [name for name, row in rows.items() if row["in_use"]] == ["facenet"]
     assert edgeface("model", "use", "sface").status == 0
