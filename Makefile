@@ -10,7 +10,7 @@ PIP_QUIET = --quiet --disable-pip-version-check
 PARALLEL = --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: api coverage demo test quick hooks servers lint types test-litert test-tflite models clean soak systemd-trial \
-	prove-gallery prove-pictures prove-socket identification identification-groups import-graph dist deb sign reproducible lint-deb test-pi test-deb \
+	prove-gallery prove-pictures prove-socket identification identification-groups identification-tracks import-graph dist deb sign reproducible lint-deb test-pi test-deb \
 	pi-cost precisions encoders benchmark benchmark-timing
 QUICK = tests/pipeline tests/gallery tests/liveness tests/system tests/test_architecture.py \
 	tests/test_decide.py tests/test_enrollment.py tests/test_recognizer.py tests/test_verifier.py \
@@ -97,6 +97,10 @@ identification-groups: .venv-tools/.ready
 	mkdir -p .cache
 	for split in train test; do .venv-tools/bin/python -m benchmarks.identification.groups $(LFW) \
 		$(GROUPS) --cache .cache/view1.npz --split $$split; done
+
+# Its table of tracks: make identification-tracks LFW=folder
+identification-tracks: .venv-tools/.ready
+	.venv-tools/bin/python -m benchmarks.identification.tracks $(LFW)
 
 # The tables of docs/encoders.md: make encoders LFW=folder of View 1 GROUPS=table of people
 encoders: .venv-tools/.ready

@@ -36,7 +36,11 @@ from edgeface.pipeline.pipeline import LEAST_PRESENCE, UNFIT, EncodedFace, FaceP
 
 if TYPE_CHECKING:
     from edgeface.enrollment import Candidate, Enrollment, Rejection
+    from edgeface.pipeline.encode import Embedding
 
+# Share of impostors who are as near to a person as the newest face of a track must be by itself
+# (docs/identification.md).
+_NEAR_FAR = 0.05
 _FOREGROUND = 0.4  # of the largest face's width: narrower ones are passers-by
 
 
@@ -146,6 +150,23 @@ class Recognizer:
         if face.unfit:
             return replace(decision, name=None, match=False, note=face.unfit)
         return decision
+
+    def identify_together(
+        self, newest: EncodedFace, mean: Embedding, *, fpir: float = DEFAULT_FPIR
+    ) -> Decision:
+        """Who several faces of one track are together, if anyone (1:K).
+
+        `mean` is the mean of their embeddings, of unit length, shape (n,). Nobody where the
+        `newest` of them alone is not near that person: what came before must not decide for
+        somebody who has taken another's place.
+        """
+        gallery = self.gallery
+        decision = decide_among(gallery.search(mean, most=2), self._threshold(fpir))
+        if decision.name is None:
+            return decision
+        alone = gallery.compare(decision.name, newest.embedding)
+        near = verification_threshold(self.model, _NEAR_FAR, alone.templates)
+        return decision if alone.score >= near else replace(decision, name=None, match=False)
 
     def verify_picture(
         self,

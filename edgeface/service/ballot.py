@@ -1,7 +1,9 @@
 """Ballot: who a tracked face is, by the agreement of several observations.
 
 Takes in the qualities and decisions of single frames, hands on a `Verdict` when enough of the last
-ones agree. It decides when another encoding is worth its time and keeps no picture or embedding.
+ones agree. It keeps their embeddings, no longer than they count, so that a face is also judged by
+what its observations show together. It decides when another encoding is worth its time and keeps no
+picture.
 """
 
 from __future__ import annotations
@@ -9,12 +11,16 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import dataclass
 
+import numpy as np
+
 from edgeface.decide import Decision
+from edgeface.pipeline.encode import Embedding
 
 GAP = 0.1  # seconds between observations: sooner, one adds nothing to the one before
 _WORSE = 0.7  # of the best quality so far: below it the face waits for a better frame
 _WAIT = 0.5  # seconds after which a worse frame is taken anyway, and a stranger's next one
 _BETTER = 1.15  # times the best quality so far: a stranger is encoded again at once
+_LEAST_WEIGHT = 1e-3  # of an observation whose quality is 0
 
 
 @dataclass(frozen=True)
@@ -38,12 +44,22 @@ class Verdict:
     threshold: float
 
 
+@dataclass(frozen=True)
+class _Vote:
+    """One observation; without an embedding where that shows no upright face."""
+
+    time: float
+    decision: Decision
+    quality: float
+    embedding: Embedding | None
+
+
 class Ballot:
     """The votes of one tracked face."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._votes: deque[tuple[float, Decision]] = deque(maxlen=rules.of)
+        self._votes: deque[_Vote] = deque(maxlen=rules.of)
         self.clear()
 
     def clear(self) -> None:
@@ -71,9 +87,28 @@ class Ballot:
         """Seconds since the last vote."""
         return now - self._last
 
-    def vote(self, decision: Decision, quality: float, now: float) -> Verdict | None:
+    def together(self, embedding: Embedding, quality: float) -> Embedding | None:
+        """The mean of the votes' embeddings and this one, weighted by quality, of unit length.
+
+        None where there are no others, and where the votes name two people.
+        """
+        if len({vote.decision.name for vote in self._votes} - {None}) > 1:
+            return None
+        latest = list(self._votes)[1 - self._rules.of :] if self._rules.of > 1 else []
+        rows = [(vote.embedding, vote.quality) for vote in latest if vote.embedding is not None]
+        if not rows:
+            return None
+        total = np.zeros_like(embedding)
+        for row, weight in [*rows, (embedding, quality)]:
+            total += row * np.float32(max(weight, _LEAST_WEIGHT))
+        length = float(np.linalg.norm(total))
+        return total / np.float32(length) if length > 0 else None
+
+    def vote(
+        self, decision: Decision, quality: float, now: float, embedding: Embedding | None = None
+    ) -> Verdict | None:
         """Count one vote; the verdict if this vote agrees with it, None while undecided."""
-        self._votes.append((now, decision))
+        self._votes.append(_Vote(now, decision, quality, embedding))
         self._best_quality = max(self._best_quality, quality)
         self._last = now
         self._verdict = _count(self._votes, self._rules)
@@ -84,17 +119,17 @@ class Ballot:
 
     def drop(self, before: float) -> None:
         """Drop the votes from before a time, which may have been somebody else's."""
-        if not self._votes or self._votes[0][0] >= before:
+        if not self._votes or self._votes[0].time >= before:
             return
-        while self._votes and self._votes[0][0] < before:
+        while self._votes and self._votes[0].time < before:
             self._votes.popleft()
         self._verdict = _count(self._votes, self._rules)
 
     def at_leaving(self) -> Verdict | None:
         """A stranger's verdict if the face leaves before there were enough votes for one."""
-        if not self._votes or self._agreed or any(vote.name for _, vote in self._votes):
+        if not self._votes or self._agreed or any(vote.decision.name for vote in self._votes):
             return None
-        best = max((vote for _, vote in self._votes), key=lambda vote: vote.score)
+        best = max((vote.decision for vote in self._votes), key=lambda one: one.score)
         return Verdict(None, best.score, best.threshold)
 
     @property
@@ -108,8 +143,8 @@ class Ballot:
         return self._verdict is not None
 
 
-def _count(dated: deque[tuple[float, Decision]], rules: Rules) -> Verdict | None:
-    votes = [vote for _, vote in dated]
+def _count(cast: deque[_Vote], rules: Rules) -> Verdict | None:
+    votes = [vote.decision for vote in cast]
     counts = Counter(vote.name for vote in votes if vote.name is not None)
     for name, count in counts.most_common(1):
         if count >= rules.agree:

@@ -33,6 +33,7 @@ from edgeface.gallery.rules import Rules
 from edgeface.gallery.rules_file import change_rules, read_rules
 from edgeface.liveness import Likeness
 from edgeface.pipeline.detect import Face
+from edgeface.pipeline.encode import Embedding
 from edgeface.pipeline.pictures import Picture
 from edgeface.pipeline.pipeline import EncodedFace, FacePipeline
 from edgeface.recognizer import Recognizer
@@ -160,6 +161,13 @@ class People:
             model = self._recognizer.model
             return decide_among([], identification_threshold(model, self._fpir, nobody))
         return self._recognizer.identify(face, fpir=self._fpir)
+
+    def recognize_together(self, face: EncodedFace, mean: Embedding) -> Decision:
+        """Whom the faces of one track are together; nobody where the gallery cannot be used. See
+        `Recognizer.identify_together`."""
+        if self.problem is not None:
+            return self.recognize(face)
+        return self._recognizer.identify_together(face, mean, fpir=self._fpir)
 
     def require(self, name: str) -> None:
         """Raises UnknownPerson if nobody of this name is enrolled, GalleryError where that cannot

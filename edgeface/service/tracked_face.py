@@ -113,14 +113,14 @@ class TrackedFace:
         if not (pays or asked.eager or self._station.challenger.due(self.number, now)):
             return
         seen = self._observe(frame)
-        if judged:
-            seen = self._with_liveness(seen, frame, result)
+        seen = self._with_liveness(seen, frame, result) if judged else self._together(seen)
         result.observations.append(seen)
         if self._best is None or quality >= self._best.quality:
             self._best = _Best(self.track.face, quality, seen.picture)
         # An eager observation votes only when it pays.
         if pays or self.ballot.pays(quality, now):
-            verdict = self.ballot.vote(seen.decision, quality, now)
+            upright = None if seen.encoded.unfit else seen.encoded.embedding
+            verdict = self.ballot.vote(seen.decision, quality, now, upright)
             if verdict is not None:
                 self._decide(verdict, seen, source, result)
 
@@ -224,14 +224,29 @@ class TrackedFace:
         picture = _cut_out(frame.picture, face)
         return Observation(self.number, encoded, decision, picture, frame.time)
 
+    def _together(self, seen: Observation) -> Observation:
+        """The observation, decided by the track's latest ones together where alone it names
+        nobody."""
+        face = seen.encoded
+        if seen.decision.name is not None or face.unfit:
+            return seen
+        mean = self.ballot.together(face.embedding, face.quality.score)
+        if mean is None:
+            return seen
+        decision = self._station.people.recognize_together(face, mean)
+        return seen if decision.name is None else replace(seen, decision=decision)
+
     def _with_liveness(self, seen: Observation, frame: Frame, result: FrameResult) -> Observation:
         """The observation with the face's liveness, which is judged from here on if the face
         resembles anybody's."""
-        if seen.decision.name is not None:
-            self.proof.sample(self.track, frame, result)
-        if not self.proof.same(seen.encoded.embedding, frame.time):
+        embedding = seen.encoded.embedding
+        if not self.proof.same(embedding, frame.time):
             self.ballot.drop(frame.time)
             self._held, self.state, self.recognized = None, State.UNDECIDED, None
+        seen = self._together(seen)
+        if seen.decision.name is not None:
+            self.proof.sample(self.track, frame, result)
+            self.proof.same(embedding, frame.time)  # with this one the judging may have begun
         return replace(seen, liveness=self.proof.verdict)
 
     def _decide(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from edgeface.decide import Decision
 from edgeface.service.ballot import Ballot, Rules, Verdict
 
@@ -66,3 +68,22 @@ def test_observations_that_add_nothing_are_not_made() -> None:
     vote(ballot, "ada", 0.3)
     assert not ballot.pays(0.9, 2.0)  # settled
     assert ballot.pays(0.5, 3.4)  # time to look again
+
+
+def test_the_embeddings_that_count_give_one_mean_by_their_quality() -> None:
+    x, y = np.eye(2, dtype=np.float32)
+    ballot = Ballot(RULES)
+    nobody = Decision(None, 0.1, 0.5, False)
+    assert ballot.together(x, 0.5) is None  # there is no other
+    ballot.vote(nobody, 0.4, 0.0, y)
+    ballot.vote(nobody, 0.9, 0.1)  # no upright face
+    mean = ballot.together(x, 0.3)
+    assert mean is not None
+    assert np.allclose(mean, (0.6, 0.8))
+    ballot.drop(0.05)
+    assert ballot.together(x, 0.3) is None
+    for name in ("ada", "joe"):
+        ballot.vote(Decision(name, 0.7, 0.5, True), 0.4, 0.2, y)
+    assert ballot.together(x, 0.3) is None  # of whom would it be the mean?
+    ballot.clear()
+    assert ballot.together(x, 0.3) is None
