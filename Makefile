@@ -13,7 +13,7 @@ PARALLEL = --numprocesses auto --dist loadfile --no-loadscope-reorder
 .PHONY: api coverage demo hub-demo test quick hooks servers lint types test-litert test-tflite models \
 	clean soak systemd-trial prove-gallery prove-pictures prove-socket identification identification-groups \
 	identification-tracks import-graph dist deb sign reproducible lint-deb test-pi test-deb pi-cost \
-	precisions benchmark benchmark-timing warped test-debian
+	precisions benchmark benchmark-timing warped test-debian encoders
 QUICK = tests/pipeline tests/gallery tests/liveness tests/system tests/test_architecture.py \
 	tests/test_decide.py tests/test_enrollment.py tests/test_recognizer.py tests/test_verifier.py \
 	tests/service/test_attempts.py tests/service/test_ballot.py tests/service/test_config.py tests/service/test_desk.py \
@@ -127,6 +127,10 @@ identification-groups: .venv-tools/.ready
 identification-tracks: .venv-tools/.ready
 	.venv-tools/bin/python -m benchmarks.identification.tracks $(LFW)
 
+# The tables of docs/encoders.md: make encoders LFW=folder of View 1 GROUPS=table of people
+encoders: .venv-tools/.ready
+	.venv-tools/bin/python -m benchmarks.encoders $(LFW) $(if $(GROUPS),--groups $(GROUPS))
+
 # docs/benchmarks.md: make benchmark LFW=folder of View 1; benchmark-timing needs an idle machine
 benchmark: .venv/.ready .venv-tools/.ready
 	.venv-tools/bin/python benchmarks/run.py $(LFW)
@@ -152,11 +156,13 @@ benchmark-timing: .venv/.ready .venv-tools/.ready
 	.venv-tflite/bin/pip install $(PIP_QUIET) --no-deps --editable .
 	touch $@
 
-# The shipped model again, byte for byte, from the pinned source and the recorded numbers.
+# The shipped models again, byte for byte, from the pinned sources and the recorded numbers.
 models: .venv-tools/.ready
-	.venv-tools/bin/convert-model facenet -o models/facenet-int8.tflite \
-		--observations models/facenet-observations.json --population models/facenet-population.json \
-		--no-report
+	for name in facenet sface; do \
+		.venv-tools/bin/convert-model $$name -o models/$$name-int8.tflite \
+			--observations models/$$name-observations.json \
+			--population models/$$name-population.json --no-report || exit; \
+	done
 
 # docs/python.md, from the docstrings.
 api: .venv-tools/.ready

@@ -30,6 +30,7 @@ from edgeface.decide import (
     verification_threshold,
 )
 from edgeface.errors import ConfigError, FaceError, PictureError, UnknownPerson
+from edgeface.gallery.choice import model_for
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import Gallery, default_gallery_path
 from edgeface.gallery.names import PersonName, person_name
@@ -74,7 +75,8 @@ class FaceVerifier(Closing):
     """Verification (1:1) and recognition (1:N) against one gallery file.
 
     `gallery` is the file's path (default: EDGEFACE_GALLERY, else the user's data folder), `model` a
-    .tflite file (default: the shipped one), `key_file` the key of an encrypted gallery.
+    .tflite file or the name of a shipped model (default: the one chosen for the gallery with
+    `edgeface model use`, else FaceNet), `key_file` the key of an encrypted gallery.
 
     An image is a path, the bytes of a picture file, such a file open for reading in binary mode, or
     an array (uint8, shape (height, width, 3)). Arrays are BGR, as OpenCV gives them; with
@@ -124,7 +126,7 @@ class FaceVerifier(Closing):
         if self._closed:
             raise ConfigError("this FaceVerifier is closed; make another one")
         if self._pipeline is None:
-            self._pipeline = FacePipeline(self._model_path)
+            self._pipeline = FacePipeline(model_for(self._gallery_path, self._model_path))
         return self._pipeline
 
     @property

@@ -40,6 +40,8 @@ RUN: dict[str, tuple[int | None, str]] = {
     "eval": (0, "eval --images lfw --pairs pairs.txt"),
     "doctor": (None, "doctor --source door.jpg"),
     "config check": (0, "config check edgeface.toml"),
+    "models": (0, "models"),
+    "model use": (0, "model use facenet"),
     "rename": (0, "rename ada eve"),
     "merge": (0, "merge bob eve --force"),
     "remove": (0, "remove eve"),

@@ -24,6 +24,8 @@ ROOTS = {
 
 COVERED: dict[str, str] = {
     "edgeface.cli.merge": 'cli/test_people_commands.py: "merge"',
+    "edgeface.cli.model": 'gallery/test_choice.py: "model"',
+    "edgeface.cli.models": 'gallery/test_choice.py: "models"',
     "edgeface.cli.rename": 'cli/test_people_commands.py: "rename"',
     "edgeface.gallery.duplicates": "cli/test_people_commands.py: adds nothing",
     "edgeface.system.chatter": "pipeline/test_foreign_models.py: stderr.splitlines()",
@@ -164,6 +166,8 @@ COVERED: dict[str, str] = {
     "edgeface_tools.tflite.preprocessing": "tools/source/test_framework.py: with_rescaling",
     "edgeface_tools.network.graph": "tools/network/test_rewrite.py",
     "edgeface_tools.network.split": "tools/cli/test_train_triplet.py",
+    "edgeface_tools.network.prelu": "tools/source/test_onnx.py: Prelu",
+    "edgeface_tools.network.scaling": "tools/source/test_onnx.py: simplify",
     "edgeface_tools.network.to_keras": "tools/source/test_load.py",
     "edgeface_tools.network.to_tflite": "tools/network/test_rewrite.py",
     "edgeface_tools.people.cohort": "tools/people/test_population.py",

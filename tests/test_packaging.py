@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edgeface.pipeline.model_file import SHIPPED_MODELS
 from tests.conftest import CHECKOUT
 
 DEBIAN = CHECKOUT / "packaging" / "debian"
@@ -49,6 +50,12 @@ def test_each_wheel_is_pinned_by_a_hash(abi: str) -> None:
             hashes = re.findall(r"--hash=sha256:([0-9a-f]{64})\b", entry)
             # One wheel for both processors, or one for each.
             assert len(hashes) in ((1, 2) if part == "common" else (2,)), entry
+
+
+def test_a_purge_keeps_the_galleries_of_all_models_and_the_choice() -> None:
+    script = (DEBIAN / "postrm").read_text()
+    for kept in ("model", *(one.name for one in SHIPPED_MODELS)):
+        assert f'! -path "$gallery.{kept}"' in script
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

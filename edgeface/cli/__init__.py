@@ -37,6 +37,8 @@ _COMMANDS = {
     "import": "Add the people of an exported file.",
     "list": "Show who is enrolled.",
     "merge": "Make two names one person.",
+    "model": "Choose the model that a gallery is used with.",
+    "models": "Show the models that ship with this version.",
     "reload": "Have the running service read its settings again.",
     "remove": "Remove a person, or one template, from the gallery.",
     "rename": "Give a person another name.",

@@ -11,12 +11,12 @@ import click
 from edgeface.cli import options, print_json
 from edgeface.cli.paths import UserPath
 from edgeface.errors import ConfigError, GalleryError
+from edgeface.gallery.choice import model_in_use
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import Gallery, default_gallery_path
 from edgeface.hub.door import Door
 from edgeface.hub.fetch import fetch, read_package, source_of
 from edgeface.hub.memory import Memory, recall
-from edgeface.pipeline.model_file import load_model
 from edgeface.system.address import is_url
 from edgeface.system.secret import Secret
 
@@ -123,7 +123,8 @@ def status(gallery: Path | None, key_file: Path | None, model: Path | None, as_j
 
 
 def _door(gallery: Path | None, key_file: Path | None, model: Path | None) -> Door:
-    return Door(gallery or default_gallery_path(), load_model(model), find_key(key_file))
+    path = gallery or default_gallery_path()
+    return Door(path, model_in_use(path, model), find_key(key_file))
 
 
 def _synced(door: Door) -> tuple[Memory, Memory]:

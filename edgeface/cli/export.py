@@ -8,11 +8,11 @@ import click
 
 from edgeface.cli import options, print_json
 from edgeface.cli.paths import UserPath
+from edgeface.gallery.choice import model_in_use
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import Gallery, default_gallery_path
 from edgeface.gallery.names import person_name
 from edgeface.gallery.transfer import export_people
-from edgeface.pipeline.model_file import load_model
 
 
 @click.command("export")
@@ -32,7 +32,8 @@ def command(
     FILE is bound to the same model, and encrypted with the same key when the gallery is.
     """
     key = find_key(key_file)
-    opened = Gallery.open(gallery or default_gallery_path(), load_model(model), key)
+    path = gallery or default_gallery_path()
+    opened = Gallery.open(path, model_in_use(path, model), key)
     people = export_people(opened, file, [person_name(name) for name in names], key)
     if as_json:
         print_json({"file": str(file), "people": people})

@@ -10,6 +10,7 @@ import click
 from edgeface.cli import NO, YES, options, print_json
 from edgeface.cli.paths import UserPath
 from edgeface.errors import GalleryError
+from edgeface.gallery.choice import kept_aside, model_in_use
 from edgeface.gallery.encryption import find_key, read_key
 from edgeface.gallery.file import is_sealed_file
 from edgeface.gallery.gallery import default_gallery_path
@@ -18,7 +19,6 @@ from edgeface.gallery.report import check
 from edgeface.gallery.store import previous_of
 from edgeface.gallery.transfer import change_key, compact, restore
 from edgeface.hub.memory import change_memory_key
-from edgeface.pipeline.model_file import load_model
 
 
 @click.group("gallery")
@@ -55,7 +55,7 @@ def compact_(
 ) -> None:
     """Drop needless templates, and what earlier generations still hold of removed people."""
     path = gallery or default_gallery_path()
-    dropped = compact(path, load_model(model), find_key(key_file))
+    dropped = compact(path, model_in_use(path, model), find_key(key_file))
     if as_json:
         print_json({"dropped": dropped})
         return
@@ -137,7 +137,7 @@ def restore_(
     key = find_key(key_file)
     from_key = key if from_key_file is None else read_key(from_key_file)
     source = previous_of(path) if file == Path("previous") else file
-    restored = restore(source, from_key, path, load_model(model), key, _stores(path))
+    restored = restore(source, from_key, path, model_in_use(path, model), key, stores_of(path))
     if as_json:
         print_json({"file": str(path), "people": len(restored), "generation": restored.generation})
         return
@@ -145,7 +145,7 @@ def restore_(
     click.echo(f"restored {people} from {source}; look with: edgeface list")
 
 
-def _stores(path: Path) -> list[Path]:
+def stores_of(path: Path) -> list[Path]:
     """Where a service may keep which state of the gallery it has used."""
     from edgeface.service.config import SYSTEM_STATE  # not for the other commands
 
@@ -173,3 +173,10 @@ def _report(sentence: str, path: Path, as_json: bool) -> None:
         print_json({"file": str(path), "encrypted": is_sealed_file(path)})
     else:
         click.echo(sentence)
+    for aside in kept_aside(path):
+        command = click.get_current_context().info_name
+        click.echo(
+            f"note: {aside}, the gallery of a model that is not in use, stays as it was; do the "
+            f"same with it: edgeface gallery {command} --gallery {aside}",
+            err=True,
+        )

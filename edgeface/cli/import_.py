@@ -11,10 +11,11 @@ from edgeface.cli import options, print_json
 from edgeface.cli.paths import UserPath
 from edgeface.enrollment import same_person_threshold
 from edgeface.errors import ModelError
+from edgeface.gallery.choice import model_in_use
 from edgeface.gallery.encryption import find_key, read_key
 from edgeface.gallery.gallery import default_gallery_path
 from edgeface.gallery.transfer import import_people
-from edgeface.pipeline.model_file import Model, load_model
+from edgeface.pipeline.model_file import Model
 
 
 @click.command("import")
@@ -51,7 +52,7 @@ def command(
     key = find_key(key_file)
     from_key = key if from_key_file is None else read_key(from_key_file)
     path = gallery or default_gallery_path()
-    loaded = load_model(model)
+    loaded = model_in_use(path, model)
     done = import_people(
         file,
         from_key,

@@ -10,11 +10,11 @@ import click
 from edgeface.cli import live, options, print_json
 from edgeface.decide import correction_for
 from edgeface.enrollment import lookalike_threshold
+from edgeface.gallery.choice import model_in_use
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import Gallery, default_gallery_path
 from edgeface.gallery.names import person_name
 from edgeface.gallery.report import PersonReport, people_reports
-from edgeface.pipeline.model_file import load_model
 
 
 @click.command("list")
@@ -43,7 +43,8 @@ def command(
         reports = [PersonReport(**report) for report in answer["people"]]
         raised, raised_for = answer["threshold_raised"], answer["threshold_note"]
     else:
-        path, loaded = gallery or default_gallery_path(), load_model(model)
+        path = gallery or default_gallery_path()
+        loaded = model_in_use(path, model)
         opened, where = Gallery.open(path, loaded, find_key(key_file)), str(path)
         if name is not None:
             opened.require(person_name(name))

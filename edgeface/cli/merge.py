@@ -9,10 +9,10 @@ import click
 from edgeface.cli import live, options, print_json
 from edgeface.enrollment import merge_people
 from edgeface.gallery.change import GalleryChange
+from edgeface.gallery.choice import model_in_use
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import Gallery, default_gallery_path
 from edgeface.gallery.names import person_name
-from edgeface.pipeline.model_file import load_model
 
 
 @click.command("merge")
@@ -39,7 +39,8 @@ def command(
         live.refuse_gallery_options("--service")
         answer = live.administer("merge", name=name, other=other)
     else:
-        path, loaded, key = gallery or default_gallery_path(), load_model(model), find_key(key_file)
+        path, key = gallery or default_gallery_path(), find_key(key_file)
+        loaded = model_in_use(path, model)
         first, second = person_name(name), person_name(other)
         for each in (first, second):
             Gallery.open(path, loaded, key).require(each)  # before a lock or a folder is made

@@ -49,7 +49,8 @@ key_file = click.option(
 model = click.option(
     "--model",
     type=UserPath(path_type=Path, dir_okay=False),
-    help="Model file made by convert-model (default: the shipped one).",
+    help="A shipped model's name (see: edgeface models) or a file made by convert-model (default: "
+    "the one in use).",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 

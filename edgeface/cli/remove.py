@@ -8,10 +8,10 @@ import click
 
 from edgeface.cli import live, options, print_json
 from edgeface.gallery.change import remove_person
+from edgeface.gallery.choice import kept_aside, model_in_use
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import default_gallery_path
 from edgeface.gallery.names import person_name
-from edgeface.pipeline.model_file import load_model
 
 
 @click.command("remove")
@@ -43,9 +43,15 @@ def command(
     else:
         path, name = gallery or default_gallery_path(), person_name(name)
         key = find_key(key_file)
-        removed, left = remove_person(path, load_model(model), key, name, template)
+        removed, left = remove_person(path, model_in_use(path, model), key, name, template)
         people = [{"name": other, "templates": count} for other, count in left.people]
         answer = {"name": name, "templates": removed, "people": people}
+        for aside in kept_aside(path) if template is None else ():
+            click.echo(
+                f"note: {name} may be in {aside}, too, the gallery of a model that is not in use; "
+                f"look with: edgeface list --gallery {aside} --model {aside.suffix[1:]}",
+                err=True,
+            )
     if as_json:
         print_json(answer)
         return

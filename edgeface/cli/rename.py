@@ -8,10 +8,10 @@ import click
 
 from edgeface.cli import live, options, print_json
 from edgeface.gallery.change import rename_person
+from edgeface.gallery.choice import model_in_use
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import default_gallery_path
 from edgeface.gallery.names import person_name
-from edgeface.pipeline.model_file import load_model
 
 
 @click.command("rename")
@@ -37,7 +37,7 @@ def command(
         answer = live.administer("rename", name=name, other=new)
     else:
         path, old, wanted = gallery or default_gallery_path(), person_name(name), person_name(new)
-        left = rename_person(path, load_model(model), find_key(key_file), old, wanted)
+        left = rename_person(path, model_in_use(path, model), find_key(key_file), old, wanted)
         answer = {"name": wanted, "before": old, "templates": dict(left.people)[wanted]}
     if as_json:
         print_json(answer)

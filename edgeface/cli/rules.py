@@ -9,12 +9,12 @@ import click
 import msgspec
 
 from edgeface.cli import live, options, print_json
+from edgeface.gallery.choice import model_in_use
 from edgeface.gallery.encryption import find_key
 from edgeface.gallery.gallery import Gallery, default_gallery_path
 from edgeface.gallery.names import person_name
 from edgeface.gallery.rules import OUTPUTS, Rules, RulesChange
 from edgeface.gallery.rules_file import as_dict, change_rules, read_rules
-from edgeface.pipeline.model_file import load_model
 
 _ANY = "any"
 
@@ -57,7 +57,7 @@ def command(
         people = _through_service(name, change)
     else:
         path = gallery or default_gallery_path()
-        opened = Gallery.open(path, load_model(model), find_key(key_file))
+        opened = Gallery.open(path, model_in_use(path, model), find_key(key_file))
         if name is not None:
             opened.require(person_name(name))
         people = _on_file(path, name, change)

@@ -32,7 +32,7 @@ from edgeface.gallery.names import PersonName
 from edgeface.gallery.resemblance import Resemblance, resemblance
 from edgeface.gallery.search import Searcher
 from edgeface.gallery.store import Loaded, load
-from edgeface.pipeline.model_file import Model
+from edgeface.pipeline.model_file import Model, shipped_with
 from edgeface.system.homes import expanded, own_folder
 
 if TYPE_CHECKING:
@@ -77,11 +77,7 @@ class Gallery:
         if contents is None:
             contents = empty_contents(model.identity, model.description.embedding.size)
         if contents.model_identity != model.identity:
-            raise GalleryError(
-                f"the gallery {path} was made with another model ({contents.model_identity[:12]}) "
-                f"than {model.path.name} ({model.identity[:12]}); use that model, or another "
-                "--gallery and enroll again"
-            )
+            raise GalleryError(_made_with_another(path, contents.model_identity, model))
         self.path = path
         self.restored = loaded.restored
         self.contents = contents
@@ -227,6 +223,22 @@ class Gallery:
         person = bisect_left(people, wanted, key=self.contents.encoded_name)
         found = person < len(self) and self.contents.encoded_name(person) == wanted
         return person if found else None
+
+
+def _made_with_another(path: Path, identity: str, model: Model) -> str:
+    """Why a gallery is refused, and how to go on."""
+    theirs, ours = shipped_with(identity), shipped_with(model.identity)
+    made_with = f"{theirs.name} {identity[:12]}" if theirs else identity[:12]
+    sentence = (
+        f"the gallery {path} was made with another model ({made_with}) than {model.path.name} "
+        f"({model.identity[:12]}); "
+    )
+    if theirs is None or ours is None:
+        return sentence + "use that model, or another --gallery and enroll again"
+    return sentence + (
+        f"go on with it: edgeface model use {theirs.name}, or keep it aside and enroll everybody "
+        f"again: edgeface model use {ours.name}"
+    )
 
 
 def file_signature(path: Path) -> tuple[int, ...] | None:

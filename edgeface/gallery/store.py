@@ -25,7 +25,8 @@ from edgeface.gallery.file import READ_WHOLE, DamagedGallery, linked, read_conte
 from edgeface.system.storage import Folder, InUse, unfinished
 
 LOCK_TIMEOUT = 10.0  # seconds to wait for another process's change
-_FAR_ABOVE = 1000  # changes: more than were lost between a backup and what a service has seen
+FAR_ABOVE = 1000
+"""Changes: more than were lost between a backup and what a service has seen."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -147,7 +148,7 @@ def bring_back(
             good = file == path
         except (FileNotFoundError, GalleryError):
             pass  # what is there is no hindrance
-    contents = replace(contents, generation=newest + _FAR_ABOVE)
+    contents = replace(contents, generation=newest + FAR_ABOVE)
     if good:
         commit(folder, path, contents, key)
         return contents

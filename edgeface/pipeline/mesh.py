@@ -29,6 +29,10 @@ _INPUT = 192
 _BOX_SHARE = 1.5  # the crop's side over the box's, as MediaPipe crops
 
 
+# Of the 468 points: the corners of each eye, the nose's tip, the corners of the mouth.
+_RIGHT_EYE, _LEFT_EYE, _NOSE, _RIGHT_CORNER, _LEFT_CORNER = (33, 133), (362, 263), 1, 61, 291
+
+
 @dataclass(frozen=True)
 class Mesh:
     """points: float64, shape (468, 2), in frame pixels; depth: float64, shape (468,), in the same
@@ -37,6 +41,13 @@ class Mesh:
     points: NDArray[np.float64]
     depth: NDArray[np.float64]
     presence: float
+
+
+def five_points(mesh: Mesh) -> NDArray[np.float64]:
+    """Right eye, left eye, tip of the nose, right and left corner of the mouth, shape (5, 2); right
+    and left are the person's own."""
+    eyes = [mesh.points[list(corners)].mean(axis=0) for corners in (_RIGHT_EYE, _LEFT_EYE)]
+    return np.array([*eyes, *mesh.points[[_NOSE, _RIGHT_CORNER, _LEFT_CORNER]]])
 
 
 class FaceMesh:

@@ -16,10 +16,11 @@ import mmap
 import os
 import zipfile
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, NamedTuple
 
 import msgspec
 
@@ -29,7 +30,42 @@ from edgeface.system.threads import Worker
 
 DESCRIPTION_NAME = "edgeface.json"
 DESCRIPTION_FORMAT = 1
-SHIPPED = {"c7c394a89132fcf88fda05d20d0b9ebee07e3c842d70d3cddaa47fceab87667c": "facenet-int8"}
+
+
+class ShippedModel(NamedTuple):
+    """A model that belongs to this version."""
+
+    name: str
+    file: str
+    """Without .tflite."""
+    sha256: str
+    licence: str
+    gmac: float
+    """Thousand million multiply-accumulates for one face."""
+    tar: float
+    """At a FAR of 1e-4, on LFW View 1 test (docs/encoders.md)."""
+
+
+SHIPPED_MODELS = (
+    ShippedModel(
+        "facenet",
+        "facenet-int8",
+        "c7c394a89132fcf88fda05d20d0b9ebee07e3c842d70d3cddaa47fceab87667c",
+        "MIT",
+        1.417,
+        0.945,
+    ),
+    ShippedModel(
+        "sface",
+        "sface-int8",
+        "393ee4455183146e00671c26c67af45072b21eac74e4b5b2f088f2ca3e80b5eb",
+        "Apache-2.0",
+        0.574,
+        0.987,
+    ),
+)
+DEFAULT_MODEL = "facenet"
+SHIPPED = {one.sha256: one.file for one in SHIPPED_MODELS}
 """The models that belong to this version, by the SHA-256 of their files."""
 _LEAST_LENGTHS = {
     # FaceNet, whose file is older than the key: 0.3 % of View 1 train lie below it, 0.15 % of test.
@@ -103,16 +139,44 @@ class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _require(math.isfinite(self.scale) and self.scale != 0, "the scale must not be 0")
 
 
-class AlignmentSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the landmarks go, as fractions of the picture's side: (x, y) each."""
+_Place = tuple[float, float]
 
-    right_eye: tuple[float, float]
-    left_eye: tuple[float, float]
-    mouth: tuple[float, float]
+
+class AlignmentSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where the landmarks go, as fractions of the picture's side: (x, y) each; right and left are
+    the person's own.
+
+    Three points, the eyes and the middle of the mouth, are those of the detector. Five, with the
+    nose's tip and the corners of the mouth instead of its middle, are those of the face mesh.
+    """
+
+    right_eye: _Place
+    left_eye: _Place
+    mouth: _Place | None = None
+    nose: _Place | None = None
+    right_corner: _Place | None = None
+    left_corner: _Place | None = None
 
     def __post_init__(self) -> None:
-        places = (*self.right_eye, *self.left_eye, *self.mouth)
-        _require(all(-1 <= place <= 2 for place in places), "a landmark lies outside the picture")
+        _require(
+            all(-1 <= part <= 2 for place in self.places for part in place),
+            "a landmark lies outside the picture",
+        )
+        given = [one is not None for one in (self.nose, self.right_corner, self.left_corner)]
+        _require(
+            all(given) if self.mouth is None else not any(given),
+            "the alignment needs the mouth, or the nose and both corners of the mouth",
+        )
+
+    @property
+    def of_mesh(self) -> bool:
+        """Whether the five points of the face mesh are aligned, not the detector's three."""
+        return self.mouth is None
+
+    @property
+    def places(self) -> tuple[_Place, ...]:
+        """The points that are given, in the order of the fields."""
+        return tuple(one for one in msgspec.structs.astuple(self) if one is not None)
 
 
 class EmbeddingSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -227,9 +291,30 @@ def models_folder() -> Path:
     return installed if installed.is_dir() else here.parent / "models"
 
 
+def model_called(name: str) -> ShippedModel | None:
+    """The shipped model of this name; None for anything else."""
+    return next((one for one in SHIPPED_MODELS if one.name == name), None)
+
+
+def model_path(model: str | Path | None) -> Path:
+    """The file of a model, given by a shipped one's name or by a path; None is the default."""
+    shipped = model_called(DEFAULT_MODEL if model is None else str(model))
+    return Path(model or "") if shipped is None else models_folder() / f"{shipped.file}.tflite"
+
+
 def default_model_path() -> Path:
-    """The network used when no `--model` is given."""
-    return models_folder() / "facenet-int8.tflite"
+    """The network used when no `--model` is given and none was chosen."""
+    return model_path(None)
+
+
+def shipped_with(identity: str) -> ShippedModel | None:
+    """The shipped model whose embeddings have this identity; None for another's."""
+    for one in SHIPPED_MODELS:
+        path = model_path(one.name)
+        with suppress(OSError, ModelError), path.open("rb") as file:
+            if read_description(file, path).identity == identity:
+                return one
+    return None
 
 
 def shipped_network(name: str, sha256: str) -> NetworkFile:
@@ -247,7 +332,8 @@ def shipped_network(name: str, sha256: str) -> NetworkFile:
 
 
 def load_model(path: str | Path | None = None) -> Model:
-    """Read a model's description and check its network against it.
+    """Read a model's description and check its network against it; `path` may be the name of a
+    shipped model.
 
     Raises ModelError if the file is missing, cut short, changed, or not described.
     """
@@ -261,14 +347,18 @@ class PendingModel:
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
-        self._path = Path(path) if path is not None else default_model_path()
+        self._path = model_path(path)
         try:
             self._file = NetworkFile(self._path)
             with open(self._file.handle, "rb", closefd=False) as file:
                 self._description = read_description(file, self._path)
                 self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except FileNotFoundError:
-            raise ModelError(f"there is no model file {self._path}; check --model") from None
+            names = ", ".join(one.name for one in SHIPPED_MODELS)
+            raise ModelError(
+                f"there is no model file {self._path}; check --model, which takes a .tflite file "
+                f"or a name: {names}"
+            ) from None
         except OSError as error:
             raise ModelError(f"cannot read the model file {self._path}: {error.strerror}") from None
         self._digest = self._file_digest = ""

@@ -90,7 +90,7 @@ class FacePipeline:
         self.model = pending if isinstance(pending, Model) else pending.checked()
         self._encoder = Encoder(self.model, threads)
         spec = self.model.description
-        self._aligner = Aligner(spec.alignment, spec.input.size)
+        self._aligner = Aligner(spec.alignment, spec.input.size, lambda: self._detector.mesh)
         if spec.scores is not None and not spec.scores.measured:
             _warn_of_guess(self.model.path)
 

@@ -18,6 +18,7 @@ import msgspec
 
 from edgeface.decide import DEFAULT_FPIR
 from edgeface.errors import ConfigError
+from edgeface.gallery.choice import model_for
 from edgeface.gallery.gallery import default_gallery_path
 from edgeface.liveness import Profile
 from edgeface.sinks.settings import (
@@ -63,6 +64,14 @@ class RecognitionSettings(SettingsTable, frozen=True, kw_only=True):
     def gallery_path(self) -> Path:
         """The gallery that these settings name, else the usual one."""
         return Path(self.gallery) if self.gallery else default_gallery_path()
+
+    @property
+    def model_file(self) -> Path:
+        """The file of the model that these settings name, else of the one chosen for the gallery.
+
+        Raises ModelError where that choice cannot be read.
+        """
+        return model_for(self.gallery_path, self.model)
 
     def __post_init__(self) -> None:
         if not 0 < self.fpir <= MOST_FPIR:

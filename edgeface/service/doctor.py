@@ -114,7 +114,7 @@ def _runtime(config: Config) -> Check:
 
 
 def _model(config: Config) -> Check:
-    model = load_model(config.recognition.model)
+    model = load_model(config.recognition.model_file)
     origin = f"shipped: {model.shipped}" if model.shipped else f"not shipped: {model.path.name}"
     detail = f"{origin}, sha256 {model.sha256}, {model.description.embedding.size} numbers"
     scores = model.description.scores
@@ -130,7 +130,7 @@ def _model(config: Config) -> Check:
 
 def _gallery(config: Config) -> Check:
     path = config.recognition.gallery_path
-    model = load_model(config.recognition.model)
+    model = load_model(config.recognition.model_file)
     try:
         loaded = Loaded(read_contents(path, find_key()))  # as it is: nothing is restored by looking
     except FileNotFoundError:

@@ -297,7 +297,8 @@ class Service(Closing):
         feed = None
         if config.source != old.source and not is_live(config.source):
             feed = open_feed(config.source)  # may fail, with nothing changed yet
-        if config.recognition != old.recognition:
+        others = config.recognition != old.recognition or not self._people.uses(config.recognition)
+        if others:
             try:
                 self._people.use(config.recognition)
             except EdgeFaceError:
@@ -307,8 +308,7 @@ class Service(Closing):
         place = (config.recognition.gallery_path, config.rules)
         if place != (old.recognition.gallery_path, old.rules):
             self._permits.use(config.recognition.gallery_path, _clock(config))
-        watched = (old.source, old.recognition, old.profile)
-        if (config.source, config.recognition, config.profile) != watched:
+        if others or (config.source, config.profile) != (old.source, old.profile):
             self._emit(self._watch.finish(self._feed.name))
             self._watch = Watch(self._people, config.recognition, config.profile)
             self._turned = Turned(self._people.pipeline, config.source)

@@ -61,7 +61,7 @@ class People:
         self._use(settings, self._recognizer)
 
     def _use(self, settings: RecognitionSettings, before: Recognizer | None) -> None:
-        pipeline, path = FacePipeline(settings.model), settings.gallery_path
+        pipeline, path = FacePipeline(settings.model_file), settings.gallery_path
         recognizer = Recognizer(pipeline, path, find_key(), before=before, store=self._store)
         try:
             recognizer.read_gallery()
@@ -73,6 +73,10 @@ class People:
             _log.error("nobody is recognized: %s", error)
         self.likeness = Likeness.of(recognizer.model)  # what challenges ask for, of this model
         self._fpir, self._recognizer = settings.fpir, recognizer
+
+    def uses(self, settings: RecognitionSettings) -> bool:
+        """Whether the model of these settings is in use; ModelError where that cannot be known."""
+        return self._recognizer.model.path == settings.model_file
 
     @property
     def pipeline(self) -> FacePipeline:

@@ -207,7 +207,7 @@ def test_an_unknown_model_is_tried_once_in_a_process_without_secrets(
 
 def test_the_shipped_model_is_the_one_that_is_known() -> None:
     digest = hashlib.sha256(default_model_path().read_bytes()).hexdigest()
-    assert {digest: "facenet-int8"} == SHIPPED
+    assert SHIPPED[digest] == "facenet-int8"
     assert load_model().shipped == "facenet-int8"
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgeface.gallery.change import GalleryChange
+from edgeface.gallery.choice import use_model
 from edgeface.liveness import Profile
 from edgeface.pipeline.model_file import load_model
 from edgeface.service.audit import AuditLog, read_audit
@@ -96,3 +97,17 @@ def test_what_cannot_be_changed_is_said_and_changes_nothing(service: Service) ->
     assert "for administrators" in refused["error"]
     assert service.gallery.read_bytes() == before
     assert service.emitted == []
+
+
+def test_a_chosen_model_is_used_after_a_reload(service: Service) -> None:
+    rules = RecognitionSettings(gallery=str(service.gallery))
+    assert service.people.uses(rules)
+    use_model(service.gallery, "sface")
+    assert service.people.refresh()
+    assert "edgeface model use sface" in (service.people.problem or "")  # until then
+    assert not service.people.uses(rules)
+    service.people.use(rules)
+    assert service.people.uses(rules)
+    assert (service.people.problem, service.names()) == (None, {})
+    assert service.people.model_name == "sface-int8.tflite"
+    assert not service.people.uses(RecognitionSettings(gallery=rules.gallery, model="facenet"))

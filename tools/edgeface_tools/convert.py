@@ -31,7 +31,7 @@ from edgeface_tools.people import labelled as labels
 from edgeface_tools.people import population as populations
 from edgeface_tools.people.agreement import Agreement
 from edgeface_tools.people.curves import curve
-from edgeface_tools.people.embed import embed
+from edgeface_tools.people.embed import embed, embed_and_measure
 from edgeface_tools.people.faces import Faces, check_enough, cut_faces, people_in, pictures_in
 from edgeface_tools.people.guess import guessed_table
 from edgeface_tools.people.labelled import Labelled, Wanted
@@ -103,7 +103,9 @@ def convert(loaded: Loaded, options: ConversionOptions) -> Converted:
     if options.precision in CALIBRATED:
         observations = _observations(loaded, options, faces)
     with bar("quantizing", 1) as progress:
-        network = quantize(loaded.network, options.precision, observations, options.ends)
+        network = quantize(
+            loaded.network, options.precision, observations, options.ends, _wide(loaded, options)
+        )
         progress()
     people, wide = None, None
     if options.max_drop is not None:
@@ -150,13 +152,18 @@ def _plain(loaded: Loaded, options: ConversionOptions, network: bytes) -> Descri
         network_bytes=len(network),
         network_sha256=hashlib.sha256(network).hexdigest(),
         input=loaded.input,
-        alignment=TEMPLATE,
+        alignment=loaded.alignment or TEMPLATE,
         embedding=EmbeddingSpec(loaded.embedding_size),
         scores=None,
         source=loaded.source,
         tool=TOOL,
         minimum_runtime=minimum_runtime(found),
     )
+
+
+def _wide(loaded: Loaded, options: ConversionOptions) -> tuple[str, ...]:
+    """What is left in float without having been asked for; 16 bits lose too little for that."""
+    return loaded.wide if options.precision == "int8" else ()
 
 
 def _labelled_for(options: ConversionOptions) -> Wanted:
@@ -178,7 +185,8 @@ def _widen(
     far, exact = options.at_far, msgspec.structs.replace(about, precision="float32")
 
     def made(layers: Sequence[str]) -> bytes:
-        return quantize(loaded.network, options.precision, observations, options.ends, layers)
+        wide = [*_wide(loaded, options), *layers]
+        return quantize(loaded.network, options.precision, observations, options.ends, wide)
 
     def tar(network: bytes, description: Description = about) -> float:
         with bar("measuring", len(people.crops)) as progress:
@@ -246,8 +254,8 @@ def measure(network: bytes, plain: Description, people: Labelled, measured_on: s
     """The centre and score table of a network on labelled faces."""
     plain = populations.without_population(plain)
     with bar("scoring", len(people.crops)) as progress:
-        embeddings = embed(network, plain, people.crops, progress)
-    return populations.measure(plain, embeddings, people.people, measured_on)
+        embeddings, lengths = embed_and_measure(network, plain, people.crops, progress)
+    return populations.measure(plain, embeddings, people.people, measured_on, lengths)
 
 
 def with_file(plain: Description, path: Path) -> Description:
@@ -299,7 +307,7 @@ def _portraits(loaded: Loaded) -> Faces:
 
 def _cut(pictures: list[Path], loaded: Loaded) -> Faces:
     with bar("cutting faces", len(pictures)) as progress:
-        return cut_faces(pictures, TEMPLATE, loaded.input.size, progress)
+        return cut_faces(pictures, loaded.alignment or TEMPLATE, loaded.input.size, progress)
 
 
 def origin(loaded: Loaded, calibrate: Path | None) -> str:

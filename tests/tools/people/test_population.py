@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -99,6 +100,19 @@ def test_only_the_mean_of_many_people_is_a_centre() -> None:
     centre = populations.measure(plain, many, people, "").centre
     assert centre is not None
     np.testing.assert_allclose(centre, many.mean(axis=0), rtol=1e-4, atol=1e-6)
+
+
+def test_only_many_faces_show_how_long_an_output_is() -> None:
+    plain = load_model().description
+    lengths = np.linspace(5, 15, 1200)
+    few, some = people_like(150, 2)
+    assert populations.measure(plain, few, some, "", lengths[:300]).least_length is msgspec.UNSET
+    many, people = people_like(600, 2)
+    measured = populations.measure(plain, many, people, "", lengths)
+    assert measured.least_length == pytest.approx(5 + 0.003 * 10, abs=0.01)
+    described = populations.with_population(plain, measured)
+    assert described.least_length == measured.least_length
+    assert populations.without_population(described).least_length is msgspec.UNSET
 
 
 def test_a_population_survives_its_file(tmp_path: Path) -> None:

@@ -269,7 +269,7 @@ def test_a_hostile_configuration_is_not_handed_to_keras(tmp_path: Path) -> None:
         (b"<!DOCTYPE html><html><head></head></html>", "is a web page"),
         (b"\x20\x00\x00\x00TFL3" + bytes(100), "convert-model describe"),
         (b"\x80\x04\x95" + bytes(100), "is a pickle"),
-        (b"\x08\x07\x12\x07pytorch" + bytes(100), "is an ONNX file"),
+        (b"\x08\x07\x12\x07pytorch" + bytes(100), "not an ONNX file that can be read"),
         (b"nothing known", "is neither an HDF5 nor a .keras file"),
     ],
 )

@@ -125,12 +125,12 @@ def _labelled(command: _Command) -> _Command:
 @click.version_option(edgeface.__version__, prog_name="convert-model")
 @click.option("--debug", is_flag=True, help="Show a traceback on an error.")
 def cli(debug: bool) -> None:
-    """Turn a Keras face network into a small TFLite file that describes its use.
+    """Turn a face network into a small TFLite file that describes its use.
 
     `convert-model SOURCE -o OUT.tflite` is short for `convert-model convert SOURCE -o OUT.tflite`.
-    SOURCE is a Keras file (.h5 or .keras), a SavedModel folder, a frozen graph (.pb), weights with
-    --architecture, a folder of OpenFace's CSV files, or the word facenet for the pinned FaceNet,
-    which is fetched.
+    SOURCE is a Keras file (.h5 or .keras), a SavedModel folder, a frozen graph (.pb), an ONNX file,
+    weights with --architecture, a folder of OpenFace's CSV files, or the word facenet or sface for
+    a pinned network, which is fetched.
     """
 
 

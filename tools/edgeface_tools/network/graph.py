@@ -77,6 +77,22 @@ class Relu:
     pass
 
 
+@dataclass(frozen=True, eq=False)
+class Prelu:
+    """The value where it is positive, `slope` times it where it is not."""
+
+    slope: Weights
+    """(channels,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Multiply:
+    """Each channel times a number of its own."""
+
+    factor: Weights
+    """(channels,)."""
+
+
 @dataclass(frozen=True)
 class Pool:
     kind: Literal["max", "average"]
@@ -138,6 +154,8 @@ Operation = (
     Weighted
     | BatchNorm
     | Relu
+    | Prelu
+    | Multiply
     | Pool
     | Pad
     | GlobalAverage
@@ -263,6 +281,16 @@ def _(operation: BatchNorm, value: Shape) -> Shape | None:
     if operation.of_vectors and len(value) != 1:
         return None
     return value if all(vector.shape == value[-1:] for vector in vectors) else None
+
+
+@_shape_after.register
+def _(operation: Prelu, value: Shape) -> Shape | None:
+    return value if operation.slope.shape == value[-1:] else None
+
+
+@_shape_after.register
+def _(operation: Multiply, value: Shape) -> Shape | None:
+    return value if operation.factor.shape == value[-1:] else None
 
 
 @_shape_after.register

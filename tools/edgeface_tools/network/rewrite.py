@@ -24,11 +24,14 @@ from edgeface_tools.network.graph import (
     Scale,
     Weighted,
 )
+from edgeface_tools.network.prelu import fold_norms_ahead, split_prelus
+from edgeface_tools.network.scaling import scaled
 
 
 def simplify(network: Graph) -> Graph:
     """All exact rewrites that every network gets."""
-    return fold_scales(fold_batch_norms(fold_padding(drop_identities(network))))
+    network = fold_norms_ahead(fold_padding(drop_identities(network)))
+    return split_prelus(fold_scales(fold_batch_norms(network)))
 
 
 def drop_identities(network: Graph) -> Graph:
@@ -121,12 +124,12 @@ def swap_colours(network: Graph) -> Graph | None:
     """
     changed: dict[str, Node | None] = {}
     readers = network.consumers(network.input_name)
-    while any(isinstance(node.operation, Pad) for node in readers):
+    while any(isinstance(node.operation, Pad | Scale) for node in readers):
         readers = [
             reader
             for node in readers
             for reader in (
-                network.consumers(node.name) if isinstance(node.operation, Pad) else [node]
+                network.consumers(node.name) if isinstance(node.operation, Pad | Scale) else [node]
             )
         ]
     for node in readers:
@@ -135,10 +138,3 @@ def swap_colours(network: Graph) -> Graph | None:
         kernel = np.ascontiguousarray(node.operation.kernel[:, :, ::-1, :])
         changed[node.name] = replace(node, operation=replace(node.operation, kernel=kernel))
     return network.map_nodes(changed)
-
-
-def scaled(operation: Weighted, factor: np.ndarray, shift: np.ndarray) -> Weighted:
-    """The operation whose output is `factor` times the given one's, plus `shift`, by channel."""
-    kernel = operation.kernel.astype(np.float64) * factor
-    bias = operation.bias.astype(np.float64) * factor + shift
-    return replace(operation, kernel=kernel.astype(np.float32), bias=bias.astype(np.float32))

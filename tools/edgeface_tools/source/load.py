@@ -16,11 +16,12 @@ from pathlib import Path
 import msgspec
 
 from edgeface.errors import ConfigError, ModelError
-from edgeface.pipeline.model_file import InputSpec, Source, models_folder
+from edgeface.pipeline.model_file import AlignmentSpec, InputSpec, Source, models_folder
 from edgeface.system.chatter import overheard
 from edgeface_tools.network.graph import Graph, Unsupported
 from edgeface_tools.network.rewrite import simplify, swap_colours
 from edgeface_tools.network.to_tflite import float_tflite
+from edgeface_tools.source import sface
 from edgeface_tools.source.architectures import ARCHITECTURES
 from edgeface_tools.source.fetch import WEIGHTS_SHA256, Fetched, fetch_facenet, sha256_of
 from edgeface_tools.source.framework import Opened, open_keras
@@ -28,6 +29,7 @@ from edgeface_tools.source.hdf5 import opened
 from edgeface_tools.source.keras2 import read_legacy_h5
 from edgeface_tools.source.keras3 import CONFIG, WEIGHTS, read_keras
 from edgeface_tools.source.normalization import Colour, Takes, ready, wanted_normalization
+from edgeface_tools.source.onnx import read_onnx
 from edgeface_tools.source.saved_model import open_frozen, open_saved_model, saved_model_in
 from edgeface_tools.source.weights import read_openface_csv, read_weights_h5
 from edgeface_tools.tflite.cleaning import cleaned
@@ -38,14 +40,17 @@ FACENET = "facenet"
 """The name that stands for the pinned FaceNet in place of a path."""
 
 _OPENFACE = "nn4_small2"
+_PINNED_NAMES = {WEIGHTS_SHA256: FACENET, sface.ONNX_SHA256: sface.NAME}
 _LIKE_FACENET = InputSpec(0, "rgb", "per-image")
 _HDF5, _ZIP, _TFLITE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"TFL3"
+_ONNX_FIELDS = (b"\x12", b"\x1a", b"\x22", b"\x28", b"\x32", b"\x3a", b"\x42")
 _PINNED = "it is the pinned FaceNet, whose conversion the project's own tests compare"
+_ONNX_ONLY = "no framework that runs ONNX files is installed"
 _WEIGHTS_ONLY = "it holds only weights, so no framework can run it by itself"
 _LFS = b"version https://git-lfs"
 _GIVE = (
-    "give a Keras .h5 or .keras file, a SavedModel folder, a frozen .pb or a folder of OpenFace's "
-    "CSV files"
+    "give a Keras .h5 or .keras file, a SavedModel folder, a frozen .pb, an .onnx file or a folder "
+    "of OpenFace's CSV files"
 )
 
 
@@ -77,6 +82,10 @@ class Loaded:
     pictures: Path | None = None
     """Pictures that come with the source, for calibration."""
     recorded: Recorded | None = None
+    alignment: AlignmentSpec | None = None
+    """None: by three points, as FaceNet."""
+    wide: tuple[str, ...] = ()
+    """The tensors that int8 leaves to float operators."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +109,7 @@ def load_source(
     layer: str | None = None,
     size: int | None = None,
 ) -> Loaded:
-    """Read a source: a path, or `facenet` for the pinned one.
+    """Read a source: a path, or `facenet` or `sface` for a pinned one.
 
     `architecture` names the network of a file that has only weights. `colour` and `normalization`
     say how the network was trained; None means as its architecture was, otherwise as FaceNet was.
@@ -109,7 +118,7 @@ def load_source(
     """
     wanted = wanted_normalization(normalization) if normalization else None
     fetched: Fetched | None = fetch_facenet() if source == FACENET else None
-    path = fetched.weights if fetched else Path(source)
+    path = fetched.weights if fetched else _path(source)
     read = _read(path, architecture, layer, size)
     known = read.architecture
     spec = ARCHITECTURES[known].input if known else _LIKE_FACENET
@@ -136,9 +145,10 @@ def load_source(
     notes += prepared.notes
     side, numbers = picture_and_numbers(prepared.network, path)
     origin = Source(path.name, _digest(path))
-    pinned = origin.sha256 == WEIGHTS_SHA256
+    pinned = _PINNED_NAMES.get(origin.sha256)
+    of_sface = pinned == sface.NAME
     return Loaded(
-        name=FACENET if pinned else path.stem.removesuffix(".weights"),
+        name=pinned or path.stem.removesuffix(".weights"),
         source=origin,
         network=prepared.network,
         input=msgspec.structs.replace(prepared.input, size=side, colour=stored),
@@ -148,8 +158,14 @@ def load_source(
         unopened=read.unopened,
         notes=tuple(notes),
         pictures=fetched.pictures if fetched else None,
-        recorded=_recorded() if pinned else None,
+        recorded=_recorded(pinned) if pinned else None,
+        alignment=sface.FIVE_POINTS if of_sface else None,
+        wide=sface.WIDE if of_sface else (),
     )
+
+
+def _path(source: str) -> Path:
+    return sface.fetch_sface() if source == sface.NAME else Path(source)
 
 
 def read_graph(path: Path, architecture: str | None) -> Graph:
@@ -163,6 +179,9 @@ def read_graph(path: Path, architecture: str | None) -> Graph:
         return read_keras(path)
     if start.startswith(_HDF5):
         return read_weights_h5(path, architecture) if architecture else read_legacy_h5(path)
+    if _is_onnx(start):
+        _refuse_architecture(architecture, path)
+        return read_onnx(path)
     if path.is_file():
         _refuse_by_content(path, start)
     raise ModelError(
@@ -204,6 +223,8 @@ def _read(path: Path, architecture: str | None, output: str | None, size: int | 
         return _Read(network, unopened=_WEIGHTS_ONLY, architecture=architecture)
     _refuse_by_content(path, start)
     _refuse_architecture(architecture, path)
+    if _is_onnx(start):
+        return _read_onnx(path, output)
     return _by_tensorflow(open_frozen(path, output, size), path)
 
 
@@ -228,6 +249,13 @@ def _read_keras(path: Path, output: str | None, read: Callable[[Path], Graph]) -
     if network is not None:
         return _Read(network, by_keras)
     return _by_tensorflow(by_keras, path)
+
+
+def _read_onnx(path: Path, output: str | None) -> _Read:
+    if output is not None:
+        raise ConfigError(f"{path} is an ONNX file, which is read as a whole; leave --layer out")
+    network = read_onnx(path)
+    return _Read(network, unopened=_ONNX_ONLY)
 
 
 def _with_way(reason: str, error: ModelError) -> str:
@@ -314,19 +342,18 @@ def _refuse_by_content(path: Path, start: bytes) -> None:
         raise ModelError(
             f"{path} is a web page, not a network: the download led to a page; save the file itself"
         )
-    if _is_onnx(start):
-        raise ModelError(f"{path} is an ONNX file, which is not read; export the network to Keras")
     if start.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04")):
         raise ModelError(
             f"{path} is a pickle, which can hold code and is not read; save the network as .keras"
         )
-    if not _may_be_graph(start):
+    if not _may_be_graph(start) and not _is_onnx(start):
         raise ModelError(f"{path} is neither an HDF5 nor a .keras file, or is incomplete; {_GIVE}")
 
 
 def _is_onnx(start: bytes) -> bool:
-    """An ONNX file begins with its format's number and the name of what wrote it."""
-    return start[:1] == b"\x08" and start[2:3] == b"\x12" and start[1] < 32
+    """An ONNX file begins with its format's number, 3 or more, and another of its fields: most
+    often the name of what wrote it."""
+    return start[:1] == b"\x08" and 3 <= start[1] < 32 and start[2:3] in _ONNX_FIELDS
 
 
 def _may_be_graph(start: bytes) -> bool:
@@ -367,12 +394,12 @@ def _digest(path: Path) -> str:
 
 
 def _is_pinned(path: Path) -> bool:
-    return sha256_of(path) == WEIGHTS_SHA256
+    return sha256_of(path) in _PINNED_NAMES
 
 
-def _recorded() -> Recorded | None:
+def _recorded(name: str) -> Recorded | None:
     recorded = Recorded(
-        models_folder() / "facenet-observations.json", models_folder() / "facenet-population.json"
+        models_folder() / f"{name}-observations.json", models_folder() / f"{name}-population.json"
     )
     there = recorded.observations.is_file() and recorded.population.is_file()
     return recorded if there else None

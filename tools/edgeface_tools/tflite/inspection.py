@@ -14,7 +14,13 @@ from pathlib import Path
 import msgspec
 
 from edgeface.errors import EdgeFaceError, ModelError
-from edgeface.pipeline.model_file import DESCRIPTION_NAME, Description, InputSpec, load_model
+from edgeface.pipeline.model_file import (
+    DESCRIPTION_NAME,
+    AlignmentSpec,
+    Description,
+    InputSpec,
+    load_model,
+)
 from edgeface.pipeline.runtime import choose_runtime, open_network
 from edgeface_tools.tflite.flatbuffer import end_types, ends, pack, unpack
 from edgeface_tools.tflite.operators import OLDEST_RUNTIME, minimum_runtime, needs, too_new
@@ -125,8 +131,7 @@ def as_text(found: Inspection) -> str:
             f"made by         {about.tool}",
             f"input           {about.input.size}x{about.input.size} {about.input.colour}, "
             f"{_normalization(about.input)}",
-            f"alignment       right eye {about.alignment.right_eye}, left eye "
-            f"{about.alignment.left_eye}, mouth {about.alignment.mouth}",
+            f"alignment       {_alignment(about.alignment)}",
             f"embedding       {about.embedding.size} numbers, "
             f"{'centred' if about.embedding.centre else 'not centred'}",
             f"identity        {(found.identity or '')[:16]}",
@@ -152,6 +157,11 @@ def as_text(found: Inspection) -> str:
             for point in about.scores.points
         ]
     return "\n".join(lines)
+
+
+def _alignment(spec: AlignmentSpec) -> str:
+    given = msgspec.structs.asdict(spec)
+    return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in given.items() if v is not None)
 
 
 def _normalization(spec: InputSpec) -> str:
