@@ -8,7 +8,9 @@ files; it holds no arithmetic.
 from __future__ import annotations
 
 import functools
+import shlex
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
+_COMMAND = "edgeface_tools.command"
+"""Under which click keeps the command line as it was typed."""
+
 _Command = Callable[..., Any]
 
 
@@ -49,6 +54,7 @@ class _ConvertByDefault(click.Group):
     """A first argument that is not a command is a source to convert."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_COMMAND] = shlex.join(["convert-model", *args])
         known = {*self.commands, "-h", "--help", "--debug", "--version"}
         first = next((place for place, word in enumerate(args) if word != "--debug"), None)
         if first is not None and args[first] not in known:
@@ -70,11 +76,16 @@ def _of_a_source(command: _Command) -> _Command:
         **others: Any,
     ) -> Any:
         def read() -> Loaded:
-            if Path(source).exists() and Path(source).resolve() == others["output"].resolve():
+            output = others["output"]
+            if Path(source).exists() and output.exists() and output.samefile(source):
                 raise ConfigError(
-                    f"{source} is the source itself; give another name with -o, such as "
+                    f"{output} is the source itself; give another name with -o, such as "
                     f"{Path(source).with_suffix('.tflite')}"
                 )
+            for option in ("observations", "population", "pairs"):
+                file = others.get(option)
+                if file is not None and file.exists() and output.exists() and output.samefile(file):
+                    raise ConfigError(f"{output} is the file of --{option}; give another with -o")
             return load_source(source, architecture, colour, normalization, layer, size)
 
         return command(read, **others)
@@ -221,7 +232,15 @@ def convert(
             err=True,
         )
     if report:
-        found = reporting.report(loaded, converted, output, pythons)
+        command = click.get_current_context().meta[_COMMAND]
+        found = reporting.report(loaded, converted, output, command, datetime.now(UTC), pythons)
+        if found.people and not found.people.own and found.people.calibrated_on:
+            click.echo(
+                f"note: {found.people.calibrated_on} of the {found.people.people} labelled people "
+                "are among the calibration faces too, which makes the figures on them better; "
+                "calibrate on other people",
+                err=True,
+            )
         page = reporting.place_beside(output)
         write_output(page.with_suffix(".json"), reporting.as_json(found))
         write_output(page, reporting.as_html(found))

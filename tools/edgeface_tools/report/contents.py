@@ -12,6 +12,7 @@ from edgeface_tools.people.curves import Curve
 from edgeface_tools.quantize.sqnr import LayerNoise
 from edgeface_tools.quantize.widening import Widened
 from edgeface_tools.report.trial import Trial
+from edgeface_tools.tflite.cost import Cost
 from edgeface_tools.tflite.inspection import Inspection
 
 
@@ -59,7 +60,11 @@ class LabelledAccuracy(msgspec.Struct, frozen=True):
     """The labelled faces, and each model on all their cross pairs."""
 
     what: str
+    own: bool
+    """Whether they are the calibration photos themselves, since none were labelled."""
     people: int
+    calibrated_on: int | None
+    """How many of the people are among the calibration faces; None where these are not known."""
     faces: int
     skipped: list[Skipped]
     genuine_pairs: int
@@ -91,7 +96,13 @@ class Report(msgspec.Struct, frozen=True):
     format: int
     name: str
     tool: str
+    made: str
+    """Date and time, UTC."""
+    command: str
+    edgeface: str
+    """Version of EdgeFace."""
     float_bytes: int
+    cost: Cost
     inspection: Inspection
     calibration: CalibrationFaces
     noise: list[LayerNoise]
