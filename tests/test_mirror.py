@@ -159,6 +159,7 @@ COVERED: dict[str, str] = {
     "edgeface_tools.people.embed": "tools/people/test_population.py",
     "edgeface_tools.people.faces": "tools/quantize/test_quantize.py",
     "edgeface_tools.people.guess": "tools/cli/test_convert_model.py: a guess from",
+    "edgeface_tools.people.inputs": "tools/cli/test_convert_model.py: clearly better",
     "edgeface_tools.people.labelled": 'tools/cli/test_convert_model.py: "--labelled"',
     "edgeface_tools.people.overlap": "tools/report/test_report.py: among the calibration faces",
     "edgeface_tools.tflite.cost": "tools/report/test_report.py",

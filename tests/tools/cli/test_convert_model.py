@@ -221,6 +221,37 @@ def test_a_report_of_another_model_is_never_overwritten(tmp_path: Path) -> None:
     assert place_beside(second).name == "second.tflite.report-2.html"
 
 
+def test_pixels_in_the_wrong_range_are_noticed_on_labelled_faces(
+    source: Path, photos: Path, tmp_path: Path
+) -> None:
+    people = tmp_path / "people"
+    for path in [*photos.glob("*-240.png"), *photos.glob("*-480.png")]:
+        person = people / path.stem.rstrip("-0123456789")
+        person.mkdir(parents=True, exist_ok=True)
+        (person / path.name).write_bytes(path.read_bytes())
+
+    def said(colour: str, normalization: str) -> list[str]:
+        outcome = convert_model(
+            *(source, "-o", tmp_path / "out.tflite", "--labelled", people, "--no-report"),
+            *("--precision", "float32", "--colour", colour, f"--normalization={normalization}"),
+        )
+        assert outcome.status == 0, outcome.stderr
+        return outcome.stderr.splitlines()
+
+    wrong = said("bgr", "-1..1")
+    place = next(n for n, line in enumerate(wrong) if line.startswith("separation (d') of 8 gen"))
+    tried = [line.split(maxsplit=1) for line in wrong[place + 1 : place + 9]]
+    assert [float(value) for value, _ in tried] == sorted(
+        (float(v) for v, _ in tried), reverse=True
+    )
+    assert [way for _, way in tried if "chosen" in way] == ["bgr, -1..1  (chosen)"]
+    (warning,) = (line for line in wrong if line.startswith("warning: "))
+    assert "clearly better than bgr, -1..1" in warning
+    best = tried[0][1].split(", ")  # what it says works
+    assert f"{best[0]}, {best[1]} separates" in warning
+    assert not [line for line in said(*best) if line.startswith("warning: ")]
+
+
 def test_a_network_with_several_outputs_is_described_once_told_which(tmp_path: Path) -> None:
     model = unpack(float_tflite(read_legacy_h5(small_facenet().save(tmp_path / "small.h5"))))
     graph = model.subgraphs[0]

@@ -29,6 +29,7 @@ from edgeface_tools.convert import ConversionOptions
 from edgeface_tools.people import population as populations
 from edgeface_tools.people.agreement import Agreement
 from edgeface_tools.people.faces import Faces
+from edgeface_tools.people.inputs import Inputs
 from edgeface_tools.people.labelled import wanted
 from edgeface_tools.quantize import calibrate as calibrating
 from edgeface_tools.quantize.quantize import PRECISIONS, Ends, Precision
@@ -222,6 +223,8 @@ def convert(
     write_output(output, stations.described(converted))
     click.echo(inspection.as_text(inspection.inspect(output)))
     _report_agreement(loaded, converted.agreement)
+    if converted.inputs is not None:
+        click.echo(_separations(converted.inputs), err=True)
     if converted.widened is not None:
         click.echo(_kept_in_float(converted.widened), err=True)
     scores = converted.description.scores
@@ -371,6 +374,32 @@ def _report_agreement(loaded: Loaded, found: Agreement) -> None:
         f"{found.median:.4f} (median), {found.least:.4f} (least)",
         err=True,
     )
+
+
+def _separations(found: Inputs) -> str:
+    """What was tried, and a warning where the chosen one is clearly not the best."""
+    whom = (
+        f"{found.genuine_pairs} genuine and {found.impostor_pairs} impostor pairs of "
+        f"{found.people} people"
+    )
+    lines = [f"separation (d') of {whom} in float, by how the pixels are given:"]
+    for one in found.tried:
+        mark = "  (chosen)" if one == found.chosen else ""
+        lines.append(f"  {one.separation:6.2f}  {one.colour}, {one.normalization}{mark}")
+    if found.better is not None:
+        one, chosen = found.better, found.chosen
+        way = (
+            ""
+            if one.normalization == chosen.normalization
+            else f" --normalization={one.normalization}"
+        )
+        way += "" if one.colour == chosen.colour else f" --colour={one.colour}"
+        lines.append(
+            f"warning: {one.colour}, {one.normalization} separates the labelled people clearly "
+            f"better than {chosen.colour}, {chosen.normalization}, as which the network was "
+            f"converted; unless you know that it was trained so, try{way}"
+        )
+    return "\n".join(lines)
 
 
 def _kept_in_float(found: Widened) -> str:

@@ -9,6 +9,7 @@ import msgspec
 
 from edgeface_tools.people.agreement import Agreement
 from edgeface_tools.people.curves import Curve
+from edgeface_tools.people.inputs import Inputs
 from edgeface_tools.quantize.sqnr import LayerNoise
 from edgeface_tools.quantize.widening import Widened
 from edgeface_tools.report.trial import Trial
@@ -111,6 +112,8 @@ class Report(msgspec.Struct, frozen=True):
     """With the source in its own framework, on raw pixels."""
     widened: Widened | None
     """What was left in float to hold --max-drop, where that was given."""
+    inputs: Inputs | None
+    """How well other normalizations and colour orders separate the labelled faces."""
     parity: Parity
     people: LabelledAccuracy | None
     latency: list[Timed]

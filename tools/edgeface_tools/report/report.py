@@ -107,6 +107,7 @@ def report(
         noise_faces=len(noise_faces),
         agreement=converted.agreement,
         widened=converted.widened,
+        inputs=converted.inputs,
         parity=_parity(exact, found, _what(converted)),
         people=people,
         latency=_latency(loaded.network, floating, output, about.precision, crops, pythons),

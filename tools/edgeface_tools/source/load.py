@@ -76,6 +76,8 @@ class Loaded:
     """What was found out about the source, for the person who converts it."""
     pictures: Path | None = None
     """Pictures that come with the source, for calibration."""
+    declared: bool = False
+    """Whether the source itself says what pixels it takes, or they were given by channel."""
     recorded: Recorded | None = None
 
 
@@ -124,13 +126,14 @@ def load_source(
         if swapped is not None:
             network, stored = swapped, "bgr"
         network = float_tflite(network)
+    takes_pixels = read.opened is not None and read.opened.takes_whole_numbers
     prepared = ready(
         network,
         spec,
         wanted,
         path,
         swapped=stored != spec.colour,
-        pixels=read.opened is not None and read.opened.takes_whole_numbers,
+        pixels=takes_pixels,
         first=read.first,
     )
     notes += prepared.notes
@@ -148,6 +151,7 @@ def load_source(
         unopened=read.unopened,
         notes=tuple(notes),
         pictures=fetched.pictures if fetched else None,
+        declared=prepared.declared or takes_pixels or len(prepared.takes.mean) > 1,
         recorded=_recorded() if pinned else None,
     )
 
