@@ -21,7 +21,8 @@ from typing import Any
 from ai_edge_litert.interpreter import Interpreter
 
 from edgeface.pipeline.model_file import load_model
-from edgeface_tools.tflite.flatbuffer import Operator, operators, unpack
+from edgeface_tools.tflite.cost import BOARDS, EFFICIENCY, PARALLEL, estimate, macs
+from edgeface_tools.tflite.flatbuffer import operators, unpack
 
 
 @dataclass
@@ -31,44 +32,6 @@ class Line:
     count: int = 0
     macs: int = 0
     in_xnnpack: int = 0
-
-
-@dataclass(frozen=True)
-class Board:
-    """Cores, clock in GHz, and int8 multiply-accumulates per core and cycle at best."""
-
-    name: str
-    core: str
-    cores: int
-    clock: float
-    macs_per_cycle: int
-
-
-BOARDS = (
-    Board("Zero 2 W", "Cortex-A53", 4, 1.0, 8),
-    Board("3B+", "Cortex-A53", 4, 1.4, 8),
-    Board("4", "Cortex-A72", 4, 1.8, 16),
-    Board("5", "Cortex-A76", 4, 2.4, 32),
-)
-EFFICIENCY = (0.25, 0.5)
-"""Share of the peak that whole networks of convolutions reach, from pessimistic to good."""
-PARALLEL = 0.75
-"""What each core contributes when four work: memory and waiting for each other take the rest."""
-
-
-def macs(operator: Operator) -> int:
-    """Multiply-accumulates of one operator; 0 for what only moves, adds or pools."""
-    shape = [int(n) for n in operator.outputs[0].shape]
-    if operator.name == "CONV_2D":
-        _, height, width, depth = (int(n) for n in operator.inputs[1].shape)
-        return shape[1] * shape[2] * shape[3] * height * width * depth
-    if operator.name == "DEPTHWISE_CONV_2D":
-        _, height, width, _ = (int(n) for n in operator.inputs[1].shape)
-        return shape[1] * shape[2] * shape[3] * height * width
-    if operator.name == "FULLY_CONNECTED":
-        outputs, inputs = (int(n) for n in operator.inputs[1].shape)
-        return outputs * inputs
-    return 0
 
 
 def count(path: Path) -> dict[str, Line]:
@@ -149,14 +112,13 @@ def as_markdown(table: dict[str, Line], machine: str) -> str:
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
     for board in BOARDS:
-        one = [
-            1e3 * total / (board.clock * 1e9 * board.macs_per_cycle * share)
-            for share in reversed(EFFICIENCY)
-        ]
-        four = [time / (board.cores * PARALLEL) for time in one]
+        found = estimate(total, board)
+        one, four = (
+            f"{good:.0f} to {poor:.0f}" for good, poor in (found.one_core_ms, found.all_cores_ms)
+        )
         lines.append(
             f"| Pi {board.name} | {board.core} | {board.clock} | {board.macs_per_cycle} | "
-            f"{one[0]:.0f} to {one[1]:.0f} | {four[0]:.0f} to {four[1]:.0f} |"
+            f"{one} | {four} |"
         )
     lines += [
         "",

@@ -105,9 +105,16 @@ def lines(across: Axis, up: Axis, drawn: Sequence[Line], description: str) -> st
 
 
 def bars(
-    across: Axis, up: Axis, drawn: Sequence[tuple[str, Sequence[Point]]], description: str
+    across: Axis,
+    up: Axis,
+    drawn: Sequence[tuple[str, Sequence[Point]]],
+    description: str,
+    marks: Sequence[tuple[float, str]] = (),
 ) -> str:
-    """Filled steps, each (left edge, height); the series overlap, half transparent."""
+    """Filled steps, each (left edge, height); the series overlap, half transparent.
+
+    Each of `marks` is an upright line at a value, with a label beside it.
+    """
     body = []
     for kind, steps in drawn:
         if not steps:
@@ -118,6 +125,15 @@ def bars(
             outline += [(start, height), (end, height)]
         outline.append((ends[-1], up.low))
         body.append(f'<polygon class="area {kind}" points="{_path(across, up, outline)}"/>')
+    for place, (value, label) in enumerate(marks):
+        x, top = (
+            _x(across, value),
+            _TOP + 12 + 15 * place,
+        )  # labels below each other: lines are near
+        body.append(
+            f'<line class="mark" x1="{x}" y1="{_TOP}" x2="{x}" y2="{_HEIGHT - _BOTTOM}"/>'
+            f'<text x="{x + 4}" y="{top}">{escape(label)}</text>'
+        )
     return _framed(across, up, "".join(body), description)
 
 

@@ -34,6 +34,7 @@ from edgeface_tools.people.curves import curve
 from edgeface_tools.people.embed import embed, embed_and_measure
 from edgeface_tools.people.faces import Faces, check_enough, cut_faces, people_in, pictures_in
 from edgeface_tools.people.guess import guessed_table
+from edgeface_tools.people.inputs import Inputs, try_inputs, ways
 from edgeface_tools.people.labelled import Labelled, Wanted
 from edgeface_tools.people.population import Population
 from edgeface_tools.progress import bar
@@ -92,6 +93,8 @@ class Converted:
     """Whether the network was calibrated on `faces`, not on numbers from a file."""
     widened: Widened | None = None
     """What was left in float to hold the limit, where one was given."""
+    inputs: Inputs | None = None
+    """How well other ways to give the pixels separate the labelled faces."""
 
 
 def convert(loaded: Loaded, options: ConversionOptions) -> Converted:
@@ -121,7 +124,9 @@ def convert(loaded: Loaded, options: ConversionOptions) -> Converted:
     agreement = compare(loaded, network, plain, faces)
     if people is None and options.labelled:
         people = cut_people(options.labelled, plain)
+    inputs = None
     if people is not None:
+        inputs = _inputs(loaded, people)
         what = options.measured_on or (options.labelled.folder.name if options.labelled else "")
         description = populations.with_population(plain, measure(network, plain, people, what))
     elif options.population:
@@ -131,7 +136,7 @@ def convert(loaded: Loaded, options: ConversionOptions) -> Converted:
     else:
         scores = _guessed(network, plain, faces, seen)
         description = msgspec.structs.replace(plain, scores=scores)
-    return Converted(network, description, faces, seen, people, agreement, calibrated, wide)
+    return Converted(network, description, faces, seen, people, agreement, calibrated, wide, inputs)
 
 
 def _plain(loaded: Loaded, options: ConversionOptions, network: bytes) -> Description:
@@ -164,6 +169,21 @@ def _plain(loaded: Loaded, options: ConversionOptions, network: bytes) -> Descri
 def _wide(loaded: Loaded, options: ConversionOptions) -> tuple[str, ...]:
     """What is left in float without having been asked for; 16 bits lose too little for that."""
     return loaded.wide if options.precision == "int8" else ()
+
+
+def _inputs(loaded: Loaded, people: Labelled) -> Inputs | None:
+    """What other normalizations and colour orders give; None for a pinned network."""
+    if loaded.recorded:
+        return None
+    with bar("trying normalizations", ways(loaded.declared)) as progress:
+        return try_inputs(
+            loaded.network,
+            loaded.input,
+            loaded.takes.colour,
+            people,
+            declared=loaded.declared,
+            progress=progress,
+        )
 
 
 def _labelled_for(options: ConversionOptions) -> Wanted:

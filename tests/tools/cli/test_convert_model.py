@@ -182,6 +182,16 @@ def test_a_source_is_never_its_own_output(source: Path) -> None:
     before = source.read_bytes()
     assert "is the source itself" in refused(source, "-o", source)
     assert source.read_bytes() == before
+    another = source.with_name("another.h5")
+    another.hardlink_to(source)
+    assert "is the source itself" in refused(source, "-o", another)
+    numbers = source.with_name("numbers.json")
+    numbers.write_text("{}")
+    for option in ("observations", "population"):
+        assert f"is the file of --{option}" in refused(
+            source, "-o", numbers, f"--{option}", numbers
+        )
+    assert numbers.read_text() == "{}"
 
 
 def test_both_commands_say_their_version() -> None:
@@ -200,10 +210,46 @@ def test_what_macos_writes_beside_pictures_is_no_picture(photos: Path, tmp_path:
 
 
 def test_a_report_of_another_model_is_never_overwritten(tmp_path: Path) -> None:
-    assert place_beside(tmp_path / "first.tflite").name == "report.html"
+    first, second = tmp_path / "first.tflite", tmp_path / "second.tflite"
+    assert place_beside(first).name == "report.html"
     (tmp_path / "report.json").write_text('{"inspection": {"path": "first.tflite"}}')
-    assert place_beside(tmp_path / "first.tflite").name == "report.html"
-    assert place_beside(tmp_path / "second.tflite").name == "second.report.html"
+    assert place_beside(first).name == "report.html"
+    assert place_beside(second).name == "second.report.html"
+    (tmp_path / "second.report.html").write_text("somebody's own page")
+    assert place_beside(second).name == "second.tflite.report.html"
+    (tmp_path / "second.tflite.report.json").write_text('{"inspection": {"path": "other"}}')
+    assert place_beside(second).name == "second.tflite.report-2.html"
+
+
+def test_pixels_in_the_wrong_range_are_noticed_on_labelled_faces(
+    source: Path, photos: Path, tmp_path: Path
+) -> None:
+    people = tmp_path / "people"
+    for path in [*photos.glob("*-240.png"), *photos.glob("*-480.png")]:
+        person = people / path.stem.rstrip("-0123456789")
+        person.mkdir(parents=True, exist_ok=True)
+        (person / path.name).write_bytes(path.read_bytes())
+
+    def said(colour: str, normalization: str) -> list[str]:
+        outcome = convert_model(
+            *(source, "-o", tmp_path / "out.tflite", "--labelled", people, "--no-report"),
+            *("--precision", "float32", "--colour", colour, f"--normalization={normalization}"),
+        )
+        assert outcome.status == 0, outcome.stderr
+        return outcome.stderr.splitlines()
+
+    wrong = said("bgr", "-1..1")
+    place = next(n for n, line in enumerate(wrong) if line.startswith("separation (d') of 8 gen"))
+    tried = [line.split(maxsplit=1) for line in wrong[place + 1 : place + 9]]
+    assert [float(value) for value, _ in tried] == sorted(
+        (float(v) for v, _ in tried), reverse=True
+    )
+    assert [way for _, way in tried if "chosen" in way] == ["bgr, -1..1  (chosen)"]
+    (warning,) = (line for line in wrong if line.startswith("warning: "))
+    assert "clearly better than bgr, -1..1" in warning
+    best = tried[0][1].split(", ")  # what it says works
+    assert f"{best[0]}, {best[1]} separates" in warning
+    assert not [line for line in said(*best) if line.startswith("warning: ")]
 
 
 def test_a_network_with_several_outputs_is_described_once_told_which(tmp_path: Path) -> None:

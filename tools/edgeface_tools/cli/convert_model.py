@@ -8,7 +8,9 @@ files; it holds no arithmetic.
 from __future__ import annotations
 
 import functools
+import shlex
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from edgeface_tools.convert import ConversionOptions
 from edgeface_tools.people import population as populations
 from edgeface_tools.people.agreement import Agreement
 from edgeface_tools.people.faces import Faces
+from edgeface_tools.people.inputs import Inputs
 from edgeface_tools.people.labelled import wanted
 from edgeface_tools.quantize import calibrate as calibrating
 from edgeface_tools.quantize.quantize import PRECISIONS, Ends, Precision
@@ -42,6 +45,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
+_COMMAND = "edgeface_tools.command"
+"""Under which click keeps the command line as it was typed."""
+
 _Command = Callable[..., Any]
 
 
@@ -49,6 +55,7 @@ class _ConvertByDefault(click.Group):
     """A first argument that is not a command is a source to convert."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_COMMAND] = shlex.join(["convert-model", *args])
         known = {*self.commands, "-h", "--help", "--debug", "--version"}
         first = next((place for place, word in enumerate(args) if word != "--debug"), None)
         if first is not None and args[first] not in known:
@@ -70,11 +77,16 @@ def _of_a_source(command: _Command) -> _Command:
         **others: Any,
     ) -> Any:
         def read() -> Loaded:
-            if Path(source).exists() and Path(source).resolve() == others["output"].resolve():
+            output = others["output"]
+            if Path(source).exists() and output.exists() and output.samefile(source):
                 raise ConfigError(
-                    f"{source} is the source itself; give another name with -o, such as "
+                    f"{output} is the source itself; give another name with -o, such as "
                     f"{Path(source).with_suffix('.tflite')}"
                 )
+            for option in ("observations", "population", "pairs"):
+                file = others.get(option)
+                if file is not None and file.exists() and output.exists() and output.samefile(file):
+                    raise ConfigError(f"{output} is the file of --{option}; give another with -o")
             return load_source(source, architecture, colour, normalization, layer, size)
 
         return command(read, **others)
@@ -211,6 +223,8 @@ def convert(
     write_output(output, stations.described(converted))
     click.echo(inspection.as_text(inspection.inspect(output)))
     _report_agreement(loaded, converted.agreement)
+    if converted.inputs is not None:
+        click.echo(_separations(converted.inputs), err=True)
     if converted.widened is not None:
         click.echo(_kept_in_float(converted.widened), err=True)
     scores = converted.description.scores
@@ -221,7 +235,15 @@ def convert(
             err=True,
         )
     if report:
-        found = reporting.report(loaded, converted, output, pythons)
+        command = click.get_current_context().meta[_COMMAND]
+        found = reporting.report(loaded, converted, output, command, datetime.now(UTC), pythons)
+        if found.people and not found.people.own and found.people.calibrated_on:
+            click.echo(
+                f"note: {found.people.calibrated_on} of the {found.people.people} labelled people "
+                "are among the calibration faces too, which makes the figures on them better; "
+                "calibrate on other people",
+                err=True,
+            )
         page = reporting.place_beside(output)
         write_output(page.with_suffix(".json"), reporting.as_json(found))
         write_output(page, reporting.as_html(found))
@@ -352,6 +374,32 @@ def _report_agreement(loaded: Loaded, found: Agreement) -> None:
         f"{found.median:.4f} (median), {found.least:.4f} (least)",
         err=True,
     )
+
+
+def _separations(found: Inputs) -> str:
+    """What was tried, and a warning where the chosen one is clearly not the best."""
+    whom = (
+        f"{found.genuine_pairs} genuine and {found.impostor_pairs} impostor pairs of "
+        f"{found.people} people"
+    )
+    lines = [f"separation (d') of {whom} in float, by how the pixels are given:"]
+    for one in found.tried:
+        mark = "  (chosen)" if one == found.chosen else ""
+        lines.append(f"  {one.separation:6.2f}  {one.colour}, {one.normalization}{mark}")
+    if found.better is not None:
+        one, chosen = found.better, found.chosen
+        way = (
+            ""
+            if one.normalization == chosen.normalization
+            else f" --normalization={one.normalization}"
+        )
+        way += "" if one.colour == chosen.colour else f" --colour={one.colour}"
+        lines.append(
+            f"warning: {one.colour}, {one.normalization} separates the labelled people clearly "
+            f"better than {chosen.colour}, {chosen.normalization}, as which the network was "
+            f"converted; unless you know that it was trained so, try{way}"
+        )
+    return "\n".join(lines)
 
 
 def _kept_in_float(found: Widened) -> str:

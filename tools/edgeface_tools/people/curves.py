@@ -43,6 +43,8 @@ class Curve(msgspec.Struct, frozen=True):
     auc: float
     tar: dict[str, float]
     """Share of genuine pairs accepted, by FAR; only FARs of at least 10 impostor pairs."""
+    thresholds: dict[str, float]
+    """The score at which each of these FARs is reached."""
     points: list[CurvePoint]
     edges: list[float]
     """Scores between which `genuine` and `impostor` give the share of pairs."""
@@ -74,15 +76,13 @@ def curve(what: str, embeddings: Embeddings, people: Sequence[str]) -> Curve:
         for values in zip(fars, _at(fars, frr, far), low, high, strict=True)
     ]
     shown = _BINS // _SHOWN_BINS
+    supported = [one for one in FARS if one * pairs >= _FEWEST]
     return Curve(
         what=what,
         eer=_short(_equal(frr, far)),
         auc=_short(_area(total_genuine, total_impostor)),
-        tar={
-            f"{one:g}": _short(1 - float(_at(np.array([one]), frr, far)[0]))
-            for one in FARS
-            if one * pairs >= _FEWEST
-        },
+        tar={f"{one:g}": _short(1 - float(_at(np.array([one]), frr, far)[0])) for one in supported},
+        thresholds={f"{one:g}": _threshold(far, one) for one in supported},
         points=points,
         edges=np.linspace(-1, 1, _SHOWN_BINS + 1).round(4).tolist(),
         genuine=_shares(total_genuine, shown),
@@ -120,6 +120,12 @@ def _at(fars: Counts, frr: Counts, far: Counts) -> Counts:
     places = np.searchsorted(-far, -fars).clip(0, len(frr) - 1)
     found: Counts = frr[places]
     return found
+
+
+def _threshold(far: Counts, wanted: float) -> float:
+    """The lowest score whose FAR is at most `wanted`."""
+    place = int(np.searchsorted(-far, -wanted).clip(0, _BINS - 1))
+    return round(2 * place / _BINS - 1, 4)
 
 
 def _equal(frr: Counts, far: Counts) -> float:

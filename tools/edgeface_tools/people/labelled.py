@@ -41,6 +41,8 @@ class Labelled:
     pictures: tuple[Path, ...]
     skipped: tuple[tuple[Path, str], ...]
     pairs: tuple[Pair, ...] = ()
+    folder: Path = Path()
+    """Where `pictures` are."""
 
 
 def wanted(labelled: Path | None, pairs: Path | None) -> Wanted:
@@ -96,7 +98,9 @@ def cut_labelled(
             f"{source.folder} gives no pairs to measure: it needs folders of at least two people, "
             "one of them with two pictures that show a face"
         )
-    return Labelled(np.stack(crops), people, tuple(used), tuple(skipped), source.pairs)
+    return Labelled(
+        np.stack(crops), people, tuple(used), tuple(skipped), source.pairs, source.folder
+    )
 
 
 def by_folder(crops: Crops, pictures: tuple[Path, ...]) -> Labelled | None:

@@ -9,9 +9,11 @@ import msgspec
 
 from edgeface_tools.people.agreement import Agreement
 from edgeface_tools.people.curves import Curve
+from edgeface_tools.people.inputs import Inputs
 from edgeface_tools.quantize.sqnr import LayerNoise
 from edgeface_tools.quantize.widening import Widened
 from edgeface_tools.report.trial import Trial
+from edgeface_tools.tflite.cost import Cost
 from edgeface_tools.tflite.inspection import Inspection
 
 
@@ -59,7 +61,11 @@ class LabelledAccuracy(msgspec.Struct, frozen=True):
     """The labelled faces, and each model on all their cross pairs."""
 
     what: str
+    own: bool
+    """Whether they are the calibration photos themselves, since none were labelled."""
     people: int
+    calibrated_on: int | None
+    """How many of the people are among the calibration faces; None where these are not known."""
     faces: int
     skipped: list[Skipped]
     genuine_pairs: int
@@ -91,7 +97,13 @@ class Report(msgspec.Struct, frozen=True):
     format: int
     name: str
     tool: str
+    made: str
+    """Date and time, UTC."""
+    command: str
+    edgeface: str
+    """Version of EdgeFace."""
     float_bytes: int
+    cost: Cost
     inspection: Inspection
     calibration: CalibrationFaces
     noise: list[LayerNoise]
@@ -100,6 +112,8 @@ class Report(msgspec.Struct, frozen=True):
     """With the source in its own framework, on raw pixels."""
     widened: Widened | None
     """What was left in float to hold --max-drop, where that was given."""
+    inputs: Inputs | None
+    """How well other normalizations and colour orders separate the labelled faces."""
     parity: Parity
     people: LabelledAccuracy | None
     latency: list[Timed]

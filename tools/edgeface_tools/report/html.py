@@ -17,6 +17,7 @@ from edgeface.pipeline.model_file import Description, ScoreTable
 from edgeface_tools.charts import Axis, Line, bars, decades, linear, lines
 from edgeface_tools.people.curves import Curve
 from edgeface_tools.report.contents import CalibrationFaces, LabelledAccuracy, Report
+from edgeface_tools.tflite.cost import Cost
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
@@ -45,6 +46,8 @@ def page(report: Report) -> str:
         parity=_parity(report),
         noise=_noise(report),
         people=_people(report.people, precision) if report.people else None,
+        on_whom=_on_whom(report.people) if report.people else "",
+        cost=_cost(report.cost),
         megabytes=_megabytes(inspection.bytes),
         operators=[
             (one.name, str(one.version), str(one.count), one.since or "unknown")
@@ -69,10 +72,28 @@ def _tiles(report: Report) -> list[Row]:
     if here:
         last = [one for one in here if one.trial.runtime == here[0].trial.runtime][-1]
         tiles.append((f"a face, {last.trial.runtime}", f"{last.trial.p50_ms:.1f} ms"))
-    made = [one for one in report.people.curves if one.what != "pixels"] if report.people else []
-    if made:
-        tiles.append(("equal error rate", _percent(made[-1].eer)))
+    here = [one for one in here if one.trial.memory_mb]
+    if here:
+        tiles.append(("memory of the encoder", f"{here[-1].trial.memory_mb:.1f} MB"))
+    people = report.people
+    # From the calibration photos, or from a handful of pairs, it would be taken for accuracy.
+    if people and not people.own:
+        made = [one for one in people.curves if one.what != "pixels"][-1]
+        if made.tar:
+            tiles.append((f"equal error rate; {_on_whom(people)}", _percent(made.eer)))
     return tiles
+
+
+def _on_whom(found: LabelledAccuracy) -> str:
+    """The people and pairs of a figure, and whether the network was calibrated on the same."""
+    pairs = f"{found.genuine_pairs} genuine and {found.impostor_pairs} impostor pairs"
+    if found.calibrated_on is None:
+        whether = "who the calibration faces were is not known"
+    elif found.calibrated_on:
+        whether = f"calibrated on {found.calibrated_on} of these people"
+    else:
+        whether = "calibrated on none of these people"
+    return f"{found.people} people, {pairs}; {whether}"
 
 
 def _parity(report: Report) -> dict[str, Any]:
@@ -162,6 +183,7 @@ def _histogram(one: Curve) -> Markup:
             ("made", list(zip(edges[:-1], genuine, strict=True))),
         ],
         "histogram of scores",
+        [(score, f"FAR {far}") for far, score in one.thresholds.items()],
     )
     return Markup(chart)  # noqa: S704 (our own SVG, escaped)
 
@@ -172,9 +194,14 @@ def _latency(report: Report) -> list[Row]:
             f"{one.trial.runtime} {one.trial.version}",
             one.precision,
             *(
-                (f"{one.trial.p50_ms:.1f}", f"{one.trial.p95_ms:.1f}", f"{one.trial.cpu_ms:.1f}")
+                (
+                    f"{one.trial.p50_ms:.1f}",
+                    f"{one.trial.p95_ms:.1f}",
+                    f"{one.trial.cpu_ms:.1f}",
+                    f"{one.trial.memory_mb:.1f}" if one.trial.memory_mb else "",
+                )
                 if one.trial.p50_ms is not None
-                else (one.trial.why_not or "", "", "")
+                else (one.trial.why_not or "", "", "", "")
             ),
         )
         for one in report.latency
@@ -193,6 +220,28 @@ def _description(about: Description, calibration: CalibrationFaces) -> list[Row]
             f"{calibration.used} faces of {calibration.what}",
         ),
     ]
+
+
+def _cost(found: Cost) -> dict[str, list[Row]]:
+    return {
+        "counts": [
+            ("parameters, batch norms folded", _count(found.parameters)),
+            ("multiply-accumulates for a face", _count(found.macs)),
+            ("of these in int8", _count(found.int8_macs)),
+        ],
+        "boards": [
+            (f"Pi {one.board}", one.core, _between(one.one_core_ms), _between(one.all_cores_ms))
+            for one in found.estimates
+        ],
+    }
+
+
+def _between(times: tuple[float, float]) -> str:
+    return f"{times[0]:.3g} to {times[1]:.3g}"
+
+
+def _count(value: int) -> str:
+    return f"{value / 1e6:.1f} million" if value >= 1e6 else str(value)
 
 
 def _scores(table: ScoreTable) -> list[Row]:

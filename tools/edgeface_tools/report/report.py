@@ -8,14 +8,17 @@ or measurement do not leave their folder.
 from __future__ import annotations
 
 import base64
+import itertools
 import tempfile
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 import cv2
 import msgspec
 import numpy as np
 
+import edgeface
 from edgeface.bench.evaluate import Evaluation, evaluate
 from edgeface.demo.decisions import PORTRAITS
 from edgeface.pipeline.align import Aligner
@@ -27,8 +30,10 @@ from edgeface_tools.convert import Converted
 from edgeface_tools.people.curves import curve
 from edgeface_tools.people.embed import Embeddings, embed, pixels
 from edgeface_tools.people.labelled import Labelled, by_folder
+from edgeface_tools.people.overlap import people_in_both
 from edgeface_tools.people.population import centred, without_population
 from edgeface_tools.progress import bar
+from edgeface_tools.quantize.quantize import CALIBRATED
 from edgeface_tools.quantize.sqnr import layer_noise
 from edgeface_tools.report import html as report_html
 from edgeface_tools.report.contents import (
@@ -44,6 +49,7 @@ from edgeface_tools.report.contents import (
 from edgeface_tools.report.trial import runtimes_of, try_out
 from edgeface_tools.source.load import Loaded
 from edgeface_tools.tflite import inspection
+from edgeface_tools.tflite.cost import cost
 from edgeface_tools.tflite.inspection import Inspection
 
 REPORT_FORMAT = 1
@@ -55,9 +61,14 @@ _COSINE_BINS = 40
 
 
 def report(
-    loaded: Loaded, converted: Converted, output: Path, pythons: Iterable[Path] = ()
+    loaded: Loaded,
+    converted: Converted,
+    output: Path,
+    command: str,
+    now: datetime,
+    pythons: Iterable[Path] = (),
 ) -> Report:
-    """Measure the model that was written to `output` against its float network."""
+    """Measure the model that `command` wrote to `output` against its float network."""
     about = converted.description
     plain = without_population(about)
     floating = msgspec.structs.replace(plain, precision="float32")
@@ -71,7 +82,7 @@ def report(
         what = "the folders of the calibration photos"
         if converted.labelled and about.scores:
             what = about.scores.measured_on
-        people = _people(named, exact, found, about, what)
+        people = _people(named, exact, found, converted, what)
     noise_faces = converted.faces.crops[:: max(1, len(converted.faces.crops) // _NOISE_FACES)]
     noise_faces = noise_faces[:_NOISE_FACES]
     with bar("noise of each layer", len(noise_faces)) as progress:
@@ -80,7 +91,11 @@ def report(
         format=REPORT_FORMAT,
         name=about.name,
         tool=about.tool,
+        made=now.strftime("%Y-%m-%d %H:%M UTC"),
+        command=command,
+        edgeface=edgeface.__version__,
         float_bytes=len(loaded.network),
+        cost=cost(loaded.network, converted.network),
         inspection=_without_path(inspection.inspect(output), output),
         calibration=CalibrationFaces(
             converted.calibrated,
@@ -92,6 +107,7 @@ def report(
         noise_faces=len(noise_faces),
         agreement=converted.agreement,
         widened=converted.widened,
+        inputs=converted.inputs,
         parity=_parity(exact, found, _what(converted)),
         people=people,
         latency=_latency(loaded.network, floating, output, about.precision, crops, pythons),
@@ -102,17 +118,24 @@ def report(
 def place_beside(output: Path) -> Path:
     """The page for the model at `output`: report.html, or another name where that is taken.
 
-    The report of another model is never overwritten.
+    The report of another model, or a file that is no report, is never overwritten.
     """
-    usual = output.with_name("report.html")
-    data = usual.with_suffix(".json")
-    if not data.exists() and not usual.exists():
-        return usual
+    first = ("report", f"{output.stem}.report", f"{output.name}.report")
+    more = (f"{output.name}.report-{number}" for number in itertools.count(2))
+    pages = (output.with_name(f"{name}.html") for name in itertools.chain(first, more))
+    return next(page for page in pages if _is_free(page, output.name))
+
+
+def _is_free(page: Path, model: str) -> bool:
+    """Whether nothing lies at a page's place, or an earlier report on the same model."""
+    data = page.with_suffix(".json")
+    if not data.exists() and not page.exists():
+        return True
     try:
         about = msgspec.json.decode(data.read_bytes())["inspection"]["path"]
     except (OSError, msgspec.DecodeError, KeyError, TypeError):
-        about = None
-    return usual if about == output.name else output.with_name(f"{output.stem}.report.html")
+        return False
+    return bool(about == model)
 
 
 def as_json(found: Report) -> bytes:
@@ -149,8 +172,9 @@ def _parity(exact: Embeddings, found: Embeddings, what: str) -> Parity:
 
 
 def _people(
-    named: Labelled, exact: Embeddings, found: Embeddings, about: Description, what: str
+    named: Labelled, exact: Embeddings, found: Embeddings, converted: Converted, what: str
 ) -> LabelledAccuracy:
+    about = converted.description
     centre = about.embedding.centre
     if centre is not None:
         exact, found = centred(exact, centre), centred(found, centre)
@@ -172,7 +196,9 @@ def _people(
         listed.append(_accuracy(kind, evaluate(list(named.pairs), {**missing, **known})))
     return LabelledAccuracy(
         what=what,
+        own=converted.labelled is None,
         people=len(numbers),
+        calibrated_on=_calibrated_on(named, converted),
         faces=faces,
         skipped=[Skipped(str(path), why) for path, why in named.skipped],
         genuine_pairs=genuine,
@@ -180,6 +206,19 @@ def _people(
         curves=curves,
         listed=listed,
     )
+
+
+def _calibrated_on(named: Labelled, converted: Converted) -> int | None:
+    """How many of the people measured on are also among those calibrated on."""
+    if converted.description.precision not in CALIBRATED:
+        return 0
+    if not converted.calibrated:
+        return None
+    people = len(set(named.people))
+    if converted.labelled is None:
+        return people
+    with bar("people in both sets", people) as progress:
+        return len(people_in_both(converted.faces, named, progress))
 
 
 def _accuracy(what: str, found: Evaluation) -> Accuracy:

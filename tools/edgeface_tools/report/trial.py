@@ -22,7 +22,7 @@ from edgeface_tools.people.embed import Embeddings
 from edgeface_tools.people.faces import Crops
 
 _WORKER = """
-import json, sys, time
+import json, os, sys, time
 from importlib.metadata import version
 import numpy as np
 from edgeface.pipeline.encode import Encoder
@@ -30,10 +30,20 @@ from edgeface.errors import EdgeFaceError
 from edgeface.pipeline.model_file import load_model
 from edgeface.pipeline.runtime import RUNTIMES
 name, model, crops, rows, runs = sys.argv[1:]
+def held():
+    # Not getrusage, whose peak a process inherits from the larger one that started it.
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+    except OSError:
+        return 0
 print(json.dumps({"version": version(RUNTIMES[name].replace("_", "-"))}), flush=True)
 try:
-    encoder = Encoder(load_model(model))
     crops = np.load(crops)
+    before = held()
+    encoder = Encoder(load_model(model))
+    encoder.encode(crops[0])
+    memory = (held() - before) / 1e6
     times = []
     for number in range(int(runs) + 2):
         started = time.perf_counter()
@@ -49,7 +59,7 @@ try:
     np.save(rows, np.stack([encoder.encode(crop) for crop in crops]))
     print(json.dumps({"p50": float(np.median(times[2:])),
                       "p95": float(np.percentile(times[2:], 95)),
-                      "cpu": float(np.median(spent))}))
+                      "cpu": float(np.median(spent)), "memory": memory}))
 except EdgeFaceError as error:
     print(json.dumps({"error": str(error)}))
 """
@@ -72,6 +82,8 @@ class Trial(msgspec.Struct, frozen=True):
     p95_ms: float | None = None
     cpu_ms: float | None = None
     """Processor time of the same on one thread; other work on the machine changes it little."""
+    memory_mb: float | None = None
+    """What the process holds more once it loaded the model and encoded a face; 0 if not known."""
 
 
 def runtimes_of(python: Path) -> list[str]:
@@ -101,7 +113,7 @@ def try_out(
         if "p50" not in answers:
             crashed = f"the process ended with {done.returncode}"
             return Trial(runtime, version, False, str(answers.get("error", crashed))), None
-        times = (round(float(answers[key]), 2) for key in ("p50", "p95", "cpu"))
+        times = (round(float(answers[key]), 2) for key in ("p50", "p95", "cpu", "memory"))
         return Trial(runtime, version, True, None, *times), np.load(rows)
 
 

@@ -81,6 +81,8 @@ class Loaded:
     """What was found out about the source, for the person who converts it."""
     pictures: Path | None = None
     """Pictures that come with the source, for calibration."""
+    declared: bool = False
+    """Whether the source itself says what pixels it takes, or they were given by channel."""
     recorded: Recorded | None = None
     alignment: AlignmentSpec | None = None
     """None: by three points, as FaceNet."""
@@ -133,13 +135,14 @@ def load_source(
         if swapped is not None:
             network, stored = swapped, "bgr"
         network = float_tflite(network)
+    takes_pixels = read.opened is not None and read.opened.takes_whole_numbers
     prepared = ready(
         network,
         spec,
         wanted,
         path,
         swapped=stored != spec.colour,
-        pixels=read.opened is not None and read.opened.takes_whole_numbers,
+        pixels=takes_pixels,
         first=read.first,
     )
     notes += prepared.notes
@@ -158,6 +161,7 @@ def load_source(
         unopened=read.unopened,
         notes=tuple(notes),
         pictures=fetched.pictures if fetched else None,
+        declared=prepared.declared or takes_pixels or len(prepared.takes.mean) > 1,
         recorded=_recorded(pinned) if pinned else None,
         alignment=sface.FIVE_POINTS if of_sface else None,
         wide=sface.WIDE if of_sface else (),

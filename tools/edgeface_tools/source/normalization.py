@@ -71,6 +71,8 @@ class Prepared:
     input: InputSpec
     takes: Takes
     notes: tuple[str, ...] = ()
+    declared: bool = False
+    """Whether the network itself shows what pixels it takes."""
 
 
 def wanted_normalization(said: str) -> Wanted:
@@ -170,11 +172,11 @@ def _own_scaling(
     raw = _fixed(spec, 0.0, 1.0)
     if shown is None or not shown.movable or not _meant_for_pixels(shown):
         note = f"the network scales raw pixels itself ({_words(found)})"
-        return Prepared(network, raw, Takes.of(raw), (note,))
+        return Prepared(network, raw, Takes.of(raw), (note,), declared=True)
     factor, shift = float(shown.factor[0]), float(shown.shift[0])
     moved = _fixed(spec, _short(-shift / factor), _short(1 / factor))
     note = f"the network scales raw pixels itself ({_words(found)}): this is described now"
-    return Prepared(without_leading(network), moved, Takes.of(raw), (note,))
+    return Prepared(without_leading(network), moved, Takes.of(raw), (note,), declared=True)
 
 
 def _meant_for_pixels(found: Leading) -> bool:
