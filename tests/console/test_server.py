@@ -6,14 +6,9 @@ import contextlib
 import os
 import pwd
 import re
-import signal
 import socket
 import ssl
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,46 +17,10 @@ from edgeface.cli import main
 from edgeface.console.certificate import fingerprint, own
 from edgeface.system.upload import MOST_TOGETHER
 from tests.helpers.command import call
-from tests.helpers.console import PASSWORD
+from tests.helpers.console import PASSWORD, console
 from tests.helpers.service import LONG, Running
 
 httpx = pytest.importorskip("httpx")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def console(service: Running, state: Path, *arguments: str) -> Iterator[tuple[str, str, int]]:
-    """A console that runs: its port's number, what it has printed, its process."""
-    port = str(free_port())
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edgeface", "console", "--state", state, "--port", port, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=service.environment,
-        text=True,
-    )
-    try:
-        printed = ""
-        while "listens at" not in printed:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            assert line, printed
-            printed += line
-        deadline = time.monotonic() + LONG
-        while socket.socket().connect_ex(("127.0.0.1", int(port))):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        yield port, printed, process.pid
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(LONG) == 0
-    finally:
-        process.kill()
-        process.wait()
 
 
 def resident_megabytes(pid: int) -> float:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from edgeface.console.options import ConsoleOptions
+from tests.helpers.service import LONG, Running
 
 PASSWORD = "correct horse battery"  # noqa: S105 (of the tests)
 pytest.importorskip("starlette", reason="the extra console is not installed")
@@ -85,3 +92,39 @@ class Browser:
     def send(self, path: str, **fields: str):  # type: ignore[no-untyped-def]
         """A form as a page of this session sends it."""
         return self.post(path, csrf=self.csrf, **fields)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def console(service: Running, state: Path, *arguments: str) -> Iterator[tuple[str, str, int]]:
+    """A console that runs: its port's number, what it has printed, its process."""
+    port = str(free_port())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgeface", "console", "--state", state, "--port", port, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=service.environment,
+        text=True,
+    )
+    try:
+        printed = ""
+        while "listens at" not in printed:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line, printed
+            printed += line
+        deadline = time.monotonic() + LONG
+        while socket.socket().connect_ex(("127.0.0.1", int(port))):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield port, printed, process.pid
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LONG) == 0
+    finally:
+        process.kill()
+        process.wait()

@@ -18,7 +18,10 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / ".cache" / "servers"
 ROOT = FOLDER / "root"
-SERVERS = {"mosquitto": "mosquitto"}  # a program and the package that holds it
+SERVERS = {  # a program and the package that holds it
+    "mosquitto": "mosquitto",
+    "chromium-headless-shell": "chromium-headless-shell",
+}
 _SYSTEM = (*os.get_exec_path(), "/usr/sbin", "/sbin")
 _OURS = (str(ROOT / "usr/sbin"), str(ROOT / "usr/bin"))
 # Lists of our own, for a machine whose lists are empty and may not be renewed.
@@ -46,7 +49,9 @@ def required(program: str) -> str:
 
 def environment() -> dict[str, str]:
     """The environment in which a program that was brought finds its libraries."""
-    folders = [str(folder) for folder in (ROOT / "usr/lib").glob("*-linux-gnu*")]
+    libraries = [*(ROOT / "usr/lib").glob("*-linux-gnu*")]
+    libraries += [folder / "pulseaudio" for folder in libraries]  # which Chromium links to
+    folders = [str(folder) for folder in libraries]
     before = os.environ.get("LD_LIBRARY_PATH")
     return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join([*folders, *filter(None, [before])])}
 
@@ -75,11 +80,11 @@ def _download(package: str, folder: Path, options: tuple[str, ...]) -> None:
 
 
 def _with_libraries(package: str, options: tuple[str, ...]) -> list[str]:
-    """The package and every library under it that is not installed."""
+    """The package and every library (and Chromium's own data) under it that is not installed."""
     wanted = [package]
     for name in wanted:  # grows while it is read
         told = _run("apt-cache", *options, "depends", name)
-        for library in re.findall(r"^ *\|?Depends: (lib[\w.+-]+)", told, re.M):
+        for library in re.findall(r"^ *\|?Depends: (lib[\w.+-]+|chromium-common)", told, re.M):
             if library not in wanted and not _installed(library):
                 wanted.append(library)
     return wanted
