@@ -259,6 +259,9 @@ UNDEFENDED = {
     "its own alone",
     "it signals and traces nobody",
     "not protected: they are on the card",
+    "not protected: a package is signed and not encrypted",
+    "no secret is in it",
+    "the doors' tokens are kept as hashes",
 }
 
 
