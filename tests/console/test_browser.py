@@ -70,3 +70,5 @@ def test_the_way_of_an_owner_in_a_real_browser(service: Running, tmp_path: Path)
         assert "Recognized" in page.text()
         page.open(f"{base}/status")
         assert "The service reports nothing wrong" in page.text()
+    # The other tests of this service do not know her.
+    service.ask(command="remove", name="Eileen Collins")
