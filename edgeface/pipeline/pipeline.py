@@ -86,11 +86,12 @@ class FacePipeline:
 
     def __init__(self, model: str | Path | Model | None = None, threads: int | None = None) -> None:
         pending = model if isinstance(model, Model) else PendingModel(model)
-        self._detector = Detector()  # opened while the model's bytes are checked
+        self._detector = detector = Detector()  # opened while the model's bytes are checked
         self.model = pending if isinstance(pending, Model) else pending.checked()
         self._encoder = Encoder(self.model, threads)
         spec = self.model.description
-        self._aligner = Aligner(spec.alignment, spec.input.size, lambda: self._detector.mesh)
+        # Not by way of `self`: in a cycle the networks would stay until the collector comes by.
+        self._aligner = Aligner(spec.alignment, spec.input.size, lambda: detector.mesh)
         if spec.scores is not None and not spec.scores.measured:
             _warn_of_guess(self.model.path)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,15 @@ def test_the_input_and_output_are_described() -> None:
     network = open_network(default_model_path(), threads=1)
     assert network.inputs[0].shape == (1, 160, 160, 3)
     assert network.outputs[0].shape == (1, 128)
+
+
+def test_a_pipeline_that_is_let_go_frees_its_networks_at_once() -> None:
+    """A reload opens another one; in a cycle of references both would take memory for long."""
+    gc.disable()
+    try:
+        pipeline = FacePipeline()
+        gone = weakref.ref(pipeline)
+        del pipeline
+        assert gone() is None
+    finally:
+        gc.enable()
