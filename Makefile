@@ -69,12 +69,13 @@ import-graph: .venv-tools/.ready
 	.venv-tools/bin/python -m benchmarks.import_graph
 
 # The second back end: the last tflite-runtime, with the NumPy it was built for. What rests on neither
-# runs once: what reads only the source tree, the console, the history, the hub's register, who may do what, and the
-# accuracy on LFW where that is at hand, since the embeddings of both agree (tests/pipeline/test_encode.py).
+# runs once: what reads only the source tree, the console, the history, the hub's register, the sinks, who
+# may do what, and the accuracy on LFW where that is at hand, since the embeddings of both agree (tests/pipeline/test_encode.py).
 RUN_ONCE = $(addprefix --ignore=,tests/test_documents.py tests/test_packaging.py \
 	tests/test_mirror.py tests/test_architecture.py tests/test_contracts.py tests/console \
 	tests/history tests/service/test_soak.py tests/service/test_rights.py tests/service/test_secrets.py \
-	tests/sources/test_relay.py tests/system/test_privileges.py \
+	tests/service/test_audit.py tests/service/test_follow.py tests/sources/test_relay.py \
+	tests/system/test_privileges.py $(filter-out %/test_snapshots.py,$(wildcard tests/sinks/test_*.py)) \
 	tests/hub/test_register.py) \
 	--deselect=tests/bench/test_evaluate.py::test_accuracy_on_lfw_holds
 test-tflite: .venv-tflite/.ready servers
